@@ -1,0 +1,185 @@
+/* The sanitiser: one character is looked at at a time, and shown as itself or as its name.
+ *
+ * Most of the decision is Unicode's general category. What the category gets wrong for a screen is
+ * in two short tables: format characters that are needed or visible, and letters that show
+ * nothing. */
+#include "base/text.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+typedef struct CodeRange {
+    int32_t first, last;
+} CodeRange;
+
+/* UAX 9, section 2: explicit and implicit directional formatting characters. */
+static const CodeRange BIDI_CONTROLS[] = {
+    {0x061C, 0x061C}, {0x200E, 0x200F}, {0x202A, 0x202E}, {0x2066, 0x2069}};
+
+/* Category Cf, yet to be shown as they are: the joiners, and the characters with the property
+ * Prepended_Concatenation_Mark, which are visible. */
+static const CodeRange FORMATS_KEPT[] = {
+    {0x0600, 0x0605},   {0x06DD, 0x06DD},   {0x070F, 0x070F},  {0x0890, 0x0891},
+    {0x08E2, 0x08E2},   {0x200C, 0x200D},   {0x110BD, 0x110BD}, {0x110CD, 0x110CD}};
+
+/* Not category Cf, yet invisible: Default_Ignorable_Code_Point without the variation selectors,
+ * with the ranges that are reserved for more of their kind. */
+static const CodeRange INVISIBLE[] = {
+    {0x034F, 0x034F}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x2065, 0x2065},
+    {0x3164, 0x3164}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFF8}, {0xE0000, 0xE00FF},
+    {0xE01F0, 0xE0FFF}};
+
+static bool range_holds(const CodeRange *ranges, size_t count, int32_t code)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (code >= ranges[i].first && code <= ranges[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+#define RANGE_HOLDS(ranges, code) range_holds(ranges, sizeof(ranges) / sizeof((ranges)[0]), code)
+
+/* Reads one character; 0 where the bytes are not UTF-8. */
+static size_t code_read(const char *text, size_t len, int32_t *ret_code)
+{
+    /* A character has four bytes at most; the type of utf8proc's length is signed. */
+    utf8proc_ssize_t room = len < 4 ? (utf8proc_ssize_t)len : 4;
+    utf8proc_int32_t code = -1;
+    utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text, room, &code);
+    if (used <= 0 || code < 0) {
+        return 0;
+    }
+    *ret_code = code;
+    return (size_t)used;
+}
+
+static bool code_is_noncharacter(int32_t code)
+{
+    return (code >= 0xFDD0 && code <= 0xFDEF) || (code & 0xFFFE) == 0xFFFE;
+}
+
+/* True where a screen is not to see the character itself. */
+static bool code_is_hidden(int32_t code)
+{
+    switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+    case UTF8PROC_CATEGORY_CS:
+        return true;
+    case UTF8PROC_CATEGORY_CF:
+        return !RANGE_HOLDS(FORMATS_KEPT, code);
+    default:
+        /* Bidirectional controls are of category Cf in every version of Unicode so far. */
+        return code_is_noncharacter(code) || RANGE_HOLDS(INVISIBLE, code) ||
+               RANGE_HOLDS(BIDI_CONTROLS, code);
+    }
+}
+
+bool text_is_utf8(const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        int32_t code = 0;
+        size_t used = code_read(text + at, len - at, &code);
+        if (used == 0) {
+            return false;
+        }
+        at += used;
+    }
+    return true;
+}
+
+bool text_has_controls(const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        int32_t code = 0;
+        size_t used = code_read(text + at, len - at, &code);
+        if (used == 0) {
+            return true;
+        }
+        utf8proc_category_t category = utf8proc_category(code);
+        if (category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL ||
+            category == UTF8PROC_CATEGORY_ZP || RANGE_HOLDS(BIDI_CONTROLS, code)) {
+            return true;
+        }
+        at += used;
+    }
+    return false;
+}
+
+/* The picture of a C0 control or DEL: U+2400 and on. */
+static void add_picture(StrBuf *out, int32_t code)
+{
+    int32_t picture = code == 0x7F ? 0x2421 : 0x2400 + code;
+    utf8proc_uint8_t encoded[4];
+    utf8proc_ssize_t len = utf8proc_encode_char(picture, encoded);
+    strbuf_add(out, (const char *)encoded, (size_t)len);
+}
+
+static void add_code(StrBuf *out, int32_t code, const char *text, size_t len)
+{
+    if (code == '\t') {
+        strbuf_add_string(out, "    ");
+    } else if (code < 0x20 || code == 0x7F) {
+        add_picture(out, code);
+    } else if (code_is_hidden(code)) {
+        strbuf_addf(out, "<U+%04X>", (unsigned)code);
+    } else {
+        strbuf_add(out, text, len);
+    }
+}
+
+void text_sanitise(StrBuf *out, const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len) {
+        size_t plain = at;
+        while (plain < len && text[plain] >= 0x20 && text[plain] < 0x7F) {
+            plain++;
+        }
+        if (plain > at) { /* most text, by far, in one piece */
+            strbuf_add(out, text + at, plain - at);
+            at = plain;
+            continue;
+        }
+        int32_t code = 0;
+        size_t used = code_read(text + at, len - at, &code);
+        if (used == 0) {
+            strbuf_addf(out, "<%02X>", (unsigned)(unsigned char)text[at]);
+            at++;
+            continue;
+        }
+        add_code(out, code, text + at, used);
+        at += used;
+    }
+}
+
+size_t text_char_len(const char *text, size_t len)
+{
+    int32_t code = 0;
+    size_t used = len > 0 ? code_read(text, len, &code) : 0;
+    return used > 0 ? used : (len > 0 ? 1 : 0);
+}
+
+size_t text_width(const char *text, size_t len)
+{
+    size_t width = 0;
+    size_t at = 0;
+    while (at < len) {
+        int32_t code = 0;
+        size_t used = code_read(text + at, len - at, &code);
+        if (used == 0) {
+            used = 1;
+            width++;
+        } else {
+            int columns = utf8proc_charwidth(code);
+            width += columns > 0 ? (size_t)columns : 0;
+        }
+        at += used;
+    }
+    return width;
+}

@@ -1,0 +1,25 @@
+/* The commands, once for the parser, the help and the completion. */
+#include "core/command.h"
+
+#include <string.h>
+
+const CommandInfo COMMANDS[] = {
+    {COMMAND_LIST, "/list", "", "the other nodes: state, name, round-trip time"},
+    {COMMAND_RETRY, "/retry", "", "connect at once to those that are down"},
+    {COMMAND_ME, "/me", "TEXT", "say what you do: * ann waves"},
+    {COMMAND_NICK, "/nick", "NAME", "go by another name"},
+    {COMMAND_HELP, "/help", "", "this list"},
+    {COMMAND_QUIT, "/quit", "", "leave (also Ctrl-C, or Ctrl-D on an empty line)"},
+};
+
+const size_t COMMANDS_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]);
+
+const CommandInfo *command_find(const char *name, size_t len)
+{
+    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
+        if (strlen(COMMANDS[i].name) == len && memcmp(COMMANDS[i].name, name, len) == 0) {
+            return &COMMANDS[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,305 @@
+/* The other nodes: when to connect, what to send them, what to tell about them. */
+#include "core/core_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool link_counts(const Link *link)
+{
+    return link->state != LINK_SELF && link->state != LINK_TWIN;
+}
+
+static Link *event_link(const Step *step)
+{
+    return &step->core->links[step->event->link];
+}
+
+static size_t link_index(const Core *core, const Link *link)
+{
+    return (size_t)(link - core->links);
+}
+
+static Action *add_for_link(Step *step, ActionKind kind, const Link *link)
+{
+    Action *action = step_add(step, kind);
+    action->link = link_index(step->core, link);
+    action->classic = link->classic;
+    return action;
+}
+
+static void connect_link(Step *step, Link *link)
+{
+    link->state = LINK_CONNECTING;
+    add_for_link(step, ACTION_CONNECT, link);
+}
+
+void links_start(Step *step)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        connect_link(step, &step->core->links[i]);
+    }
+}
+
+/* ---- sending ---- */
+
+static void send_next(Step *step, Link *link)
+{
+    if (link->state != LINK_UP || link->sending) {
+        return;
+    }
+    Message *message = link_head(link);
+    if (message != NULL) {
+        link->sending = true;
+        add_for_link(step, ACTION_SEND, link)->message = message_ref(message);
+    }
+}
+
+void links_pass_on(Step *step, Message *message)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        bool heard_already = link->known && link->classic && !message->for_classic;
+        if (!link_counts(link) || heard_already) {
+            continue;
+        }
+        if (link_push(link, message) == ERR_OK) {
+            send_next(step, link);
+        } else if (link->refused_lines == 1) {
+            step_notice(step, NOTICE_ERROR,
+                        "%zu lines wait for %s: no more are kept. It will not get this line, nor "
+                        "those that follow until it is back",
+                        link->queue_count, link->address);
+        }
+    }
+}
+
+void links_delivered(Step *step)
+{
+    Link *link = event_link(step);
+    if (!link->sending) {
+        return;
+    }
+    link_measure(link, step->event->rtt_us);
+    link->sending = false;
+    link_pop(link);
+    send_next(step, link);
+}
+
+void links_refused(Step *step)
+{
+    Link *link = event_link(step);
+    if (!link->sending) {
+        return;
+    }
+    step_notice(step, NOTICE_ERROR, "%s refused a line: %.*s", link->address,
+                (int)step->event->text_len, step->event->text);
+    link->undelivered++;
+    link->sending = false;
+    link_pop(link);
+    send_next(step, link);
+}
+
+/* ---- coming up ---- */
+
+/* The link that already leads to the same process, or NULL. */
+static Link *find_twin(const Step *step, const Link *link, const NodeId *peer_id)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *other = &step->core->links[i];
+        if (other != link && other->state == LINK_UP && !other->classic &&
+            memcmp(&other->peer_id, peer_id, sizeof(*peer_id)) == 0) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static void retire_link(Step *step, Link *link, LinkState state)
+{
+    link_drop_queue(link);
+    link->refused_lines = 0;
+    link->undelivered = 0;
+    link->state = state;
+    link->sending = false;
+    add_for_link(step, ACTION_DISCONNECT, link);
+}
+
+/* True where the address is no peer of its own. */
+static bool retire_if_not_another(Step *step, Link *link)
+{
+    const Event *event = step->event;
+    if (event->classic || event->node_id_len != NODE_ID_BYTES) {
+        return false;
+    }
+    memcpy(link->peer_id.bytes, event->node_id, NODE_ID_BYTES);
+    if (memcmp(&link->peer_id, &step->core->node_id, sizeof(NodeId)) == 0) {
+        retire_link(step, link, LINK_SELF);
+        step_notice(step, NOTICE_INFO, "%s is this node itself: left out", link->address);
+        return true;
+    }
+    const Link *twin = find_twin(step, link, &link->peer_id);
+    if (twin == NULL) {
+        return false;
+    }
+    retire_link(step, link, LINK_TWIN);
+    snprintf(link->down_reason, sizeof(link->down_reason), "the same node as %s", twin->address);
+    step_notice(step, NOTICE_INFO, "%s is %s: left out", link->address, link->down_reason);
+    return true;
+}
+
+static void announce_up(Step *step, Link *link)
+{
+    const char *name = link->peer_name;
+    step_notice(step, NOTICE_INFO, "connected to %s%s%s%s", link->address, name[0] ? " (" : "",
+                name, name[0] ? ")" : "");
+    if (link->queue_count > 0) {
+        step_notice(step, NOTICE_INFO, "%zu %s for %s; sending", link->queue_count,
+                    link->queue_count == 1 ? "line waits" : "lines wait", link->address);
+    }
+    if (link->refused_lines > 0) {
+        step_notice(step, NOTICE_WARNING, "%zu %s not kept for %s while it was away",
+                    link->refused_lines, link->refused_lines == 1 ? "line was" : "lines were",
+                    link->address);
+        link->refused_lines = 0;
+    }
+}
+
+void links_answered(Step *step)
+{
+    const Event *event = step->event;
+    Link *link = event_link(step);
+    if (link->state == LINK_UP) { /* a probe */
+        link_measure(link, event->rtt_us);
+        return;
+    }
+    if (link->state != LINK_CONNECTING) {
+        return;
+    }
+    link->known = true;
+    if (link->classic != event->classic) {
+        /* Dialled as the wrong kind: a classic peer must not be sent keepalive pings, ours must. */
+        link->classic = event->classic;
+        add_for_link(step, ACTION_DISCONNECT, link);
+        connect_link(step, link);
+        return;
+    }
+    if (retire_if_not_another(step, link)) {
+        return;
+    }
+    link->state = LINK_UP;
+    link->failures = 0;
+    link->report_retry = false;
+    link->down_reason[0] = '\0';
+    link->rtt_us = 0;
+    link_measure(link, event->rtt_us);
+    link->probe_at_ms = event->mono_ms + CORE_PROBE_MS;
+    snprintf(link->peer_name, sizeof(link->peer_name), "%s",
+             event->peer_name != NULL ? event->peer_name : "");
+    if (link->classic) {
+        link_drop_relayed(link);
+    } else if (link->peer_name[0] != '\0') {
+        lines_remember_name(step->core, link->peer_name);
+    }
+    announce_up(step, link);
+    step->core->told_alone = false;
+    send_next(step, link);
+}
+
+/* ---- going down ---- */
+
+/* Twins of a link that is gone are tried by themselves again: they may lead elsewhere now. */
+static void revive_twins(Step *step, const Link *lost)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        if (link->state == LINK_TWIN &&
+            memcmp(&link->peer_id, &lost->peer_id, sizeof(NodeId)) == 0) {
+            link->failures = 0;
+            link_wait(link, link->down_reason, strlen(link->down_reason), step->event->mono_ms,
+                      step->event->random);
+        }
+    }
+}
+
+void links_down(Step *step)
+{
+    const Event *event = step->event;
+    Link *link = event_link(step);
+    if (link->state != LINK_UP && link->state != LINK_CONNECTING) {
+        return;
+    }
+    bool was_up = link->state == LINK_UP;
+    bool first_failure = link->failures == 0;
+    link_wait(link, event->text, event->text_len, event->mono_ms, event->random);
+    add_for_link(step, ACTION_DISCONNECT, link);
+    if (was_up) {
+        step_notice(step, NOTICE_WARNING, "lost %s: %s; trying again", link->address,
+                    link->down_reason);
+        revive_twins(step, link);
+    } else if (link->report_retry) {
+        step_notice(step, NOTICE_WARNING, "still no connection to %s: %s", link->address,
+                    link->down_reason);
+    } else if (first_failure) {
+        step_notice(step, NOTICE_INFO, "no connection to %s yet: %s; trying again", link->address,
+                    link->down_reason);
+    }
+    link->report_retry = false;
+}
+
+/* ---- time and people ---- */
+
+void links_timer(Step *step)
+{
+    uint64_t now = step->event->mono_ms;
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        if (link->state == LINK_WAITING && link->retry_at_ms <= now) {
+            connect_link(step, link);
+        } else if (link->state == LINK_UP && link->classic && link->probe_at_ms <= now) {
+            link->probe_at_ms = now + CORE_PROBE_MS;
+            add_for_link(step, ACTION_PROBE, link);
+        }
+    }
+}
+
+uint64_t links_wake_at(const Core *core)
+{
+    uint64_t wake = 0;
+    for (size_t i = 0; i < core->links_count; i++) {
+        const Link *link = &core->links[i];
+        uint64_t at = 0;
+        if (link->state == LINK_WAITING) {
+            at = link->retry_at_ms;
+        } else if (link->state == LINK_UP && link->classic) {
+            at = link->probe_at_ms;
+        }
+        if (at != 0 && (wake == 0 || at < wake)) {
+            wake = at;
+        }
+    }
+    return wake;
+}
+
+void links_retry(Step *step)
+{
+    size_t tried = 0;
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        if (link->state != LINK_WAITING && link->state != LINK_CONNECTING) {
+            continue;
+        }
+        tried++;
+        link->report_retry = true;
+        if (link->state == LINK_WAITING) {
+            link->failures = 0;
+            connect_link(step, link);
+        }
+    }
+    size_t up = core_links_up(step->core);
+    size_t total = core_links_count(step->core);
+    if (tried == 0) {
+        step_notice(step, NOTICE_INFO, "nothing to retry: %zu/%zu connected", up, total);
+    } else {
+        step_notice(step, NOTICE_INFO, "connecting to %zu of %zu...", tried, total);
+    }
+}

@@ -1,0 +1,93 @@
+/* A line of the conversation, and the rules for what may be one.
+ *
+ * Immutable once made and shared by reference, on the owner thread only. */
+#pragma once
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    /* A screen of text with room to spare; design limit shared with the log's events. */
+    MESSAGE_CONTENT_MAX_BYTES = 8192,
+    /* Long enough for any nickname, short enough for an IRC-like prefix on a narrow screen. */
+    MESSAGE_SENDER_MAX_BYTES = 64,
+    /* "HH:MM:SS" takes 8; other programs may write a whole ISO 8601 stamp. */
+    MESSAGE_TIMESTAMP_MAX_BYTES = 64,
+    /* Room for a SHA-256; 16 random bytes are enough. */
+    MESSAGE_ID_MAX_BYTES = 32,
+    NODE_ID_BYTES = 16,
+    CLIENT_ID_MAX_BYTES = 64,
+};
+
+typedef enum MessageKind { MESSAGE_TEXT, MESSAGE_ACTION } MessageKind;
+
+typedef struct NodeId {
+    uint8_t bytes[NODE_ID_BYTES];
+} NodeId;
+
+typedef struct MessageId {
+    uint8_t bytes[MESSAGE_ID_MAX_BYTES];
+    uint8_t len; /* 0: none */
+} MessageId;
+
+/* What somebody asks to be said, as it came: borrowed, unchecked. */
+typedef struct MessageDraft {
+    const char *sender;
+    size_t sender_len;
+    const char *content;
+    size_t content_len;
+    const char *timestamp;
+    size_t timestamp_len;
+    const uint8_t *id;
+    size_t id_len;
+    int64_t time_ms; /* 0: not told */
+    MessageKind kind;
+    const uint8_t *node_id; /* the node that passes it on; len 0: a client or a classic node */
+    size_t node_id_len;
+    uint64_t node_seq;
+} MessageDraft;
+
+typedef struct Message {
+    uint32_t refs;
+    MessageKind kind;
+    char *sender;
+    char *content; /* as on the wire: an action starts with "/me " */
+    size_t content_len;
+    char *timestamp;          /* what the sender wrote, or the node's "HH:MM:SS" */
+    int64_t time_ms;          /* Unix time at the sender; of arrival where it was not told */
+    int32_t second_of_day;    /* to show, in this node's zone */
+    bool clock_told;          /* second_of_day is the sender's own clock, in a zone not known */
+    MessageId id;
+    uint64_t node_seq;        /* its number among what this node passes on; 0: not passed on */
+    bool for_classic;         /* classic peers get it too */
+    /* Encoded once, by whoever needs it first (io/wire.h); owned. */
+    Bytes *encoded_request;
+    Bytes *encoded_response;
+} Message;
+
+/* Checks every rule. On failure *ret_reason says which one is broken and how to mend it: a static
+ * string.
+ * ERR_INVALID: a field breaks a rule. */
+Err message_check(const MessageDraft *draft, const char **ret_reason);
+
+/* The rule for the name of a person or a client alone, as for message_check; may be empty. */
+Err message_check_label(const char *label, size_t len, const char **ret_reason);
+
+/* The rule for a sender's name alone, as for message_check. */
+Err message_check_name(const char *name, size_t len, const char **ret_reason);
+
+/* A message of a checked draft, with one reference. now_ms stands in for a time that was not told,
+ * utc_offset_s turns it into this node's "HH:MM:SS". */
+Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offset_s);
+Message *message_ref(Message *message);
+/* NULL is fine. */
+void message_unref(Message *message);
+
+/* The content to show: an action's without its "/me ". */
+const char *message_shown_content(const Message *message);
+
+/* "HH:MM:SS" and a NUL, of a moment in a zone utc_offset_s east of UTC. */
+void message_clock_text(int64_t time_ms, int32_t utc_offset_s, char ret_text[9]);

@@ -1,0 +1,66 @@
+/* What the node shows, in one order for all: a bounded ring that every face and every gRPC client
+ * reads with a cursor of its own.
+ *
+ *        oldest kept                          head
+ *   ... [ 17 ][ 18 ][ 19 ][ 20 ][ 21 ][ 22 ]   23
+ *         ^lost if it falls off        ^follower.cursor
+ *
+ * A slow follower delays nobody and holds no copy: it falls off the end and is told so. */
+#pragma once
+
+#include "core/core.h"
+
+typedef struct Bus Bus;
+
+enum {
+    /* Whichever comes first. A client that stands still for four thousand lines is not reading. */
+    BUS_MAX_ITEMS = 4096,
+    BUS_MAX_BYTES = 8 * 1024 * 1024,
+};
+
+typedef enum BusItemKind {
+    BUS_MESSAGE, /* message */
+    BUS_NOTICE,  /* level, text: for the person at this node, not for gRPC clients */
+    BUS_LIST,    /* show the state of the links now: ask node_links_... */
+} BusItemKind;
+
+typedef struct BusItem {
+    BusItemKind kind;
+    Message *message;
+    NoticeLevel level;
+    char *text;
+    int64_t wall_ms; /* when it was published */
+} BusItem;
+
+typedef struct Follower Follower;
+struct Follower {
+    uint64_t cursor; /* of the next item to read */
+    bool waiting;    /* has read everything; wake is called once at the next item */
+    Follower *next, *prev;
+    void (*wake)(Follower *follower);
+    void *owner;
+};
+
+Bus *bus_new(void);
+/* No follower may be left. NULL is fine. */
+void bus_free(Bus *bus);
+
+/* Take a reference to message; copy text. They wake the waiting followers before they return. */
+void bus_show(Bus *bus, Message *message, int64_t wall_ms);
+void bus_notice(Bus *bus, NoticeLevel level, const char *text, int64_t wall_ms);
+void bus_list(Bus *bus, int64_t wall_ms);
+
+/* Follows from the next item on, waiting. wake and owner must be set. */
+void bus_follow(Bus *bus, Follower *follower);
+void bus_unfollow(Bus *bus, Follower *follower);
+
+/* The item at the follower's cursor, which moves on. *ret_item is NULL where there is none: the
+ * follower then waits, and wake is called when there is. The item is valid until the next publish:
+ * take a reference to keep the message.
+ * ERR_GONE: it fell off the ring's end, *ret_lost items are lost; the cursor is at the oldest. */
+Err bus_next(Bus *bus, Follower *follower, const BusItem **ret_item, uint64_t *ret_lost);
+
+/* Items not yet read. */
+uint64_t bus_pending(const Bus *bus, const Follower *follower);
+/* Is the next item there, and a message? */
+bool bus_has_message(const Bus *bus, const Follower *follower);

@@ -1,0 +1,292 @@
+/* Clients and their cursors. */
+#include "io/chat_servicer.h"
+
+#include "base/log.h"
+#include "io/wire.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+typedef struct Client {
+    ChatServicer *servicer;
+    RpcServerCall *call;
+    char client_id[CLIENT_ID_MAX_BYTES + 1]; /* "": anonymous, and in no map */
+    bool follows;                            /* a node's stream carries nothing */
+    bool sending;
+    Follower follower;
+    struct Client *next;
+    struct Client *prev;
+    UT_hash_handle hh;
+} Client;
+
+struct ChatServicer {
+    Node *node;
+    RpcServer *server;
+    WireArena *arena;
+    Client *clients; /* all of them */
+    Client *by_id;
+    uint32_t clients_count;
+    uint32_t clients_max;
+    void (*done)(void *context);
+    void *context;
+};
+
+/* ---- SendMessage and Hello ---- */
+
+static int code_of(Err err)
+{
+    switch (err) {
+    case ERR_OK:
+        return RPC_OK;
+    case ERR_INVALID:
+        return RPC_INVALID_ARGUMENT;
+    case ERR_LIMIT:
+        return RPC_RESOURCE_EXHAUSTED;
+    default:
+        return RPC_UNAVAILABLE;
+    }
+}
+
+static void refuse_bytes(RpcServerCall *call)
+{
+    rpc_server_call_answer(call, NULL, RPC_INVALID_ARGUMENT,
+                           "the request is not what proto/chat.proto says");
+}
+
+static void serve_send_message(void *context, RpcServerCall *call, const uint8_t *request,
+                               size_t len)
+{
+    ChatServicer *servicer = context;
+    MessageDraft draft;
+    if (wire_decode_message(servicer->arena, request, len, &draft) != ERR_OK) {
+        refuse_bytes(call);
+        return;
+    }
+    Message *message = NULL;
+    char *text = NULL;
+    Err err = node_receive(servicer->node, &draft, &message, &text);
+    if (err != ERR_OK) {
+        rpc_server_call_answer(call, NULL, code_of(err), text);
+        mem_free(text);
+    } else if (message != NULL) {
+        rpc_server_call_answer(call, wire_response(message), RPC_OK, "");
+        message_unref(message);
+    } else {
+        Bytes *echo = wire_echo(&draft);
+        rpc_server_call_answer(call, echo, RPC_OK, "");
+        bytes_unref(echo);
+    }
+}
+
+static void serve_hello(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
+{
+    ChatServicer *servicer = context;
+    WireHello hello;
+    if (wire_decode_hello(servicer->arena, request, len, &hello) != ERR_OK) {
+        refuse_bytes(call);
+        return;
+    }
+    Bytes *answer = wire_hello(node_id(servicer->node), node_name(servicer->node));
+    rpc_server_call_answer(call, answer, RPC_OK, "");
+    bytes_unref(answer);
+}
+
+/* ---- StreamMessages ---- */
+
+static void client_free(Client *client)
+{
+    ChatServicer *servicer = client->servicer;
+    if (client->follows) {
+        bus_unfollow(node_bus(servicer->node), &client->follower);
+    }
+    if (client->client_id[0] != '\0') {
+        HASH_DEL(servicer->by_id, client);
+    }
+    DL_DELETE(servicer->clients, client);
+    servicer->clients_count--;
+    mem_free(client);
+}
+
+static void client_end(Client *client, int code, const char *text)
+{
+    log_info("client \"%s\": stream ended: %s", client->client_id, text);
+    rpc_server_call_end(client->call, code, text);
+    client_free(client);
+}
+
+static void client_fell_off(Client *client, uint64_t lost)
+{
+    AUTO_STRBUF StrBuf text = {0};
+    strbuf_addf(&text,
+                "read too slowly: %" PRIu64 " lines fell out of the window of %d; open the stream "
+                "again to go on from now",
+                lost, BUS_MAX_ITEMS);
+    client_end(client, RPC_RESOURCE_EXHAUSTED, text.text);
+}
+
+/* Sends the next message, if there is one and none is on its way. */
+static void client_pump(Client *client)
+{
+    Bus *bus = node_bus(client->servicer->node);
+    while (!client->sending) {
+        const BusItem *item = NULL;
+        uint64_t lost = 0;
+        if (bus_next(bus, &client->follower, &item, &lost) != ERR_OK) {
+            client_fell_off(client, lost);
+            return;
+        }
+        if (item == NULL) {
+            return;
+        }
+        if (item->kind == BUS_MESSAGE) {
+            client->sending = true;
+            bool more = bus_has_message(bus, &client->follower);
+            rpc_server_call_send(client->call, wire_response(item->message), more);
+        }
+    }
+}
+
+static void client_wake(Follower *follower)
+{
+    client_pump(follower->owner);
+}
+
+static void client_sent(void *context)
+{
+    Client *client = context;
+    client->sending = false;
+    client_pump(client);
+}
+
+static void client_gone(void *context)
+{
+    Client *client = context;
+    log_info("client \"%s\": gone", client->client_id);
+    client_free(client);
+}
+
+static Client *find_client(ChatServicer *servicer, const char *client_id, size_t len)
+{
+    Client *client = NULL;
+    HASH_FIND(hh, servicer->by_id, client_id, (unsigned)len, client);
+    return client;
+}
+
+static void client_open(ChatServicer *servicer, RpcServerCall *call,
+                        const WireStreamRequest *request)
+{
+    Client *client = mem_new(Client);
+    client->servicer = servicer;
+    client->call = call;
+    client->follows = !request->from_node;
+    client->follower.owner = client;
+    client->follower.wake = client_wake;
+    memcpy(client->client_id, request->client_id, request->client_id_len);
+    if (request->client_id_len > 0) {
+        HASH_ADD(hh, servicer->by_id, client_id[0], (unsigned)request->client_id_len, client);
+    }
+    DL_APPEND(servicer->clients, client);
+    servicer->clients_count++;
+    rpc_server_call_open(call, client_sent, client_gone, client);
+    if (client->follows) {
+        bus_follow(node_bus(servicer->node), &client->follower);
+    }
+    log_info("client \"%s\": stream opened, %u open", client->client_id,
+             (unsigned)servicer->clients_count);
+}
+
+static void refuse_client_id(RpcServerCall *call, const char *reason)
+{
+    AUTO_STRBUF StrBuf text = {0};
+    strbuf_addf(&text, "client_id %s", reason);
+    rpc_server_call_answer(call, NULL, RPC_INVALID_ARGUMENT, text.text);
+}
+
+static void refuse_too_many(ChatServicer *servicer, RpcServerCall *call)
+{
+    AUTO_STRBUF StrBuf text = {0};
+    strbuf_addf(&text, "this node serves %u clients, as many as it may; try again later",
+                (unsigned)servicer->clients_max);
+    rpc_server_call_answer(call, NULL, RPC_RESOURCE_EXHAUSTED, text.text);
+}
+
+static void serve_stream_messages(void *context, RpcServerCall *call, const uint8_t *data,
+                                  size_t len)
+{
+    ChatServicer *servicer = context;
+    WireStreamRequest request;
+    const char *reason = "";
+    if (wire_decode_stream_request(servicer->arena, data, len, &request) != ERR_OK) {
+        refuse_bytes(call);
+        return;
+    }
+    if (message_check_label(request.client_id, request.client_id_len, &reason) != ERR_OK) {
+        refuse_client_id(call, reason);
+        return;
+    }
+    Client *before = find_client(servicer, request.client_id, request.client_id_len);
+    if (before != NULL && request.client_id_len > 0) {
+        client_end(before, RPC_ABORTED, "another stream was opened with this client_id");
+    }
+    if (servicer->clients_count >= servicer->clients_max) {
+        refuse_too_many(servicer, call);
+        return;
+    }
+    client_open(servicer, call, &request);
+}
+
+/* ---- the servicer ---- */
+
+static const RpcMethod METHODS[] = {
+    {WIRE_SEND_MESSAGE, serve_send_message},
+    {WIRE_STREAM_MESSAGES, serve_stream_messages},
+    {WIRE_HELLO, serve_hello},
+};
+
+ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options)
+{
+    ChatServicer *servicer = mem_new(ChatServicer);
+    servicer->node = node;
+    servicer->clients_max = options->clients_max;
+    servicer->arena = wire_arena_new();
+    /* One program may hold all its clients' streams on one connection, as gRPC does by itself; and
+     * still call SendMessage. */
+    servicer->server = rpc_server_new(rpc, &(RpcServerOptions){
+                                               .methods = METHODS,
+                                               .methods_count = sizeof(METHODS) / sizeof(*METHODS),
+                                               .streams_max = options->clients_max + 100,
+                                               .context = servicer,
+                                           });
+    return servicer;
+}
+
+Err chat_servicer_listen(ChatServicer *servicer, const char *address, uint16_t port,
+                         char **ret_text)
+{
+    return rpc_server_listen(servicer->server, address, port, ret_text);
+}
+
+void chat_servicer_start(ChatServicer *servicer)
+{
+    rpc_server_start(servicer->server);
+}
+
+static void servicer_closed(void *context)
+{
+    ChatServicer *servicer = context;
+    wire_arena_free(servicer->arena);
+    servicer->done(servicer->context);
+    mem_free(servicer);
+}
+
+void chat_servicer_close(ChatServicer *servicer, void (*done)(void *context), void *context)
+{
+    servicer->done = done;
+    servicer->context = context;
+    while (servicer->clients != NULL) {
+        client_end(servicer->clients, RPC_UNAVAILABLE, "the node is leaving");
+    }
+    rpc_server_close(servicer->server, servicer_closed, servicer);
+}

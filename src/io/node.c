@@ -1,0 +1,338 @@
+/* Feeds the core, carries its actions out.
+ *
+ * One step at a time: what a face asks for from inside a step (it was woken to show something, and
+ * found its terminal gone) waits until the step is carried out. */
+#include "io/node.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "io/node_connection.h"
+
+#include <string.h>
+#include <utlist.h>
+
+typedef struct Deferred {
+    EventKind kind;
+    char *text;
+    size_t text_len;
+    struct Deferred *next;
+} Deferred;
+
+struct Node {
+    Loop *loop;
+    Core *core;
+    Bus *bus;
+    Rpc *rpc;
+    WireArena *arena;
+    NodeId id;
+    uv_timer_t timer;
+    NodeConnection **connections;
+    size_t connections_count;
+    Actions actions;
+    bool stepping;
+    Deferred *deferred;
+    void (*input_ready)(void *context);
+    void *input_context;
+    NodeQuit on_quit;
+    void *quit_context;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+static void node_step(Node *node, Event *event);
+
+/* ---- actions ---- */
+
+typedef struct StepResult {
+    Err err;
+    Message *message;
+    char *text;
+    bool quit;
+    int exit_code;
+} StepResult;
+
+static void node_do(Node *node, Action *action, const Event *event, StepResult *result)
+{
+    NodeConnection *connection =
+        action->link < node->connections_count ? node->connections[action->link] : NULL;
+    switch (action->kind) {
+    case ACTION_SHOW:
+        bus_show(node->bus, action->message, event->wall_ms);
+        return;
+    case ACTION_NOTICE:
+        bus_notice(node->bus, action->level, action->text, event->wall_ms);
+        return;
+    case ACTION_LIST:
+        bus_list(node->bus, event->wall_ms);
+        return;
+    case ACTION_CONNECT:
+        node_connection_connect(connection, action->classic, core_name(node->core));
+        return;
+    case ACTION_DISCONNECT:
+        node_connection_disconnect(connection);
+        return;
+    case ACTION_PROBE:
+        node_connection_probe(connection, core_name(node->core));
+        return;
+    case ACTION_SEND:
+        node_connection_send(connection, action->message);
+        return;
+    case ACTION_ACCEPT:
+        result->message = TAKE(action->message);
+        return;
+    case ACTION_REJECT:
+        result->err = action->err;
+        result->text = TAKE(action->text);
+        return;
+    case ACTION_QUIT:
+        result->quit = true;
+        result->exit_code = action->exit_code;
+        return;
+    }
+}
+
+static void node_timer(uv_timer_t *timer)
+{
+    node_step(timer->data, &(Event){.kind = EVENT_TIMER});
+}
+
+static void node_set_timer(Node *node, uint64_t now_ms)
+{
+    uint64_t at = node->actions.wake_at_ms;
+    if (at == 0) {
+        uv_timer_stop(&node->timer);
+        return;
+    }
+    uv_update_time(loop_uv(node->loop));
+    uv_timer_start(&node->timer, node_timer, at > now_ms ? at - now_ms : 0, 0);
+}
+
+static StepResult node_step_now(Node *node, Event *event)
+{
+    StepResult result = {.err = ERR_OK};
+    event->mono_ms = loop_mono_ms();
+    event->wall_ms = loop_wall_ms();
+    event->utc_offset_s = loop_utc_offset_s(event->wall_ms);
+    event->random = random_u64();
+    node->stepping = true;
+    actions_reset(&node->actions);
+    core_step(node->core, event, &node->actions);
+    for (size_t i = 0; i < node->actions.count; i++) {
+        node_do(node, &node->actions.items[i], event, &result);
+    }
+    node_set_timer(node, event->mono_ms);
+    node->stepping = false;
+    return result;
+}
+
+static void node_tell_input_ready(Node *node)
+{
+    if (node->input_ready != NULL && !core_input_should_wait(node->core)) {
+        void (*ready)(void *context) = TAKE(node->input_ready);
+        ready(node->input_context);
+    }
+}
+
+static StepResult node_step_and_after(Node *node, Event *event)
+{
+    StepResult result = node_step_now(node, event);
+    while (node->deferred != NULL) {
+        Deferred *deferred = node->deferred;
+        LL_DELETE(node->deferred, deferred);
+        StepResult later = node_step_now(node, &(Event){.kind = deferred->kind,
+                                                        .text = deferred->text,
+                                                        .text_len = deferred->text_len});
+        result.quit = result.quit || later.quit;
+        result.exit_code = later.quit ? later.exit_code : result.exit_code;
+        mem_free(deferred->text);
+        mem_free(deferred);
+    }
+    if (result.quit) {
+        node->on_quit(node->quit_context, result.exit_code);
+    } else {
+        node_tell_input_ready(node);
+    }
+    return result;
+}
+
+static void node_step(Node *node, Event *event)
+{
+    if (!node->stepping) {
+        node_step_and_after(node, event);
+        return;
+    }
+    Deferred *deferred = mem_new(Deferred);
+    deferred->kind = event->kind;
+    deferred->text = mem_copy_text(event->text, event->text_len);
+    deferred->text_len = event->text_len;
+    LL_APPEND(node->deferred, deferred);
+}
+
+static void node_report(void *context, Event *event)
+{
+    node_step(context, event);
+}
+
+/* ---- life ---- */
+
+static void node_add_connections(Node *node, const NodeOptions *options)
+{
+    node->connections = mem_array(options->nodes_count, sizeof(NodeConnection *));
+    node->connections_count = options->nodes_count;
+    for (size_t i = 0; i < options->nodes_count; i++) {
+        node->connections[i] = node_connection_new(&(NodeConnectionOptions){
+            .rpc = node->rpc,
+            .arena = node->arena,
+            .config = options->nodes[i],
+            .own_id = node->id,
+            .report = node_report,
+            .context = node,
+            .link = i,
+        });
+    }
+}
+
+Node *node_new(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context)
+{
+    Node *node = mem_new(Node);
+    node->loop = loop;
+    node->rpc = rpc;
+    node->bus = bus_new();
+    node->arena = wire_arena_new();
+    node->on_quit = on_quit;
+    node->quit_context = context;
+    random_bytes(node->id.bytes, sizeof(node->id.bytes));
+    node->core = core_new(&(CoreConfig){
+        .node_id = node->id,
+        .name = options->name,
+        .nodes = options->nodes,
+        .nodes_count = options->nodes_count,
+    });
+    node_add_connections(node, options);
+    uv_timer_init(loop_uv(loop), &node->timer);
+    node->timer.data = node;
+    return node;
+}
+
+void node_start(Node *node)
+{
+    node_step(node, &(Event){.kind = EVENT_START});
+}
+
+static void node_timer_closed(uv_handle_t *timer)
+{
+    Node *node = timer->data;
+    node->closed(node->closed_context);
+}
+
+void node_close(Node *node, void (*done)(void *context), void *context)
+{
+    node->closed = done;
+    node->closed_context = context;
+    for (size_t i = 0; i < node->connections_count; i++) {
+        node_connection_disconnect(node->connections[i]);
+    }
+    uv_close((uv_handle_t *)&node->timer, node_timer_closed);
+}
+
+void node_free(Node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < node->connections_count; i++) {
+        node_connection_free(node->connections[i]);
+    }
+    mem_free(node->connections);
+    actions_done(&node->actions);
+    core_free(node->core);
+    bus_free(node->bus);
+    wire_arena_free(node->arena);
+    mem_free(node);
+}
+
+/* ---- what faces and the servicer ask ---- */
+
+void node_line(Node *node, const char *text, size_t len)
+{
+    node_step(node, &(Event){.kind = EVENT_LINE, .text = text, .text_len = len});
+}
+
+void node_input_ended(Node *node)
+{
+    node_step(node, &(Event){.kind = EVENT_INPUT_ENDED});
+}
+
+void node_input_failed(Node *node)
+{
+    node_step(node, &(Event){.kind = EVENT_INPUT_FAILED});
+}
+
+void node_leave(Node *node)
+{
+    node_step(node, &(Event){.kind = EVENT_LEAVE});
+}
+
+Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, char **ret_text)
+{
+    StepResult result =
+        node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft});
+    *ret_message = result.message;
+    *ret_text = result.text;
+    return result.err;
+}
+
+bool node_input_should_wait(Node *node, void (*on_ready)(void *context), void *context)
+{
+    if (!core_input_should_wait(node->core)) {
+        return false;
+    }
+    node->input_ready = on_ready;
+    node->input_context = context;
+    return true;
+}
+
+void node_notice(Node *node, NoticeLevel level, const char *text)
+{
+    bus_notice(node->bus, level, text, loop_wall_ms());
+}
+
+Bus *node_bus(Node *node)
+{
+    return node->bus;
+}
+
+const NodeId *node_id(const Node *node)
+{
+    return &node->id;
+}
+
+const char *node_name(const Node *node)
+{
+    return core_name(node->core);
+}
+
+size_t node_links_count(const Node *node)
+{
+    return core_links_count(node->core);
+}
+
+size_t node_links_up(const Node *node)
+{
+    return core_links_up(node->core);
+}
+
+size_t node_links_configured(const Node *node)
+{
+    return core_links_configured(node->core);
+}
+
+void node_link(const Node *node, size_t index, LinkView *ret_view)
+{
+    core_link(node->core, index, loop_mono_ms(), ret_view);
+}
+
+const char *node_recent_name(const Node *node, size_t index)
+{
+    return core_recent_name(node->core, index);
+}

@@ -1,0 +1,59 @@
+/* The node as its faces see it: say a line or a command, follow what is shown, ask for state.
+ *
+ * It feeds the core with events, carries its actions out, and keeps its timer. */
+#pragma once
+
+#include "core/core.h"
+#include "io/bus.h"
+#include "io/loop.h"
+#include "io/rpc.h"
+
+typedef struct Node Node;
+
+typedef struct NodeOptions {
+    const char *name;
+    const NodeConfig *nodes;
+    size_t nodes_count;
+} NodeOptions;
+
+/* Called once, when the core has decided to leave: exit_code is the program's. The node does
+ * nothing more by itself; close it when everything around it is closed. */
+typedef void (*NodeQuit)(void *context, int exit_code);
+
+/* Takes nothing over; options are copied. Nothing is connected before node_start. */
+Node *node_new(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context);
+void node_start(Node *node);
+/* Ends the links at once, then calls done (bounded: a link's closing waits for nobody). */
+void node_close(Node *node, void (*done)(void *context), void *context);
+/* After node_close is done. NULL is fine. */
+void node_free(Node *node);
+
+/* A person typed text: a line to send or a command. Any bytes; what cannot be sent is answered with
+ * a notice. */
+void node_line(Node *node, const char *text, size_t len);
+/* Nothing more will be typed: what waits is delivered (5 s at most), then on_quit. */
+void node_input_ended(Node *node);
+/* An input line could not even be passed on (too long, not JSON): the exit code will be 1. */
+void node_input_failed(Node *node);
+/* As after /quit: what is in flight gets a second, then on_quit. */
+void node_leave(Node *node);
+
+/* Somebody's SendMessage. Returns what to answer: ERR_OK and a message (a reference that the
+ * caller owns; NULL for a repeat), or an error with a text that the caller frees. */
+Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, char **ret_text);
+
+Bus *node_bus(Node *node);
+const NodeId *node_id(const Node *node);
+const char *node_name(const Node *node);
+size_t node_links_count(const Node *node); /* without entries that are this node or twins */
+size_t node_links_up(const Node *node);
+size_t node_links_configured(const Node *node);
+void node_link(const Node *node, size_t index, LinkView *ret_view);
+const char *node_recent_name(const Node *node, size_t index);
+
+/* A reader of lines that can wait (a pipe) asks before each read; where the answer is true, it
+ * reads on when on_ready is called. One reader at a time. */
+bool node_input_should_wait(Node *node, void (*on_ready)(void *context), void *context);
+
+/* A notice for the person at this node, from outside the core (a face, the log). */
+void node_notice(Node *node, NoticeLevel level, const char *text);

@@ -1,0 +1,141 @@
+/* The gRPC library's life: start, the pump thread, the end. */
+#include "io/rpc_internal.h"
+
+#include "base/log.h"
+
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/slice.h>
+#include <grpc/support/log.h>
+#include <grpc/support/time.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Waits for completions and hands each to the owner thread. It decides nothing. */
+static void rpc_pump(void *argument)
+{
+    Rpc *rpc = argument;
+    for (;;) {
+        grpc_event event = grpc_completion_queue_next(
+            rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        if (event.type == GRPC_QUEUE_SHUTDOWN) {
+            break;
+        }
+        if (event.type == GRPC_OP_COMPLETE) {
+            Mail *mail = event.tag;
+            mail->ok = event.success != 0;
+            loop_post(rpc->loop, mail);
+        }
+    }
+    loop_post(rpc->loop, &rpc->drained);
+}
+
+static void rpc_drained(Mail *mail, bool ok)
+{
+    (void)ok;
+    Rpc *rpc = CONTAINER_OF(mail, Rpc, drained);
+    uv_thread_join(&rpc->pump);
+    grpc_completion_queue_destroy(rpc->queue);
+    grpc_shutdown_blocking();
+    rpc->done(rpc->context);
+    mem_free(rpc);
+}
+
+/* The library's own messages are for whoever looks into the network, not for the chat. */
+static void rpc_log(gpr_log_func_args *args)
+{
+    log_debug("grpc: %s", args->message);
+}
+
+Rpc *rpc_open(Loop *loop)
+{
+    /* The system's resolver knows what getaddrinfo knows: /etc/hosts, mDNS, VPN names. */
+    setenv("GRPC_DNS_RESOLVER", "native", 0);
+    gpr_set_log_function(rpc_log);
+    gpr_set_log_verbosity(log_enabled(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO
+                                                 : GPR_LOG_SEVERITY_ERROR);
+    /* The threads started here inherit the mask: signals are the owner thread's. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    grpc_init();
+    Rpc *rpc = mem_new(Rpc);
+    rpc->loop = loop;
+    rpc->queue = grpc_completion_queue_create_for_next(NULL);
+    rpc->drained.deliver = rpc_drained;
+    int result = uv_thread_create(&rpc->pump, rpc_pump, rpc);
+    if (result != 0) {
+        fprintf(stderr, "chat_node: cannot start a thread: %s\n", uv_strerror(result));
+        abort();
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rpc;
+}
+
+void rpc_close(Rpc *rpc, void (*done)(void *context), void *context)
+{
+    rpc->done = done;
+    rpc->context = context;
+    grpc_completion_queue_shutdown(rpc->queue);
+}
+
+void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *mail)
+{
+    grpc_call_error error = grpc_call_start_batch(call, ops, count, mail, NULL);
+    if (error != GRPC_CALL_OK) {
+        fprintf(stderr, "chat_node: grpc_call_start_batch: %s\n",
+                grpc_call_error_to_string(error));
+        abort();
+    }
+}
+
+static void rpc_release_bytes(void *bytes)
+{
+    bytes_unref(bytes);
+}
+
+grpc_slice rpc_slice_of(Bytes *bytes)
+{
+    bytes_ref(bytes);
+    return grpc_slice_new_with_user_data((void *)(uintptr_t)bytes_data(bytes), bytes_len(bytes),
+                                         rpc_release_bytes, bytes);
+}
+
+grpc_byte_buffer *rpc_buffer_of(Bytes *bytes)
+{
+    grpc_slice slice = rpc_slice_of(bytes);
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return buffer;
+}
+
+grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer)
+{
+    grpc_byte_buffer_reader reader;
+    if (!grpc_byte_buffer_reader_init(&reader, buffer)) {
+        return grpc_empty_slice();
+    }
+    grpc_slice all = grpc_byte_buffer_reader_readall(&reader);
+    grpc_byte_buffer_reader_destroy(&reader);
+    return all;
+}
+
+grpc_arg rpc_int_arg(const char *key, int value)
+{
+    return (grpc_arg){
+        .type = GRPC_ARG_INTEGER, .key = (char *)(uintptr_t)key, .value.integer = value};
+}
+
+size_t rpc_common_args(grpc_arg *args)
+{
+    size_t count = 0;
+    args[count++] = rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_MAX_BYTES);
+    /* Compressing each line by itself triples what its delivery costs and saves nothing. */
+    args[count++] = rpc_int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+    /* 0: as many pings without data as keepalive wants; the default stops after two. */
+    args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    return count;
+}

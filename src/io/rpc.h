@@ -1,0 +1,115 @@
+/* gRPC as this program needs it, over the C core: nothing outside rpc*.c sees <grpc/...>.
+ *
+ *   owner thread   rpc_..._... --> grpc_call_start_batch
+ *   pump thread    grpc_completion_queue_next --> loop_post(tag)
+ *   owner thread   the callbacks below
+ *
+ * Every callback comes on the owner thread from the loop, never from inside a call to this
+ * interface. What is cancelled or closed calls back no more. */
+#pragma once
+
+#include "base/mem.h"
+#include "io/loop.h"
+
+enum {
+    /* The largest message anyone may send us. A line has 8 KiB; the room above it is so that a
+     * longer one is refused with our words rather than the library's. */
+    RPC_MESSAGE_MAX_BYTES = 256 * 1024,
+};
+
+/* Status codes of the gRPC specification (doc/statuscodes.md). */
+typedef enum RpcCode {
+    RPC_OK = 0,
+    RPC_CANCELLED = 1,
+    RPC_UNKNOWN = 2,
+    RPC_INVALID_ARGUMENT = 3,
+    RPC_DEADLINE_EXCEEDED = 4,
+    RPC_RESOURCE_EXHAUSTED = 8,
+    RPC_ABORTED = 10,
+    RPC_UNIMPLEMENTED = 12,
+    RPC_INTERNAL = 13,
+    RPC_UNAVAILABLE = 14,
+} RpcCode;
+
+typedef struct Rpc Rpc;
+
+/* Starts the library and the pump thread. */
+Rpc *rpc_open(Loop *loop);
+/* Once every server and channel is closed: waits for the last completions, then done. */
+void rpc_close(Rpc *rpc, void (*done)(void *context), void *context);
+
+/* ---- client ---- */
+
+typedef struct RpcChannel RpcChannel;
+typedef struct RpcCall RpcCall;
+
+/* How a call ended. Borrowed for the time of the callback. */
+typedef struct RpcResult {
+    int code; /* RpcCode, or whatever else the peer sends */
+    const char *text;
+    const uint8_t *data; /* the answer; NULL where there is none */
+    size_t len;
+    uint32_t elapsed_us;
+} RpcResult;
+
+typedef void (*RpcDone)(void *context, const RpcResult *result);
+
+/* Connects at the first call; never retries by itself (a failed attempt fails the calls on it).
+ * keepalive: finds a silent peer within 3.5 s by HTTP/2 pings, which a classic server would answer
+ * with "too many pings". */
+RpcChannel *rpc_channel_open(Rpc *rpc, const char *host, uint16_t port, bool keepalive);
+/* lost is called once, when a channel that is connected is no longer. */
+void rpc_channel_watch(RpcChannel *channel, void (*lost)(void *context), void *context);
+/* Calls on it are to be cancelled before. */
+void rpc_channel_close(RpcChannel *channel);
+
+/* Takes a reference to request. The call is valid until done returns. */
+RpcCall *rpc_unary(RpcChannel *channel, const char *method, Bytes *request, uint32_t deadline_ms,
+                   RpcDone done, void *context);
+/* A stream of answers, which are read and dropped: it shows that the peer is there. */
+RpcCall *rpc_hold_stream(RpcChannel *channel, const char *method, Bytes *request, RpcDone done,
+                         void *context);
+/* done is not called any more. NULL is fine. */
+void rpc_call_cancel(RpcCall *call);
+
+/* ---- server ---- */
+
+typedef struct RpcServer RpcServer;
+typedef struct RpcServerCall RpcServerCall;
+
+typedef struct RpcMethod {
+    const char *path; /* "/chat.ChatService/SendMessage" */
+    /* Must answer the call or open it, at once. request is borrowed. */
+    void (*start)(void *context, RpcServerCall *call, const uint8_t *request, size_t len);
+} RpcMethod;
+
+typedef struct RpcServerOptions {
+    const RpcMethod *methods; /* borrowed for the server's life */
+    size_t methods_count;
+    uint32_t streams_max; /* concurrent calls on one connection */
+    void *context;
+} RpcServerOptions;
+
+RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options);
+/* address: IPv4 or IPv6, without brackets.
+ * ERR_IN_USE, ERR_DENIED, ERR_INVALID (not an address of this machine), ERR_IO; *ret_text (freed by
+ * the caller) says more. */
+Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text);
+void rpc_server_start(RpcServer *server);
+/* Takes no new calls; open ones get half a second to end, then are cut. Then done. */
+void rpc_server_close(RpcServer *server, void (*done)(void *context), void *context);
+
+/* Ends a call that was not opened: response (a reference is taken; may be NULL) where code is
+ * RPC_OK. */
+void rpc_server_call_answer(RpcServerCall *call, Bytes *response, int code, const char *text);
+
+/* Makes it a stream. sent: the message given to rpc_server_call_send is on its way, the next may
+ * come. gone: the client has left; the call is not to be used after. */
+void rpc_server_call_open(RpcServerCall *call, void (*sent)(void *context),
+                          void (*gone)(void *context), void *context);
+/* One at a time. more: another follows at once, so this one may wait in a buffer for it. Takes a
+ * reference. */
+void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more);
+/* Ends the stream with a status, also past a message that the client does not read. Neither sent
+ * nor gone is called after. */
+void rpc_server_call_end(RpcServerCall *call, int code, const char *text);

@@ -1,0 +1,33 @@
+/* What rpc*.c share: the library's types, tags, slices of our bytes. For rpc*.c alone. */
+#pragma once
+
+#include "io/rpc.h"
+
+#include <grpc/grpc.h>
+#include <stddef.h>
+
+struct Rpc {
+    Loop *loop;
+    grpc_completion_queue *queue;
+    uv_thread_t pump;
+    Mail drained;
+    void (*done)(void *context);
+    void *context;
+};
+
+/* The struct of which member is a part. */
+#define CONTAINER_OF(pointer, Type, member) ((Type *)((char *)(pointer)-offsetof(Type, member)))
+
+/* Starts a batch whose completion is delivered to mail. A batch is refused only where this program
+ * breaks the library's rules: that is a bug, and aborts. */
+void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *mail);
+
+/* A slice, and a message, that hold a reference to bytes until the library is done with them. */
+grpc_slice rpc_slice_of(Bytes *bytes);
+grpc_byte_buffer *rpc_buffer_of(Bytes *bytes);
+/* The buffer's bytes in one piece; free with grpc_slice_unref. */
+grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
+
+/* Channel arguments common to both sides; returns how many were written. */
+size_t rpc_common_args(grpc_arg *args);
+grpc_arg rpc_int_arg(const char *key, int value);

@@ -1,0 +1,499 @@
+/* Incoming calls.
+ *
+ *   [REQUESTS_WAITING slots per method] --request--> RpcServerCall --> method->start
+ *                                                      answer: one batch, then freed
+ *                                                      open:   stream, until end or gone
+ *
+ * Methods are registered with the library, which then hands each call over together with its
+ * request: one trip through the completion queue rather than two. */
+#include "io/rpc_internal.h"
+
+#include "base/log.h"
+#include "base/strbuf.h"
+
+#include <errno.h>
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc_security.h>
+#include <grpc/slice.h>
+#include <grpc/support/time.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    /* Calls that may arrive between two turns of the loop without waiting in the library. */
+    REQUESTS_WAITING = 64,
+    SERVER_ARGS_MAX = 16,
+    /* A client that has vanished without a word is noticed within half a minute. */
+    SERVER_KEEPALIVE_TIME_MS = 20 * 1000,
+    SERVER_KEEPALIVE_TIMEOUT_MS = 10 * 1000,
+    /* Nodes ping every 2 s; faster is a mistake or malice. */
+    PING_INTERVAL_MIN_MS = 1000,
+    PING_STRIKES_MAX = 4,
+    /* A connection that does not begin to speak HTTP/2 by then is closed. */
+    HANDSHAKE_TIMEOUT_MS = 5000,
+    /* Headers of a call here take some hundred bytes. */
+    METADATA_MAX_BYTES = 8 * 1024,
+    /* For 10,000 clients at about 31 KiB each, and as much again for what is in flight. */
+    SERVER_MEMORY_MAX_BYTES = 640 * 1024 * 1024,
+    CLOSE_GRACE_MS = 500,
+};
+
+typedef struct MethodSlot MethodSlot;
+struct MethodSlot {
+    RpcServer *server;
+    const RpcMethod *method; /* NULL: whatever is not registered */
+    void *handle;
+    grpc_byte_buffer *request;
+    gpr_timespec deadline;
+    grpc_call *call;
+    grpc_metadata_array metadata;
+    grpc_call_details details;
+    Mail requested;
+};
+
+struct RpcServer {
+    Rpc *rpc;
+    grpc_server *server;
+    void *context;
+    const RpcMethod *methods;
+    size_t methods_count;
+    void **handles;
+    MethodSlot *slots;
+    size_t slots_count;
+    size_t slots_waiting;
+    bool started;
+    bool closing;
+    bool shut;
+    Mail shutdown;
+    uv_timer_t grace;
+    size_t calls;
+    void (*done)(void *context);
+    void *done_context;
+};
+
+struct RpcServerCall {
+    RpcServer *server;
+    grpc_call *call;
+    unsigned pending;
+    bool ended; /* the program is done with it */
+    bool sending;
+    int cancelled;
+    Mail opened;
+    Mail message_sent;
+    Mail finished;
+    Mail closed;
+    void (*sent)(void *context);
+    void (*gone)(void *context);
+    void *context;
+    Bytes *status_text;
+};
+
+/* ---- calls ---- */
+
+static void server_check_closed(RpcServer *server);
+
+static void server_call_release(RpcServerCall *call)
+{
+    if (call->pending > 0 || !call->ended) {
+        return;
+    }
+    RpcServer *server = call->server;
+    grpc_call_unref(call->call);
+    bytes_unref(call->status_text);
+    mem_free(call);
+    server->calls--;
+    server_check_closed(server);
+}
+
+static void server_call_start(RpcServerCall *call, const grpc_op *ops, size_t count, Mail *mail)
+{
+    call->pending++;
+    rpc_start_batch(call->call, ops, count, mail);
+}
+
+static void server_call_opened(Mail *mail, bool ok)
+{
+    (void)ok; /* "closed" says when the client is gone */
+    RpcServerCall *call = CONTAINER_OF(mail, RpcServerCall, opened);
+    call->pending--;
+    server_call_release(call);
+}
+
+static void server_call_finished(Mail *mail, bool ok)
+{
+    (void)ok;
+    RpcServerCall *call = CONTAINER_OF(mail, RpcServerCall, finished);
+    call->pending--;
+    server_call_release(call);
+}
+
+static void server_call_message_sent(Mail *mail, bool ok)
+{
+    RpcServerCall *call = CONTAINER_OF(mail, RpcServerCall, message_sent);
+    call->pending--;
+    call->sending = false;
+    if (ok && !call->ended) {
+        call->sent(call->context);
+        return;
+    }
+    server_call_release(call);
+}
+
+static void server_call_closed(Mail *mail, bool ok)
+{
+    (void)ok;
+    RpcServerCall *call = CONTAINER_OF(mail, RpcServerCall, closed);
+    call->pending--;
+    if (!call->ended) {
+        call->ended = true;
+        call->gone(call->context);
+    }
+    server_call_release(call);
+}
+
+static RpcServerCall *server_call_new(RpcServer *server, grpc_call *grpc)
+{
+    RpcServerCall *call = mem_new(RpcServerCall);
+    call->server = server;
+    call->call = grpc;
+    call->opened.deliver = server_call_opened;
+    call->message_sent.deliver = server_call_message_sent;
+    call->finished.deliver = server_call_finished;
+    call->closed.deliver = server_call_closed;
+    server->calls++;
+    return call;
+}
+
+/* The status text must outlive the batch: the call keeps it. */
+static grpc_op send_status_op(RpcServerCall *call, int code, const char *text, grpc_slice *slice)
+{
+    bytes_unref(call->status_text);
+    call->status_text = bytes_new(text, strlen(text));
+    *slice = rpc_slice_of(call->status_text);
+    return (grpc_op){
+        .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
+        .data.send_status_from_server = {.status = (grpc_status_code)code,
+                                         .status_details = slice},
+    };
+}
+
+static grpc_op recv_close_op(RpcServerCall *call)
+{
+    return (grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
+                     .data.recv_close_on_server.cancelled = &call->cancelled};
+}
+
+void rpc_server_call_answer(RpcServerCall *call, Bytes *response, int code, const char *text)
+{
+    grpc_slice slice;
+    grpc_byte_buffer *message = response != NULL ? rpc_buffer_of(response) : NULL;
+    grpc_op ops[4] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        recv_close_op(call),
+        send_status_op(call, code, text, &slice),
+    };
+    size_t count = 3;
+    if (message != NULL) {
+        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE,
+                                 .data.send_message.send_message = message};
+    }
+    call->ended = true;
+    server_call_start(call, ops, count, &call->finished);
+    grpc_slice_unref(slice);
+    grpc_byte_buffer_destroy(message);
+}
+
+void rpc_server_call_open(RpcServerCall *call, void (*sent)(void *context),
+                          void (*gone)(void *context), void *context)
+{
+    call->sent = sent;
+    call->gone = gone;
+    call->context = context;
+    grpc_op close = recv_close_op(call);
+    server_call_start(call, &close, 1, &call->closed);
+    grpc_op open = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+    server_call_start(call, &open, 1, &call->opened);
+}
+
+void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more)
+{
+    grpc_byte_buffer *buffer = rpc_buffer_of(message);
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE,
+                  .flags = more ? GRPC_WRITE_BUFFER_HINT : 0,
+                  .data.send_message.send_message = buffer};
+    call->sending = true;
+    server_call_start(call, &op, 1, &call->message_sent);
+    grpc_byte_buffer_destroy(buffer);
+}
+
+void rpc_server_call_end(RpcServerCall *call, int code, const char *text)
+{
+    call->ended = true;
+    if (call->sending) {
+        /* A status waits behind the message, and that for a client which may never read: cut. The
+         * library still writes the status, past flow control. */
+        grpc_call_cancel_with_status(call->call, (grpc_status_code)code, text, NULL);
+        return;
+    }
+    grpc_slice slice;
+    grpc_op op = send_status_op(call, code, text, &slice);
+    server_call_start(call, &op, 1, &call->finished);
+    grpc_slice_unref(slice);
+}
+
+/* ---- requests ---- */
+
+static void slot_request(MethodSlot *slot)
+{
+    RpcServer *server = slot->server;
+    grpc_completion_queue *queue = server->rpc->queue;
+    grpc_call_error error;
+    if (slot->method != NULL) {
+        error = grpc_server_request_registered_call(
+            server->server, slot->handle, &slot->call, &slot->deadline, &slot->metadata,
+            &slot->request, queue, queue, &slot->requested);
+    } else {
+        error = grpc_server_request_call(server->server, &slot->call, &slot->details,
+                                         &slot->metadata, queue, queue, &slot->requested);
+    }
+    if (error != GRPC_CALL_OK) {
+        log_error("grpc server: %s", grpc_call_error_to_string(error));
+        return;
+    }
+    server->slots_waiting++;
+}
+
+static void slot_reset(MethodSlot *slot)
+{
+    grpc_metadata_array_destroy(&slot->metadata);
+    grpc_metadata_array_init(&slot->metadata);
+    grpc_call_details_destroy(&slot->details);
+    grpc_call_details_init(&slot->details);
+    grpc_byte_buffer_destroy(TAKE(slot->request));
+    slot->call = NULL;
+}
+
+static void slot_serve(MethodSlot *slot)
+{
+    RpcServerCall *call = server_call_new(slot->server, TAKE(slot->call));
+    if (slot->method == NULL) {
+        rpc_server_call_answer(call, NULL, RPC_UNIMPLEMENTED,
+                               "no such method: see proto/chat.proto");
+        return;
+    }
+    if (slot->request == NULL) {
+        rpc_server_call_answer(call, NULL, RPC_INTERNAL, "the call carries no request");
+        return;
+    }
+    grpc_slice request = rpc_buffer_read(slot->request);
+    slot->method->start(slot->server->context, call, GRPC_SLICE_START_PTR(request),
+                        GRPC_SLICE_LENGTH(request));
+    grpc_slice_unref(request);
+}
+
+static void slot_requested(Mail *mail, bool ok)
+{
+    MethodSlot *slot = CONTAINER_OF(mail, MethodSlot, requested);
+    RpcServer *server = slot->server;
+    server->slots_waiting--;
+    if (ok) {
+        slot_serve(slot);
+    }
+    slot_reset(slot);
+    if (ok && !server->closing) {
+        slot_request(slot);
+    } else {
+        server_check_closed(server);
+    }
+}
+
+/* ---- the server ---- */
+
+static size_t server_args(grpc_arg *args, uint32_t streams_max)
+{
+    size_t count = rpc_common_args(args);
+    args[count++] = rpc_int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    args[count++] = rpc_int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)streams_max);
+    args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, SERVER_KEEPALIVE_TIME_MS);
+    args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, SERVER_KEEPALIVE_TIMEOUT_MS);
+    args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                                PING_INTERVAL_MIN_MS);
+    args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, PING_STRIKES_MAX);
+    args[count++] = rpc_int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS);
+    args[count++] = rpc_int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX_BYTES);
+    return count;
+}
+
+static void server_register(RpcServer *server)
+{
+    server->handles = mem_array(server->methods_count, sizeof(void *));
+    server->slots_count = (server->methods_count + 1) * REQUESTS_WAITING;
+    server->slots = mem_array(server->slots_count, sizeof(MethodSlot));
+    for (size_t i = 0; i < server->methods_count; i++) {
+        server->handles[i] =
+            grpc_server_register_method(server->server, server->methods[i].path, NULL,
+                                        GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+    }
+    for (size_t i = 0; i < server->slots_count; i++) {
+        MethodSlot *slot = &server->slots[i];
+        size_t method = i / REQUESTS_WAITING;
+        slot->server = server;
+        slot->requested.deliver = slot_requested;
+        grpc_metadata_array_init(&slot->metadata);
+        grpc_call_details_init(&slot->details);
+        if (method < server->methods_count) {
+            slot->method = &server->methods[method];
+            slot->handle = server->handles[method];
+        }
+    }
+}
+
+static void server_shut(Mail *mail, bool ok)
+{
+    (void)ok;
+    RpcServer *server = CONTAINER_OF(mail, RpcServer, shutdown);
+    server->shut = true;
+    server_check_closed(server);
+}
+
+RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options)
+{
+    grpc_arg items[SERVER_ARGS_MAX];
+    size_t count = server_args(items, options->streams_max);
+    grpc_resource_quota *quota = grpc_resource_quota_create("clients");
+    grpc_resource_quota_resize(quota, SERVER_MEMORY_MAX_BYTES);
+    items[count++] = (grpc_arg){
+        .type = GRPC_ARG_POINTER,
+        .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
+        .value.pointer = {.p = quota, .vtable = grpc_resource_quota_arg_vtable()},
+    };
+    grpc_channel_args args = {.num_args = count, .args = items};
+
+    RpcServer *server = mem_new(RpcServer);
+    server->rpc = rpc;
+    server->context = options->context;
+    server->methods = options->methods;
+    server->methods_count = options->methods_count;
+    server->shutdown.deliver = server_shut;
+    server->server = grpc_server_create(&args, NULL);
+    grpc_resource_quota_unref(quota);
+    grpc_server_register_completion_queue(server->server, rpc->queue, NULL);
+    server_register(server);
+    uv_timer_init(loop_uv(rpc->loop), &server->grace);
+    server->grace.data = server;
+    return server;
+}
+
+static Err listen_error(int error, const char *endpoint, char **ret_text)
+{
+    StrBuf text = {0};
+    Err err = ERR_IO;
+    const char *advice = "";
+    if (error == EADDRINUSE) {
+        err = ERR_IN_USE;
+        advice = ": another program listens there; choose another port, or stop it";
+    } else if (error == EACCES || error == EPERM) {
+        err = ERR_DENIED;
+        advice = ": choose a port from 1024 on";
+    } else if (error == EADDRNOTAVAIL || error == EINVAL) {
+        err = ERR_INVALID;
+        advice = ": give --listen an address of this machine";
+    }
+    strbuf_addf(&text, "cannot listen on %s: %s%s", endpoint, strerror(error), advice);
+    *ret_text = strbuf_take(&text);
+    return err;
+}
+
+/* The library only logs why it cannot listen, so the question is put to the kernel first. */
+static int try_bind(const char *address, uint16_t port)
+{
+    struct sockaddr_storage storage = {0};
+    int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
+    int result = family == AF_INET6
+                     ? uv_ip6_addr(address, port, (struct sockaddr_in6 *)&storage)
+                     : uv_ip4_addr(address, port, (struct sockaddr_in *)&storage);
+    if (result != 0) {
+        return EINVAL;
+    }
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return errno == EAFNOSUPPORT ? EADDRNOTAVAIL : errno;
+    }
+    int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    }
+    socklen_t len = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    int error = bind(fd, (struct sockaddr *)&storage, len) != 0 || listen(fd, 1) != 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text)
+{
+    AUTO_STRBUF StrBuf endpoint = {0};
+    strbuf_addf(&endpoint, strchr(address, ':') != NULL ? "[%s]:%u" : "%s:%u", address,
+                (unsigned)port);
+    int error = try_bind(address, port);
+    if (error != 0) {
+        return listen_error(error, endpoint.text, ret_text);
+    }
+    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
+    int bound = grpc_server_add_http2_port(server->server, endpoint.text, credentials);
+    grpc_server_credentials_release(credentials);
+    if (bound == 0) {
+        error = try_bind(address, port);
+        return listen_error(error != 0 ? error : EADDRINUSE, endpoint.text, ret_text);
+    }
+    return ERR_OK;
+}
+
+void rpc_server_start(RpcServer *server)
+{
+    grpc_server_start(server->server);
+    server->started = true;
+    for (size_t i = 0; i < server->slots_count; i++) {
+        slot_request(&server->slots[i]);
+    }
+}
+
+static void server_free(uv_handle_t *handle)
+{
+    RpcServer *server = handle->data;
+    for (size_t i = 0; i < server->slots_count; i++) {
+        grpc_metadata_array_destroy(&server->slots[i].metadata);
+        grpc_call_details_destroy(&server->slots[i].details);
+    }
+    grpc_server_destroy(server->server);
+    server->done(server->done_context);
+    mem_free(server->slots);
+    mem_free(server->handles);
+    mem_free(server);
+}
+
+static void server_check_closed(RpcServer *server)
+{
+    if (server->closing && server->shut && server->slots_waiting == 0 && server->calls == 0 &&
+        !uv_is_closing((uv_handle_t *)&server->grace)) {
+        uv_close((uv_handle_t *)&server->grace, server_free);
+    }
+}
+
+static void server_grace_over(uv_timer_t *timer)
+{
+    RpcServer *server = timer->data;
+    grpc_server_cancel_all_calls(server->server);
+}
+
+void rpc_server_close(RpcServer *server, void (*done)(void *context), void *context)
+{
+    server->closing = true;
+    server->done = done;
+    server->done_context = context;
+    grpc_server_shutdown_and_notify(server->server, server->rpc->queue, &server->shutdown);
+    uv_timer_start(&server->grace, server_grace_over, CLOSE_GRACE_MS, 0);
+}

@@ -1,0 +1,51 @@
+/* Between the core's values and the bytes of proto/chat.proto. */
+#pragma once
+
+#include "core/message.h"
+
+/* Paths of the methods, as clients call them. */
+#define WIRE_SEND_MESSAGE "/chat.ChatService/SendMessage"
+#define WIRE_STREAM_MESSAGES "/chat.ChatService/StreamMessages"
+#define WIRE_HELLO "/chat.MeshService/Hello"
+
+/* A decoded message and the memory it lives in: what is borrowed from it is valid until
+ * wire_done. One at a time, on the owner thread. */
+typedef struct WireArena WireArena;
+WireArena *wire_arena_new(void);
+/* NULL is fine. */
+void wire_arena_free(WireArena *arena);
+
+/* MessageRequest. The draft borrows from the arena, until the next decode.
+ * ERR_INVALID: not such a message, or one that takes more memory than any honest one. */
+Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft);
+
+typedef struct WireStreamRequest {
+    const char *client_id; /* borrowed from the arena */
+    size_t client_id_len;
+    bool from_node;
+} WireStreamRequest;
+/* StreamRequest; as wire_decode_message. */
+Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len,
+                               WireStreamRequest *ret_request);
+
+typedef struct WireHello {
+    const uint8_t *node_id; /* borrowed from the arena */
+    size_t node_id_len;
+    const char *name;
+} WireHello;
+/* HelloRequest and HelloResponse, which are alike; as wire_decode_message. */
+Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHello *ret_hello);
+
+/* MessageResponse.success of an answer; ERR_INVALID as above. */
+Err wire_decode_success(WireArena *arena, const uint8_t *data, size_t len, bool *ret_success);
+
+/* The message as a MessageRequest from this node, and as a MessageResponse: encoded once, kept in
+ * the message, borrowed. */
+Bytes *wire_request(Message *message, const NodeId *node_id);
+Bytes *wire_response(Message *message);
+/* A MessageResponse that repeats the draft. The caller owns it. */
+Bytes *wire_echo(const MessageDraft *draft);
+
+/* The caller owns these. */
+Bytes *wire_hello(const NodeId *node_id, const char *name);
+Bytes *wire_stream_request(const NodeId *node_id);
