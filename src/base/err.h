@@ -5,7 +5,8 @@
  * what to do next. */
 #pragma once
 
-/* clang-format off: it knows no attributes here, and moves the table's columns. */
+/* It knows no attributes here, and moves the table's columns: */
+/* clang-format off */
 /* name, text in the log */
 #define ERR_TABLE(X)                                                                               \
     X(ERR_OK, "ok")                                                                                \

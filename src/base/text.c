@@ -18,16 +18,15 @@ static const CodeRange BIDI_CONTROLS[] = {
 
 /* Category Cf, yet to be shown as they are: the joiners, and the characters with the property
  * Prepended_Concatenation_Mark, which are visible. */
-static const CodeRange FORMATS_KEPT[] = {
-    {0x0600, 0x0605},   {0x06DD, 0x06DD},   {0x070F, 0x070F},  {0x0890, 0x0891},
-    {0x08E2, 0x08E2},   {0x200C, 0x200D},   {0x110BD, 0x110BD}, {0x110CD, 0x110CD}};
+static const CodeRange FORMATS_KEPT[] = {{0x0600, 0x0605},   {0x06DD, 0x06DD},  {0x070F, 0x070F},
+                                         {0x0890, 0x0891},   {0x08E2, 0x08E2},  {0x200C, 0x200D},
+                                         {0x110BD, 0x110BD}, {0x110CD, 0x110CD}};
 
 /* Not category Cf, yet invisible: Default_Ignorable_Code_Point without the variation selectors,
  * with the ranges that are reserved for more of their kind. */
-static const CodeRange INVISIBLE[] = {
-    {0x034F, 0x034F}, {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x2065, 0x2065},
-    {0x3164, 0x3164}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFF8}, {0xE0000, 0xE00FF},
-    {0xE01F0, 0xE0FFF}};
+static const CodeRange INVISIBLE[] = {{0x034F, 0x034F}, {0x115F, 0x1160},   {0x17B4, 0x17B5},
+                                      {0x2065, 0x2065}, {0x3164, 0x3164},   {0xFFA0, 0xFFA0},
+                                      {0xFFF0, 0xFFF8}, {0xE0000, 0xE00FF}, {0xE01F0, 0xE0FFF}};
 
 static bool range_holds(const CodeRange *ranges, size_t count, int32_t code)
 {

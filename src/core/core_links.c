@@ -6,7 +6,7 @@
 
 bool link_counts(const Link *link)
 {
-    return link->state != LINK_SELF && link->state != LINK_TWIN;
+    return link->state != LINK_SELF && link->state != LINK_TWIN && !link->shadow;
 }
 
 static Link *event_link(const Step *step)
@@ -120,6 +120,7 @@ static void retire_link(Step *step, Link *link, LinkState state)
     link->refused_lines = 0;
     link->undelivered = 0;
     link->state = state;
+    link->shadow = false;
     link->sending = false;
     add_for_link(step, ACTION_DISCONNECT, link);
 }
@@ -145,6 +146,22 @@ static bool retire_if_not_another(Step *step, Link *link)
     snprintf(link->down_reason, sizeof(link->down_reason), "the same node as %s", twin->address);
     step_notice(step, NOTICE_INFO, "%s is %s: left out", link->address, link->down_reason);
     return true;
+}
+
+/* What other links had for the same process, this one has too and delivers now. */
+static void shade_twins(Step *step, const Link *up)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        bool down = link->state == LINK_WAITING || link->state == LINK_CONNECTING;
+        if (down && !up->classic &&
+            memcmp(&link->peer_id, &up->peer_id, sizeof(NodeId)) == 0) {
+            link_drop_queue(link);
+            link->refused_lines = 0;
+            link->undelivered = 0;
+            link->shadow = true;
+        }
+    }
 }
 
 static void announce_up(Step *step, Link *link)
@@ -187,6 +204,8 @@ void links_answered(Step *step)
         return;
     }
     link->state = LINK_UP;
+    link->shadow = false;
+    shade_twins(step, link);
     link->failures = 0;
     link->report_retry = false;
     link->down_reason[0] = '\0';
@@ -207,13 +226,19 @@ void links_answered(Step *step)
 
 /* ---- going down ---- */
 
-/* Twins of a link that is gone are tried by themselves again: they may lead elsewhere now. */
+/* Links that led to the same process take over when one is lost: whichever is up first delivers
+ * what waits, and the peer knows repeats by their numbers. */
 static void revive_twins(Step *step, const Link *lost)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
         Link *link = &step->core->links[i];
-        if (link->state == LINK_TWIN &&
-            memcmp(&link->peer_id, &lost->peer_id, sizeof(NodeId)) == 0) {
+        bool twin = link->state == LINK_TWIN || link->shadow;
+        if (!twin || memcmp(&link->peer_id, &lost->peer_id, sizeof(NodeId)) != 0) {
+            continue;
+        }
+        link->shadow = false;
+        link_copy_queue(link, lost);
+        if (link->state == LINK_TWIN) {
             link->failures = 0;
             link_wait(link, link->down_reason, strlen(link->down_reason), step->event->mono_ms,
                       step->event->random);

@@ -5,7 +5,9 @@
  *      ^  retry_at reached       |                  |
  *      +------- back-off --------+--- lost ---------+
  *
- *   SELF, TWIN: the address turned out to be this node, or a node that another entry names. Final.
+ *   SELF   the address turned out to be this node. Final.
+ *   TWIN   it leads to the process that another link, which is UP, leads to. While that is so
+ *          nothing waits here; when it is lost, its twins take over what it had not delivered.
  *
  * Back-off is exponential with jitter: the n-th wait is drawn evenly from the upper half of
  * min(LINK_RETRY_MAX_MS, LINK_RETRY_MIN_MS * 2^n), never below LINK_RETRY_MIN_MS; so nodes that
@@ -74,6 +76,7 @@ typedef struct Link {
     uint64_t retry_at_ms;
     uint64_t probe_at_ms;  /* classic only */
     bool report_retry;     /* somebody asked with /retry: say how it went */
+    bool shadow;           /* down, and its peer was last reached by another link, which is UP */
     bool sending;          /* the queue's head is on its way */
     size_t refused_lines;  /* found the queue full since the peer was last there */
     size_t undelivered;    /* lines it will never get: refused, by the peer or by the cap */
@@ -94,6 +97,8 @@ Err link_push(Link *link, Message *message);
 /* NULL where nothing waits. Borrowed. */
 Message *link_head(const Link *link);
 void link_pop(Link *link);
+/* Adds what waits on from, which was there first: from now on either may deliver it. */
+void link_copy_queue(Link *link, const Link *from);
 /* Drops what waits, silently: somebody else delivers it, or it must not go there. */
 void link_drop_queue(Link *link);
 /* Drops what a classic peer must not get: it has heard it from where we have. */

@@ -15,6 +15,7 @@ typedef struct SeenOrigin {
 
 typedef struct SeenId {
     MessageId id;
+    uint64_t first_ms;
     UT_hash_handle hh;
 } SeenId;
 
@@ -95,7 +96,7 @@ bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number)
     return true;
 }
 
-bool seen_id(Seen *seen, const MessageId *id)
+bool seen_id(Seen *seen, const MessageId *id, uint64_t mono_ms)
 {
     MessageId key; /* bytes past len are zero in every key */
     memset(&key, 0, sizeof(key));
@@ -104,16 +105,19 @@ bool seen_id(Seen *seen, const MessageId *id)
 
     SeenId *entry;
     HASH_FIND(hh, seen->ids, &key, sizeof(key), entry);
-    if (entry != NULL) {
+    if (entry != NULL && mono_ms - entry->first_ms <= SEEN_IDS_MS) {
         return false;
     }
-    if (HASH_COUNT(seen->ids) >= SEEN_IDS_MAX) {
-        SeenId *oldest = seen->ids;
-        HASH_DEL(seen->ids, oldest);
-        mem_free(oldest);
+    if (entry == NULL && HASH_COUNT(seen->ids) >= SEEN_IDS_MAX) {
+        entry = seen->ids;
+    }
+    if (entry != NULL) {
+        HASH_DEL(seen->ids, entry);
+        mem_free(entry);
     }
     entry = mem_new(SeenId);
     entry->id = key;
+    entry->first_ms = mono_ms;
     HASH_ADD(hh, seen->ids, id, sizeof(entry->id), entry);
     return true;
 }

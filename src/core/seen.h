@@ -23,8 +23,11 @@ enum {
     /* A repeat comes within seconds; a busy room says some hundred lines in that time. */
     SEEN_IDS_MAX = 16384,
     SEEN_CLASSIC_MAX = 4096,
-    /* A classic stamp has seconds: an equal line later than this is another day's. */
-    SEEN_CLASSIC_MS = 60 * 1000,
+    /* Whoever tries again does it within minutes. */
+    SEEN_IDS_MS = 10 * 60 * 1000,
+    /* A classic stamp has seconds and no date: an equal line later than this is another day's, and
+     * counts from one. Longer than SEEN_IDS_MS, so that its id is forgotten everywhere by then. */
+    SEEN_CLASSIC_MS = 30 * 60 * 1000,
 };
 
 Seen *seen_new(void);
@@ -34,8 +37,8 @@ void seen_free(Seen *seen);
 /* True the first time; then number, and all below it, is seen. */
 bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number);
 
-/* True the first time. */
-bool seen_id(Seen *seen, const MessageId *id);
+/* True the first time within SEEN_IDS_MS. */
+bool seen_id(Seen *seen, const MessageId *id, uint64_t mono_ms);
 
 /* The id of a line that came without one from what may be a classic node: BLAKE2b-128 of sender,
  * content, timestamp and of how many equal lines came straight to this node before. The n-th equal

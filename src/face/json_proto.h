@@ -1,0 +1,34 @@
+/* The chat as JSON, one object a line: bytes to values and back, pure.
+ *
+ * Out (all of ASCII: a terminal that shows it cannot be made to act):
+ *   {"type":"message","time":"2026-11-22T16:00:00.123Z","clock":"16:00:00","sender":"ann",
+ *    "content":"hi","kind":"text"}                          kind: text, action
+ *   {"type":"notice","level":"info","text":"..."}           level: info, warning, error
+ *   {"type":"list","nodes":[{"number":1,"host":"localhost","port":50052,"state":"up",
+ *    "kind":"node","name":"bob","rtt_us":312,"reason":null,"retry_in_ms":null,
+ *    "waiting_lines":0,"refused_lines":0}],"connected":1,"total":2}
+ *         state: up, connecting, waiting, self, twin; kind: node, classic, unknown
+ *   {"type":"lost","count":3}                               the reader was too slow
+ *   {"type":"error","line":7,"text":"..."}                  input line 7 was not understood
+ *
+ * In:
+ *   {"type":"message","content":"hi"}     sent as it is, a slash at its start too
+ *   {"type":"command","line":"/list"} */
+#pragma once
+
+#include "base/strbuf.h"
+#include "core/core.h"
+
+enum { JSON_LINE_MAX_BYTES = 64 * 1024 };
+
+/* Each adds one line, with "\n". */
+void json_add_message(StrBuf *out, const Message *message, int32_t utc_offset_s);
+void json_add_notice(StrBuf *out, NoticeLevel level, const char *text);
+void json_add_list(StrBuf *out, const LinkView *links, size_t count, size_t connected,
+                   size_t total);
+void json_add_lost(StrBuf *out, uint64_t count);
+void json_add_error(StrBuf *out, uint64_t line, const char *text);
+
+/* Adds to line what node_line takes: the content with its leading slash doubled, or the command.
+ * ERR_INVALID: the input is neither; reason gets what is wrong and what to do. */
+Err json_parse_input(const char *input, size_t len, StrBuf *line, StrBuf *reason);

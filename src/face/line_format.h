@@ -1,0 +1,41 @@
+/* What is shown, as lines of text: pure. Every string from outside passes the sanitiser here.
+ *
+ *   [16:00:00] ann: hi
+ *   [16:00:02] * ann waves
+ *   -- connected to localhost:50052
+ *
+ * Each function adds whole lines, with "\n". */
+#pragma once
+
+#include "base/strbuf.h"
+#include "core/core.h"
+
+typedef struct LineFormat {
+    bool color;
+    int32_t utc_offset_s; /* of the zone times are shown in, where the message has none */
+} LineFormat;
+
+/* "HH:MM:SS" and a NUL: the time a message is shown with. */
+void line_format_clock(const Message *message, int32_t utc_offset_s, char ret_text[9]);
+
+void line_format_message(StrBuf *out, const LineFormat *format, const Message *message);
+
+/* A text of several lines gives several lines. */
+void line_format_notice(StrBuf *out, const LineFormat *format, NoticeLevel level, const char *text);
+
+/* The table of /list: two columns of text beside the number, details below; made for 40 columns.
+ *
+ *   1  localhost:50052  up  bob  312 us
+ *   2  localhost:50053  waiting
+ *      connection refused
+ *      next try in 3.2 s, 12 lines wait
+ *   connected 1/2 */
+void line_format_list_row(StrBuf *out, const LineFormat *format, size_t number,
+                          const LinkView *link);
+void line_format_list_end(StrBuf *out, size_t connected, size_t total);
+
+/* "what" is who was too slow. */
+void line_format_lost(StrBuf *out, const LineFormat *format, uint64_t count, const char *what);
+
+/* "waiting", "connecting", ...: the words of /list in every face. */
+const char *link_state_name(LinkState state);
