@@ -102,7 +102,7 @@ static bool is_new_from_node(Step *step, const MessageDraft *draft)
     }
     MessageId id = {.len = (uint8_t)draft->id_len};
     memcpy(id.bytes, draft->id, draft->id_len);
-    return seen_id(core->seen, &id, step->event->mono_ms);
+    return seen_id(core->seen, &id);
 }
 
 void lines_received(Step *step)
@@ -123,10 +123,11 @@ void lines_received(Step *step)
     if (from_node) {
         is_new = is_new_from_node(step, draft);
     } else if (draft->id_len > 0) {
-        is_new = seen_id(step->core->seen, &message->id, event->mono_ms);
+        is_new = seen_id(step->core->seen, &message->id);
     } else if (message->clock_told) {
-        seen_classic_id(step->core->seen, draft, event->mono_ms, &message->id);
-        is_new = seen_id(step->core->seen, &message->id, event->mono_ms);
+        seen_classic_id(step->core->seen, draft, message->second_of_day, event->wall_ms,
+                        &message->id);
+        is_new = seen_id(step->core->seen, &message->id);
     }
     if (is_new && from_node) {
         show(step, message);

@@ -15,7 +15,6 @@ typedef struct SeenOrigin {
 
 typedef struct SeenId {
     MessageId id;
-    uint64_t first_ms;
     UT_hash_handle hh;
 } SeenId;
 
@@ -26,7 +25,6 @@ typedef struct LineHash {
 typedef struct SeenLine {
     LineHash line;
     uint64_t count;
-    uint64_t last_ms;
     UT_hash_handle hh;
 } SeenLine;
 
@@ -96,7 +94,7 @@ bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number)
     return true;
 }
 
-bool seen_id(Seen *seen, const MessageId *id, uint64_t mono_ms)
+bool seen_id(Seen *seen, const MessageId *id)
 {
     MessageId key; /* bytes past len are zero in every key */
     memset(&key, 0, sizeof(key));
@@ -105,19 +103,16 @@ bool seen_id(Seen *seen, const MessageId *id, uint64_t mono_ms)
 
     SeenId *entry;
     HASH_FIND(hh, seen->ids, &key, sizeof(key), entry);
-    if (entry != NULL && mono_ms - entry->first_ms <= SEEN_IDS_MS) {
+    if (entry != NULL) {
         return false;
     }
-    if (entry == NULL && HASH_COUNT(seen->ids) >= SEEN_IDS_MAX) {
-        entry = seen->ids;
-    }
-    if (entry != NULL) {
-        HASH_DEL(seen->ids, entry);
-        mem_free(entry);
+    if (HASH_COUNT(seen->ids) >= SEEN_IDS_MAX) {
+        SeenId *oldest = seen->ids;
+        HASH_DEL(seen->ids, oldest);
+        mem_free(oldest);
     }
     entry = mem_new(SeenId);
     entry->id = key;
-    entry->first_ms = mono_ms;
     HASH_ADD(hh, seen->ids, id, sizeof(entry->id), entry);
     return true;
 }
@@ -138,7 +133,14 @@ static void hash_field(crypto_generichash_state *state, const char *text, size_t
     crypto_generichash_update(state, (const unsigned char *)text, len);
 }
 
-static LineHash line_hash(const MessageDraft *draft)
+/* The day, counting from 1970, on which a clock that shows second_of_day is nearest to wall_ms. */
+static int64_t day_of(int32_t second_of_day, int64_t wall_ms)
+{
+    const int64_t day_ms = INT64_C(86400000);
+    return (wall_ms - (int64_t)second_of_day * 1000 + day_ms / 2) / day_ms;
+}
+
+static LineHash line_hash(const MessageDraft *draft, int64_t day)
 {
     crypto_generichash_state state;
     LineHash hash;
@@ -146,20 +148,18 @@ static LineHash line_hash(const MessageDraft *draft)
     hash_field(&state, draft->sender, draft->sender_len);
     hash_field(&state, draft->content, draft->content_len);
     hash_field(&state, draft->timestamp, draft->timestamp_len);
+    hash_number(&state, (uint64_t)day);
     crypto_generichash_final(&state, hash.bytes, sizeof(hash.bytes));
     return hash;
 }
 
-/* The entry of that line, young again and counting from 0 where it is new or too old. */
-static SeenLine *seen_line(Seen *seen, const LineHash *hash, uint64_t mono_ms)
+/* The entry of that line, young again; counting from 0 where it is new. */
+static SeenLine *seen_line(Seen *seen, const LineHash *hash)
 {
     SeenLine *entry;
     HASH_FIND(hh, seen->lines, hash, sizeof(*hash), entry);
     if (entry != NULL) {
         HASH_DEL(seen->lines, entry);
-        if (mono_ms - entry->last_ms > SEEN_CLASSIC_MS) {
-            entry->count = 0;
-        }
     } else {
         if (HASH_COUNT(seen->lines) >= SEEN_CLASSIC_MAX) {
             SeenLine *oldest = seen->lines;
@@ -169,15 +169,15 @@ static SeenLine *seen_line(Seen *seen, const LineHash *hash, uint64_t mono_ms)
         entry = mem_new(SeenLine);
         entry->line = *hash;
     }
-    entry->last_ms = mono_ms;
     HASH_ADD(hh, seen->lines, line, sizeof(entry->line), entry);
     return entry;
 }
 
-void seen_classic_id(Seen *seen, const MessageDraft *draft, uint64_t mono_ms, MessageId *ret_id)
+void seen_classic_id(Seen *seen, const MessageDraft *draft, int32_t second_of_day, int64_t wall_ms,
+                     MessageId *ret_id)
 {
-    LineHash hash = line_hash(draft);
-    uint64_t ordinal = ++seen_line(seen, &hash, mono_ms)->count;
+    LineHash hash = line_hash(draft, day_of(second_of_day, wall_ms));
+    uint64_t ordinal = ++seen_line(seen, &hash)->count;
 
     crypto_generichash_state state;
     memset(ret_id, 0, sizeof(*ret_id));

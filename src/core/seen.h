@@ -20,14 +20,10 @@ typedef struct Seen Seen;
 enum {
     /* 4,096 starts of nodes: a hundred nodes restarted forty times. */
     SEEN_ORIGINS_MAX = 4096,
-    /* A repeat comes within seconds; a busy room says some hundred lines in that time. */
+    /* A repeat comes within seconds, or when a link that was cut is back: some hours of talk. */
     SEEN_IDS_MAX = 16384,
-    SEEN_CLASSIC_MAX = 4096,
-    /* Whoever tries again does it within minutes. */
-    SEEN_IDS_MS = 10 * 60 * 1000,
-    /* A classic stamp has seconds and no date: an equal line later than this is another day's, and
-     * counts from one. Longer than SEEN_IDS_MS, so that its id is forgotten everywhere by then. */
-    SEEN_CLASSIC_MS = 30 * 60 * 1000,
+    /* Not less: who forgets how often a line was said, has forgotten the id it had as well. */
+    SEEN_CLASSIC_MAX = SEEN_IDS_MAX,
 };
 
 Seen *seen_new(void);
@@ -37,11 +33,16 @@ void seen_free(Seen *seen);
 /* True the first time; then number, and all below it, is seen. */
 bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number);
 
-/* True the first time within SEEN_IDS_MS. */
-bool seen_id(Seen *seen, const MessageId *id, uint64_t mono_ms);
+/* True the first time. */
+bool seen_id(Seen *seen, const MessageId *id);
 
 /* The id of a line that came without one from what may be a classic node: BLAKE2b-128 of sender,
- * content, timestamp and of how many equal lines came straight to this node before. The n-th equal
- * line has the same id at every node that the classic node calls, so a line passed on and the same
- * line heard directly meet. */
-void seen_classic_id(Seen *seen, const MessageDraft *draft, uint64_t mono_ms, MessageId *ret_id);
+ * content, timestamp, the day, and of how many equal lines came straight to this node before. The
+ * n-th equal line has the same id at every node that the classic node calls, so a line passed on
+ * and the same line heard directly meet.
+ *
+ * second_of_day is what the timestamp says, in a zone not known. Its day is the one that brings it
+ * nearest to wall_ms: the same at all nodes, also around midnight, for every zone less than twelve
+ * hours from UTC. */
+void seen_classic_id(Seen *seen, const MessageDraft *draft, int32_t second_of_day, int64_t wall_ms,
+                     MessageId *ret_id);
