@@ -99,7 +99,7 @@ static bool parse_number(const char *text, long min, long max, long *ret_value)
     char *end = NULL;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < min || value > max) {
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || end == text || *end != '\0' || value < min || value > max) {
         return false;
     }
     *ret_value = value;

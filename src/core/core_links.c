@@ -91,8 +91,10 @@ void links_refused(Step *step)
     if (!link->sending) {
         return;
     }
+    size_t len = step->event->text_len;
     step_notice(step, NOTICE_ERROR, "%s refused a line: %.*s", link->address,
-                (int)step->event->text_len, step->event->text);
+                (int)(len < LINK_REASON_MAX_BYTES ? len : LINK_REASON_MAX_BYTES),
+                step->event->text);
     link->undelivered++;
     link->sending = false;
     link_pop(link);
@@ -181,6 +183,15 @@ static void announce_up(Step *step, Link *link)
     }
 }
 
+/* What a peer says of itself is as foreign as a line. */
+static void set_peer_name(Link *link, const char *name)
+{
+    const char *reason = "";
+    bool usable =
+        name != NULL && message_check_label(name, strlen(name), &reason) == ERR_OK;
+    snprintf(link->peer_name, sizeof(link->peer_name), "%s", usable ? name : "");
+}
+
 void links_answered(Step *step)
 {
     const Event *event = step->event;
@@ -212,8 +223,7 @@ void links_answered(Step *step)
     link->rtt_us = 0;
     link_measure(link, event->rtt_us);
     link->probe_at_ms = event->mono_ms + CORE_PROBE_MS;
-    snprintf(link->peer_name, sizeof(link->peer_name), "%s",
-             event->peer_name != NULL ? event->peer_name : "");
+    set_peer_name(link, event->peer_name);
     if (link->classic) {
         link_drop_relayed(link);
     } else if (link->peer_name[0] != '\0') {

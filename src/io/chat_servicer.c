@@ -55,6 +55,12 @@ static void refuse_bytes(RpcServerCall *call)
                            "the request is not what proto/chat.proto says");
 }
 
+static void refuse_node_id(RpcServerCall *call)
+{
+    rpc_server_call_answer(call, NULL, RPC_INVALID_ARGUMENT,
+                           "node_id must have 16 bytes; leave it out where you are no node");
+}
+
 static void serve_send_message(void *context, RpcServerCall *call, const uint8_t *request,
                                size_t len)
 {
@@ -86,6 +92,10 @@ static void serve_hello(void *context, RpcServerCall *call, const uint8_t *reque
     WireHello hello;
     if (wire_decode_hello(servicer->arena, request, len, &hello) != ERR_OK) {
         refuse_bytes(call);
+        return;
+    }
+    if (hello.node_id_len != NODE_ID_BYTES) {
+        refuse_node_id(call);
         return;
     }
     Bytes *answer = wire_hello(node_id(servicer->node), node_name(servicer->node));
@@ -180,7 +190,7 @@ static void client_open(ChatServicer *servicer, RpcServerCall *call,
     Client *client = mem_new(Client);
     client->servicer = servicer;
     client->call = call;
-    client->follows = !request->from_node;
+    client->follows = request->node_id_len == 0;
     client->follower.owner = client;
     client->follower.wake = client_wake;
     memcpy(client->client_id, request->client_id, request->client_id_len);
@@ -222,6 +232,10 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
         refuse_bytes(call);
         return;
     }
+    if (request.node_id_len != 0 && request.node_id_len != NODE_ID_BYTES) {
+        refuse_node_id(call);
+        return;
+    }
     if (message_check_label(request.client_id, request.client_id_len, &reason) != ERR_OK) {
         refuse_client_id(call, reason);
         return;
@@ -257,6 +271,7 @@ ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions 
                                                .methods = METHODS,
                                                .methods_count = sizeof(METHODS) / sizeof(*METHODS),
                                                .streams_max = options->clients_max + 100,
+                                               .connections_max = options->clients_max + 1000,
                                                .context = servicer,
                                            });
     return servicer;

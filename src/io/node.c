@@ -72,7 +72,7 @@ static void node_do(Node *node, Action *action, const Event *event, StepResult *
         node_connection_disconnect(connection);
         return;
     case ACTION_PROBE:
-        node_connection_probe(connection, core_name(node->core));
+        node_connection_probe(connection);
         return;
     case ACTION_SEND:
         node_connection_send(connection, action->message);

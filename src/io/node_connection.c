@@ -1,6 +1,7 @@
 /* A link's calls, and their failures in words. */
 #include "io/node_connection.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct NodeConnection {
@@ -8,6 +9,7 @@ struct NodeConnection {
     RpcChannel *channel; /* NULL while disconnected */
     uint64_t generation; /* of channel; tells whether a report has led to another */
     bool established;    /* Hello was answered: the stream is held, the channel watched */
+    char name[MESSAGE_SENDER_MAX_BYTES + 1]; /* of the person here */
     RpcCall *hello;
     RpcCall *stream;
     RpcCall *sending;
@@ -106,6 +108,16 @@ static void channel_lost(void *context)
 
 /* ---- connecting ---- */
 
+static void hello_done(void *context, const RpcResult *result);
+
+static void say_hello(NodeConnection *connection, uint32_t deadline_ms)
+{
+    Bytes *request = wire_hello(&connection->options.own_id, connection->name);
+    connection->hello = rpc_unary(connection->channel, WIRE_HELLO, request, deadline_ms,
+                                  hello_done, connection);
+    bytes_unref(request);
+}
+
 /* The link stands: holds the peer's stream, which ends when the peer does. */
 static void establish(NodeConnection *connection)
 {
@@ -115,12 +127,15 @@ static void establish(NodeConnection *connection)
                                          stream_ended, connection);
     bytes_unref(request);
     rpc_channel_watch(connection->channel, channel_lost, connection);
+    /* The first Hello took a connection's time; this one takes a round trip. */
+    say_hello(connection, NODE_CONNECTION_PROBE_MS);
 }
 
 static void hello_answered(NodeConnection *connection, const RpcResult *result)
 {
     WireHello hello = {.name = ""};
-    Event event = {.kind = EVENT_LINK_ANSWERED, .rtt_us = result->elapsed_us};
+    Event event = {.kind = EVENT_LINK_ANSWERED,
+                   .rtt_us = connection->established ? result->elapsed_us : 0};
     event.classic = result->code == RPC_UNIMPLEMENTED;
     if (!event.classic &&
         (result->data == NULL ||
@@ -151,28 +166,21 @@ static void hello_done(void *context, const RpcResult *result)
     }
 }
 
-static void say_hello(NodeConnection *connection, const char *name, uint32_t deadline_ms)
-{
-    Bytes *request = wire_hello(&connection->options.own_id, name);
-    connection->hello = rpc_unary(connection->channel, WIRE_HELLO, request, deadline_ms,
-                                  hello_done, connection);
-    bytes_unref(request);
-}
-
 void node_connection_connect(NodeConnection *connection, bool classic, const char *name)
 {
     const NodeConfig *config = &connection->options.config;
     node_connection_disconnect(connection);
+    snprintf(connection->name, sizeof(connection->name), "%s", name);
     connection->generation++;
     connection->channel =
         rpc_channel_open(connection->options.rpc, config->host, config->port, !classic);
-    say_hello(connection, name, NODE_CONNECTION_HELLO_MS);
+    say_hello(connection, NODE_CONNECTION_HELLO_MS);
 }
 
-void node_connection_probe(NodeConnection *connection, const char *name)
+void node_connection_probe(NodeConnection *connection)
 {
     if (connection->established && connection->hello == NULL) {
-        say_hello(connection, name, NODE_CONNECTION_PROBE_MS);
+        say_hello(connection, NODE_CONNECTION_PROBE_MS);
     }
 }
 

@@ -86,7 +86,8 @@ typedef struct RpcMethod {
 typedef struct RpcServerOptions {
     const RpcMethod *methods; /* borrowed for the server's life */
     size_t methods_count;
-    uint32_t streams_max; /* concurrent calls on one connection */
+    uint32_t streams_max;     /* concurrent calls on one connection */
+    uint32_t connections_max; /* open descriptors above which connections are turned away */
     void *context;
 } RpcServerOptions;
 

@@ -31,3 +31,20 @@ grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
 /* Channel arguments common to both sides; returns how many were written. */
 size_t rpc_common_args(grpc_arg *args);
 grpc_arg rpc_int_arg(const char *key, int value);
+
+/* rpc_listener.c: a listening socket that feeds a server. */
+typedef struct RpcListener RpcListener;
+
+typedef struct RpcListenerOptions {
+    grpc_server *server; /* must outlive the listener's last accept: close the listener first */
+    const char *address;
+    uint16_t port;
+    uint32_t connections_max; /* above this many open descriptors, connections are turned away */
+} RpcListenerOptions;
+
+/* As rpc_server_listen. */
+Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener **ret_listener,
+                      char **ret_text);
+void rpc_listener_start(RpcListener *listener);
+/* Accepts nothing more; freed by the loop. */
+void rpc_listener_close(RpcListener *listener);

@@ -9,17 +9,12 @@
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
-#include "base/strbuf.h"
 
-#include <errno.h>
 #include <grpc/byte_buffer.h>
-#include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/support/time.h>
-#include <netinet/in.h>
+#include <malloc.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     /* Calls that may arrive between two turns of the loop without waiting in the library. */
@@ -31,13 +26,16 @@ enum {
     /* Nodes ping every 2 s; faster is a mistake or malice. */
     PING_INTERVAL_MIN_MS = 1000,
     PING_STRIKES_MAX = 4,
-    /* A connection that does not begin to speak HTTP/2 by then is closed. */
-    HANDSHAKE_TIMEOUT_MS = 5000,
     /* Headers of a call here take some hundred bytes. */
     METADATA_MAX_BYTES = 8 * 1024,
     /* For 10,000 clients at about 31 KiB each, and as much again for what is in flight. */
     SERVER_MEMORY_MAX_BYTES = 640 * 1024 * 1024,
     CLOSE_GRACE_MS = 500,
+    LISTENERS_MAX = 4,
+    /* After so many calls have ended, and then a second without one, what malloc keeps of them goes
+     * back to the system. */
+    TRIM_AFTER_CALLS = 64,
+    TRIM_QUIET_MS = 1000,
 };
 
 typedef struct MethodSlot MethodSlot;
@@ -63,12 +61,18 @@ struct RpcServer {
     MethodSlot *slots;
     size_t slots_count;
     size_t slots_waiting;
-    bool started;
+    RpcListener *listeners[LISTENERS_MAX];
+    size_t listeners_count;
+    uint32_t connections_max;
     bool closing;
     bool shut;
     Mail shutdown;
     uv_timer_t grace;
+    uv_timer_t trim;
+    unsigned timers;
     size_t calls;
+    size_t calls_ended; /* since the last trim */
+    size_t calls_ended_before; /* when the trim timer last ran out */
     void (*done)(void *context);
     void *done_context;
 };
@@ -93,6 +97,7 @@ struct RpcServerCall {
 /* ---- calls ---- */
 
 static void server_check_closed(RpcServer *server);
+static void server_trim_later(RpcServer *server);
 
 static void server_call_release(RpcServerCall *call)
 {
@@ -104,6 +109,7 @@ static void server_call_release(RpcServerCall *call)
     bytes_unref(call->status_text);
     mem_free(call);
     server->calls--;
+    server_trim_later(server);
     server_check_closed(server);
 }
 
@@ -314,7 +320,6 @@ static void slot_requested(Mail *mail, bool ok)
 static size_t server_args(grpc_arg *args, uint32_t streams_max)
 {
     size_t count = rpc_common_args(args);
-    args[count++] = rpc_int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0);
     args[count++] = rpc_int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, (int)streams_max);
     args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, SERVER_KEEPALIVE_TIME_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, SERVER_KEEPALIVE_TIMEOUT_MS);
@@ -322,7 +327,6 @@ static size_t server_args(grpc_arg *args, uint32_t streams_max)
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                                 PING_INTERVAL_MIN_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, PING_STRIKES_MAX);
-    args[count++] = rpc_int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX_BYTES);
     return count;
 }
@@ -348,6 +352,30 @@ static void server_register(RpcServer *server)
             slot->method = &server->methods[method];
             slot->handle = server->handles[method];
         }
+    }
+}
+
+/* Thousands of clients that leave would otherwise leave their memory behind, in pieces. */
+static void server_trim(uv_timer_t *timer)
+{
+    RpcServer *server = timer->data;
+    if (server->calls_ended != server->calls_ended_before) {
+        server->calls_ended_before = server->calls_ended;
+        uv_timer_start(timer, server_trim, TRIM_QUIET_MS, 0);
+        return;
+    }
+    server->calls_ended = 0;
+    server->calls_ended_before = 0;
+    malloc_trim(0);
+}
+
+static void server_trim_later(RpcServer *server)
+{
+    server->calls_ended++;
+    if (server->calls_ended >= TRIM_AFTER_CALLS && !server->closing &&
+        !uv_is_active((uv_handle_t *)&server->trim)) {
+        server->calls_ended_before = server->calls_ended;
+        uv_timer_start(&server->trim, server_trim, TRIM_QUIET_MS, 0);
     }
 }
 
@@ -377,6 +405,7 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options)
     server->context = options->context;
     server->methods = options->methods;
     server->methods_count = options->methods_count;
+    server->connections_max = options->connections_max;
     server->shutdown.deliver = server_shut;
     server->server = grpc_server_create(&args, NULL);
     grpc_resource_quota_unref(quota);
@@ -384,86 +413,47 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options)
     server_register(server);
     uv_timer_init(loop_uv(rpc->loop), &server->grace);
     server->grace.data = server;
+    uv_timer_init(loop_uv(rpc->loop), &server->trim);
+    server->trim.data = server;
+    server->timers = 2;
     return server;
-}
-
-static Err listen_error(int error, const char *endpoint, char **ret_text)
-{
-    StrBuf text = {0};
-    Err err = ERR_IO;
-    const char *advice = "";
-    if (error == EADDRINUSE) {
-        err = ERR_IN_USE;
-        advice = ": another program listens there; choose another port, or stop it";
-    } else if (error == EACCES || error == EPERM) {
-        err = ERR_DENIED;
-        advice = ": choose a port from 1024 on";
-    } else if (error == EADDRNOTAVAIL || error == EINVAL) {
-        err = ERR_INVALID;
-        advice = ": give --listen an address of this machine";
-    }
-    strbuf_addf(&text, "cannot listen on %s: %s%s", endpoint, strerror(error), advice);
-    *ret_text = strbuf_take(&text);
-    return err;
-}
-
-/* The library only logs why it cannot listen, so the question is put to the kernel first. */
-static int try_bind(const char *address, uint16_t port)
-{
-    struct sockaddr_storage storage = {0};
-    int family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET;
-    int result = family == AF_INET6
-                     ? uv_ip6_addr(address, port, (struct sockaddr_in6 *)&storage)
-                     : uv_ip4_addr(address, port, (struct sockaddr_in *)&storage);
-    if (result != 0) {
-        return EINVAL;
-    }
-    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return errno == EAFNOSUPPORT ? EADDRNOTAVAIL : errno;
-    }
-    int on = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (family == AF_INET6) {
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-    }
-    socklen_t len = family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    int error = bind(fd, (struct sockaddr *)&storage, len) != 0 || listen(fd, 1) != 0 ? errno : 0;
-    close(fd);
-    return error;
 }
 
 Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text)
 {
-    AUTO_STRBUF StrBuf endpoint = {0};
-    strbuf_addf(&endpoint, strchr(address, ':') != NULL ? "[%s]:%u" : "%s:%u", address,
-                (unsigned)port);
-    int error = try_bind(address, port);
-    if (error != 0) {
-        return listen_error(error, endpoint.text, ret_text);
+    if (server->listeners_count == LISTENERS_MAX) {
+        *ret_text = mem_copy_string("too many addresses to listen on");
+        return ERR_LIMIT;
     }
-    grpc_server_credentials *credentials = grpc_insecure_server_credentials_create();
-    int bound = grpc_server_add_http2_port(server->server, endpoint.text, credentials);
-    grpc_server_credentials_release(credentials);
-    if (bound == 0) {
-        error = try_bind(address, port);
-        return listen_error(error != 0 ? error : EADDRINUSE, endpoint.text, ret_text);
-    }
-    return ERR_OK;
+    RpcListenerOptions options = {
+        .server = server->server,
+        .address = address,
+        .port = port,
+        .connections_max = server->connections_max,
+    };
+    RpcListener **listener = &server->listeners[server->listeners_count];
+    Err err = rpc_listener_open(server->rpc->loop, &options, listener, ret_text);
+    server->listeners_count += err == ERR_OK;
+    return err;
 }
 
 void rpc_server_start(RpcServer *server)
 {
     grpc_server_start(server->server);
-    server->started = true;
+    for (size_t i = 0; i < server->listeners_count; i++) {
+        rpc_listener_start(server->listeners[i]);
+    }
     for (size_t i = 0; i < server->slots_count; i++) {
         slot_request(&server->slots[i]);
     }
 }
 
-static void server_free(uv_handle_t *handle)
+static void server_timer_closed(uv_handle_t *handle)
 {
     RpcServer *server = handle->data;
+    if (--server->timers > 0) {
+        return;
+    }
     for (size_t i = 0; i < server->slots_count; i++) {
         grpc_metadata_array_destroy(&server->slots[i].metadata);
         grpc_call_details_destroy(&server->slots[i].details);
@@ -479,7 +469,8 @@ static void server_check_closed(RpcServer *server)
 {
     if (server->closing && server->shut && server->slots_waiting == 0 && server->calls == 0 &&
         !uv_is_closing((uv_handle_t *)&server->grace)) {
-        uv_close((uv_handle_t *)&server->grace, server_free);
+        uv_close((uv_handle_t *)&server->grace, server_timer_closed);
+        uv_close((uv_handle_t *)&server->trim, server_timer_closed);
     }
 }
 
@@ -491,6 +482,9 @@ static void server_grace_over(uv_timer_t *timer)
 
 void rpc_server_close(RpcServer *server, void (*done)(void *context), void *context)
 {
+    for (size_t i = 0; i < server->listeners_count; i++) {
+        rpc_listener_close(server->listeners[i]);
+    }
     server->closing = true;
     server->done = done;
     server->done_context = context;

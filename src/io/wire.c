@@ -138,7 +138,7 @@ Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len
     *ret_request = (WireStreamRequest){
         .client_id = request->client_id,
         .client_id_len = string_len(data, len, 1),
-        .from_node = request->node_id.len == NODE_ID_BYTES,
+        .node_id_len = request->node_id.len,
     };
     return ERR_OK;
 }

@@ -22,7 +22,7 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
 typedef struct WireStreamRequest {
     const char *client_id; /* borrowed from the arena */
     size_t client_id_len;
-    bool from_node;
+    size_t node_id_len; /* 0: a client */
 } WireStreamRequest;
 /* StreamRequest; as wire_decode_message. */
 Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len,
