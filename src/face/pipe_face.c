@@ -312,6 +312,11 @@ static void handle_closed(uv_handle_t *handle)
 static void close_parts(PipeFace *face)
 {
     face->closed = true;
+    uint64_t left = bus_pending(node_bus(face->node), &face->follower);
+    if (left > 0 || output_waiting(face) > 0) {
+        log_warning("the end of the output is missing (%llu lines and %zu bytes): nobody read it",
+                    (unsigned long long)left, output_waiting(face));
+    }
     bus_unfollow(node_bus(face->node), &face->follower);
     bool two = face->err_writer != face->out_writer;
     face->open_parts = 5;

@@ -32,11 +32,17 @@ grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
 size_t rpc_common_args(grpc_arg *args);
 grpc_arg rpc_int_arg(const char *key, int value);
 
+/* Something came or went that takes memory: what malloc keeps of it goes back to the system when it
+ * is quiet again. A call weighs 1; a connection may have made the library take any amount. */
+enum { RPC_TRIM_WEIGHT = 64 };
+void rpc_server_busy(RpcServer *server, size_t weight);
+
 /* rpc_listener.c: a listening socket that feeds a server. */
 typedef struct RpcListener RpcListener;
 
 typedef struct RpcListenerOptions {
     grpc_server *server; /* must outlive the listener's last accept: close the listener first */
+    RpcServer *owner;    /* told of each connection */
     const char *address;
     uint16_t port;
     uint32_t connections_max; /* above this many open descriptors, connections are turned away */

@@ -38,6 +38,7 @@ struct RpcListener {
     bool full; /* said so already */
     unsigned handles;
     grpc_server *server;
+    RpcServer *owner;
     grpc_server_credentials *credentials;
 };
 
@@ -152,6 +153,7 @@ static void listener_readable(uv_poll_t *poll, int status, int events)
             continue;
         }
         listener->full = false;
+        rpc_server_busy(listener->owner, RPC_TRIM_WEIGHT);
         grpc_server_add_channel_from_fd(listener->server, fd, listener->credentials);
     }
 }
@@ -167,6 +169,7 @@ Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener
     listener->fd = fd;
     listener->fd_cap = descriptor_cap(options->connections_max);
     listener->server = options->server;
+    listener->owner = options->owner;
     listener->credentials = grpc_insecure_server_credentials_create();
     uv_poll_init(loop_uv(loop), &listener->poll, fd);
     uv_timer_init(loop_uv(loop), &listener->pause);

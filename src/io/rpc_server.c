@@ -32,10 +32,7 @@ enum {
     SERVER_MEMORY_MAX_BYTES = 640 * 1024 * 1024,
     CLOSE_GRACE_MS = 500,
     LISTENERS_MAX = 4,
-    /* After so many calls have ended, and then a second without one, what malloc keeps of them goes
-     * back to the system. */
-    TRIM_AFTER_CALLS = 64,
-    TRIM_QUIET_MS = 1000,
+    TRIM_QUIET_MS = 250,
 };
 
 typedef struct MethodSlot MethodSlot;
@@ -71,8 +68,8 @@ struct RpcServer {
     uv_timer_t trim;
     unsigned timers;
     size_t calls;
-    size_t calls_ended; /* since the last trim */
-    size_t calls_ended_before; /* when the trim timer last ran out */
+    size_t busy_since_trim; /* calls, and connections by their weight */
+    size_t trims;           /* since it was last busy */
     void (*done)(void *context);
     void *done_context;
 };
@@ -97,7 +94,6 @@ struct RpcServerCall {
 /* ---- calls ---- */
 
 static void server_check_closed(RpcServer *server);
-static void server_trim_later(RpcServer *server);
 
 static void server_call_release(RpcServerCall *call)
 {
@@ -109,7 +105,7 @@ static void server_call_release(RpcServerCall *call)
     bytes_unref(call->status_text);
     mem_free(call);
     server->calls--;
-    server_trim_later(server);
+    rpc_server_busy(server, 1);
     server_check_closed(server);
 }
 
@@ -355,26 +351,31 @@ static void server_register(RpcServer *server)
     }
 }
 
-/* Thousands of clients that leave would otherwise leave their memory behind, in pieces. */
+/* Thousands of clients that leave would otherwise leave their memory behind, in pieces. It is given
+ * back when it has been quiet for a moment, and again later for what takes longer to close; then
+ * there is nothing more to do, and no wake-up. */
 static void server_trim(uv_timer_t *timer)
 {
+    static const uint64_t delays_ms[] = {TRIM_QUIET_MS, 2000, 10000};
     RpcServer *server = timer->data;
-    if (server->calls_ended != server->calls_ended_before) {
-        server->calls_ended_before = server->calls_ended;
-        uv_timer_start(timer, server_trim, TRIM_QUIET_MS, 0);
-        return;
+    if (server->busy_since_trim > 0) {
+        server->busy_since_trim = 0;
+        server->trims = 0;
+    } else {
+        malloc_trim(0);
+        server->trims++;
     }
-    server->calls_ended = 0;
-    server->calls_ended_before = 0;
-    malloc_trim(0);
+    if (server->trims < sizeof(delays_ms) / sizeof(delays_ms[0])) {
+        uv_timer_start(timer, server_trim, delays_ms[server->trims], 0);
+    }
 }
 
-static void server_trim_later(RpcServer *server)
+void rpc_server_busy(RpcServer *server, size_t weight)
 {
-    server->calls_ended++;
-    if (server->calls_ended >= TRIM_AFTER_CALLS && !server->closing &&
+    server->busy_since_trim += weight;
+    if (server->busy_since_trim >= RPC_TRIM_WEIGHT && !server->closing &&
         !uv_is_active((uv_handle_t *)&server->trim)) {
-        server->calls_ended_before = server->calls_ended;
+        server->trims = 0;
         uv_timer_start(&server->trim, server_trim, TRIM_QUIET_MS, 0);
     }
 }
@@ -427,6 +428,7 @@ Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, cha
     }
     RpcListenerOptions options = {
         .server = server->server,
+        .owner = server,
         .address = address,
         .port = port,
         .connections_max = server->connections_max,
