@@ -1,0 +1,313 @@
+/* Events: made, encoded once, hashed, signed, decoded, checked. */
+#include "core/event.h"
+
+#include "base/text.h"
+
+#include <chat.pb-c.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char SIGNATURE_DOMAIN[] = "chat_node event 1";
+
+/* ---- signing ---- */
+
+void event_signer_init(EventSigner *signer, const uint8_t seed[EVENT_SEED_BYTES])
+{
+    crypto_sign_seed_keypair(signer->public_key, signer->secret, seed);
+}
+
+void event_signer_done(EventSigner *signer)
+{
+    sodium_memzero(signer->secret, sizeof(signer->secret));
+}
+
+typedef struct SignedWords {
+    uint8_t bytes[sizeof(SIGNATURE_DOMAIN) + EVENT_HASH_BYTES];
+} SignedWords;
+
+static SignedWords signed_words(const EventHash *hash)
+{
+    SignedWords words;
+    memcpy(words.bytes, SIGNATURE_DOMAIN, sizeof(SIGNATURE_DOMAIN));
+    memcpy(words.bytes + sizeof(SIGNATURE_DOMAIN), hash->bytes, EVENT_HASH_BYTES);
+    return words;
+}
+
+void event_sign(LogEvent *event, const EventSigner *signer)
+{
+    SignedWords words = signed_words(&event->hash);
+    crypto_sign_detached(event->signature, NULL, words.bytes, sizeof(words.bytes), signer->secret);
+    event->is_signed = true;
+}
+
+bool event_signature_is_good(const LogEvent *event)
+{
+    SignedWords words = signed_words(&event->hash);
+    return event->is_signed &&
+           crypto_sign_verify_detached(event->signature, words.bytes, sizeof(words.bytes),
+                                       event->fields.stream.origin) == 0;
+}
+
+static EventHash hash_of(const Bytes *bytes)
+{
+    EventHash hash;
+    crypto_generichash(hash.bytes, sizeof(hash.bytes), bytes_data(bytes), bytes_len(bytes), NULL,
+                       0);
+    return hash;
+}
+
+/* ---- the rules ---- */
+
+typedef struct Rule {
+    bool kept;
+    const char *reason;
+} Rule;
+
+static const char *broken_rule(const EventFields *fields)
+{
+    static const EventHash zero = {0};
+    bool first = fields->seq == 1;
+    const Rule rules[] = {
+        {fields->stream.epoch > 0, "epoch counts from 1"},
+        {fields->seq > 0, "seq counts from 1"},
+        {first == (memcmp(&fields->prev_hash, &zero, sizeof(zero)) == 0),
+         "prev_hash is zero at seq 1 and only there"},
+        {fields->room_len >= 1 && fields->room_len <= EVENT_ROOM_MAX_BYTES,
+         "room has 1 to 64 bytes"},
+        {fields->sender_len >= 1 && fields->sender_len <= EVENT_SENDER_MAX_BYTES,
+         "sender has 1 to 64 bytes"},
+        {fields->body_len <= EVENT_BODY_MAX_BYTES, "body has at most 8192 bytes"},
+        {fields->after_count <= EVENT_AFTER_MAX, "after has at most 3 hashes"},
+        {fields->kind > 0, "kind is missing"},
+        {text_is_utf8(fields->room, fields->room_len) &&
+             !text_has_controls(fields->room, fields->room_len),
+         "room is UTF-8 without control characters"},
+        {text_is_utf8(fields->sender, fields->sender_len) &&
+             !text_has_controls(fields->sender, fields->sender_len),
+         "sender is UTF-8 without control characters"},
+    };
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (!rules[i].kept) {
+            return rules[i].reason;
+        }
+    }
+    return NULL;
+}
+
+/* ---- one block of memory for an event and its fields ---- */
+
+static const void *keep(char **at, const void *from, size_t len)
+{
+    char *to = *at;
+    memcpy(to, from, len);
+    to[len] = '\0';
+    *at += len + 1;
+    return to;
+}
+
+/* Takes over a reference to bytes; copies what fields borrow. */
+static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
+{
+    size_t network_len = fields->network != NULL ? EVENT_NETWORK_BYTES : 0;
+    size_t extra = fields->room_len + fields->sender_len + fields->body_len + network_len + 4;
+    LogEvent *event = mem_alloc(sizeof(*event) + extra);
+    char *at = (char *)(event + 1);
+    event->refs = 1;
+    event->bytes = bytes;
+    event->hash = hash_of(bytes);
+    event->fields = *fields;
+    event->fields.room = keep(&at, fields->room, fields->room_len);
+    event->fields.sender = keep(&at, fields->sender, fields->sender_len);
+    event->fields.body = keep(&at, fields->body, fields->body_len);
+    if (fields->network != NULL) {
+        event->fields.network = keep(&at, fields->network, EVENT_NETWORK_BYTES);
+    }
+    return event;
+}
+
+LogEvent *event_ref(LogEvent *event)
+{
+    event->refs++;
+    return event;
+}
+
+void event_unref(LogEvent *event)
+{
+    if (event != NULL && --event->refs == 0) {
+        bytes_unref(event->bytes);
+        mem_free(event);
+    }
+}
+
+/* ---- encoding ---- */
+
+static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
+{
+    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
+}
+
+static Bytes *encode(const EventFields *fields)
+{
+    AUTO_FREE char *room = mem_copy_text(fields->room, fields->room_len);
+    AUTO_FREE char *sender = mem_copy_text(fields->sender, fields->sender_len);
+    ProtobufCBinaryData after[EVENT_AFTER_MAX];
+    Chat__Event event = CHAT__EVENT__INIT;
+    event.version = EVENT_VERSION;
+    event.network = binary(fields->network, fields->network != NULL ? EVENT_NETWORK_BYTES : 0);
+    event.origin = binary(fields->stream.origin, EVENT_KEY_BYTES);
+    event.epoch = fields->stream.epoch;
+    event.seq = fields->seq;
+    event.prev_hash = binary(fields->prev_hash.bytes, EVENT_HASH_BYTES);
+    event.hlc = fields->hlc;
+    event.room = room;
+    event.kind = (Chat__EventKind)fields->kind;
+    for (size_t i = 0; i < fields->after_count; i++) {
+        after[i] = binary(fields->after[i].bytes, EVENT_HASH_BYTES);
+    }
+    event.n_after = fields->after_count;
+    event.after = after;
+    event.sender = sender;
+    event.body = binary(fields->body, fields->body_len);
+
+    Bytes *bytes = bytes_new_empty(chat__event__get_packed_size(&event));
+    chat__event__pack(&event, bytes_fill(bytes));
+    return bytes;
+}
+
+LogEvent *event_new(const EventFields *fields)
+{
+    const char *reason = broken_rule(fields);
+    if (reason != NULL) {
+        fprintf(stderr, "chat_node: an event of our own breaks a rule: %s\n", reason);
+        abort();
+    }
+    return event_of(encode(fields), fields);
+}
+
+/* ---- decoding ---- */
+
+enum { ARENA_BYTES = 4 * EVENT_MAX_BYTES, ARENA_ALIGN = 16 };
+
+typedef struct Arena {
+    ProtobufCAllocator allocator;
+    size_t used;
+    _Alignas(ARENA_ALIGN) uint8_t memory[ARENA_BYTES];
+} Arena;
+
+static void *arena_alloc(void *context, size_t size)
+{
+    Arena *arena = context;
+    size_t rounded = (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    if (size > ARENA_BYTES || rounded > ARENA_BYTES - arena->used) {
+        return NULL;
+    }
+    arena->used += rounded;
+    return arena->memory + arena->used - rounded;
+}
+
+static void arena_free(void *context, void *memory)
+{
+    (void)context;
+    (void)memory;
+}
+
+static Err invalid(const char **ret_reason, const char *reason)
+{
+    *ret_reason = reason;
+    return ERR_INVALID;
+}
+
+static Err read_fields(const Chat__Event *event, EventFields *fields, const char **ret_reason)
+{
+    if (event->origin.len != EVENT_KEY_BYTES || event->prev_hash.len != EVENT_HASH_BYTES) {
+        return invalid(ret_reason, "origin and prev_hash have 32 bytes");
+    }
+    if (event->network.len != 0 && event->network.len != EVENT_NETWORK_BYTES) {
+        return invalid(ret_reason, "network has 16 bytes, or none");
+    }
+    if (event->n_after > EVENT_AFTER_MAX) {
+        return invalid(ret_reason, "after has at most 3 hashes");
+    }
+    *fields = (EventFields){
+        .network = event->network.len > 0 ? event->network.data : NULL,
+        .stream.epoch = event->epoch,
+        .seq = event->seq,
+        .hlc = event->hlc,
+        .room = event->room,
+        .room_len = strlen(event->room),
+        .kind = (int)event->kind,
+        .sender = event->sender,
+        .sender_len = strlen(event->sender),
+        .body = event->body.data != NULL ? event->body.data : (const uint8_t *)"",
+        .body_len = event->body.len,
+        .after_count = event->n_after,
+    };
+    memcpy(fields->stream.origin, event->origin.data, EVENT_KEY_BYTES);
+    memcpy(fields->prev_hash.bytes, event->prev_hash.data, EVENT_HASH_BYTES);
+    for (size_t i = 0; i < event->n_after; i++) {
+        if (event->after[i].len != EVENT_HASH_BYTES) {
+            return invalid(ret_reason, "after has at most 3 hashes");
+        }
+        memcpy(fields->after[i].bytes, event->after[i].data, EVENT_HASH_BYTES);
+    }
+    const char *reason = broken_rule(fields);
+    return reason == NULL ? ERR_OK : invalid(ret_reason, reason);
+}
+
+Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
+                 const char **ret_reason)
+{
+    if (bytes_len(bytes) > EVENT_MAX_BYTES) {
+        *ret_reason = "an event has at most 12 KiB";
+        return ERR_LIMIT;
+    }
+    Arena arena; /* its memory needs no clearing */
+    arena.used = 0;
+    arena.allocator = (ProtobufCAllocator){
+        .alloc = arena_alloc, .free = arena_free, .allocator_data = &arena};
+    const Chat__Event *event =
+        chat__event__unpack(&arena.allocator, bytes_len(bytes), bytes_data(bytes));
+    if (event == NULL) {
+        return invalid(ret_reason, "not an encoded Event");
+    }
+    if (event->version != EVENT_VERSION) {
+        *ret_reason = "an event of another version";
+        return ERR_LIMIT;
+    }
+    EventFields fields;
+    Err err = read_fields(event, &fields, ret_reason);
+    if (err != ERR_OK) {
+        return err;
+    }
+    *ret_event = event_of(bytes_ref(bytes), &fields);
+    if (signature != NULL) {
+        memcpy((*ret_event)->signature, signature, EVENT_SIGNATURE_BYTES);
+        (*ret_event)->is_signed = true;
+    }
+    return ERR_OK;
+}
+
+/* ---- orders ---- */
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+int stream_id_compare(const StreamId *a, const StreamId *b)
+{
+    int by_origin = memcmp(a->origin, b->origin, EVENT_KEY_BYTES);
+    return by_origin != 0 ? by_origin : compare_u64(a->epoch, b->epoch);
+}
+
+int event_compare(const EventFields *a, const EventFields *b)
+{
+    int by_hlc = compare_u64(a->hlc, b->hlc);
+    if (by_hlc != 0) {
+        return by_hlc;
+    }
+    int by_stream = stream_id_compare(&a->stream, &b->stream);
+    return by_stream != 0 ? by_stream : compare_u64(a->seq, b->seq);
+}
