@@ -25,7 +25,7 @@
 
 enum { EXIT_USAGE = 2, EXIT_ADDRESS_IN_USE = 3 };
 
-enum { NAME_LINE_MAX_BYTES = 256, SIGNALS_COUNT = 3 };
+enum { NAME_LINE_MAX_BYTES = 256 };
 
 enum {
     OPTION_LISTEN = 0x100,
@@ -36,6 +36,10 @@ enum {
     OPTION_LOG_LEVEL,
     OPTION_MAX_CLIENTS,
 };
+
+/* Each of them means: leave. */
+static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SIGNALS_COUNT = sizeof(SIGNALS) / sizeof(SIGNALS[0]) };
 
 typedef struct Settings {
     uint16_t port; /* 0: not given yet */
@@ -308,6 +312,8 @@ static void app_leave(uv_timer_t *timer)
     App *app = timer->data;
     for (size_t i = 0; i < SIGNALS_COUNT; i++) {
         uv_close((uv_handle_t *)&app->signals[i], NULL);
+        /* Leaving is bounded: a second Ctrl-C is not to cut it short. */
+        signal(SIGNALS[i], SIG_IGN);
     }
     uv_close((uv_handle_t *)&app->leaving, NULL);
     face_close(app->face, app_face_closed, app);
@@ -332,12 +338,11 @@ static void app_signal(uv_signal_t *handle, int number)
 
 static void app_catch_signals(App *app)
 {
-    static const int numbers[SIGNALS_COUNT] = {SIGINT, SIGTERM, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < SIGNALS_COUNT; i++) {
         uv_signal_init(loop_uv(app->loop), &app->signals[i]);
         app->signals[i].data = app;
-        uv_signal_start(&app->signals[i], app_signal, numbers[i]);
+        uv_signal_start(&app->signals[i], app_signal, SIGNALS[i]);
     }
     uv_timer_init(loop_uv(app->loop), &app->leaving);
     app->leaving.data = app;

@@ -58,6 +58,7 @@ Core *core_new(const CoreConfig *config)
         link_init(&core->links[i], &config->nodes[i]);
     }
     core->seen = seen_new();
+    core->classic_lines = classic_lines_new();
     return core;
 }
 
@@ -73,6 +74,7 @@ void core_free(Core *core)
         mem_free(core->recent_names[i]);
     }
     seen_free(core->seen);
+    classic_lines_free(core->classic_lines);
     mem_free(core->links);
     mem_free(core);
 }

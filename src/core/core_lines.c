@@ -72,7 +72,7 @@ static void enter_mesh(Step *step, Message *message, bool for_classic)
 /* Learns what a peer calls itself from the lines its own people say. */
 static void learn_peer_name(Core *core, const MessageDraft *draft)
 {
-    if (!is_own_line_of(draft)) {
+    if (draft->heard || !is_own_line_of(draft)) {
         return;
     }
     for (size_t i = 0; i < core->links_count; i++) {
@@ -85,7 +85,7 @@ static void learn_peer_name(Core *core, const MessageDraft *draft)
     }
 }
 
-static bool is_new_from_node(Step *step, const MessageDraft *draft)
+static bool is_new_from_node(Step *step, const MessageDraft *draft, const Message *message)
 {
     Core *core = step->core;
     NodeId origin;
@@ -96,13 +96,25 @@ static bool is_new_from_node(Step *step, const MessageDraft *draft)
     if (!seen_from_node(core->seen, &origin, draft->node_seq)) {
         return false;
     }
-    learn_peer_name(core, draft);
-    if (draft->id_len == 0 || is_own_line_of(draft)) {
-        return true;
+    if (message->heard && message->clock_told) {
+        return classic_line_is_new(core->classic_lines, draft, message->second_of_day,
+                                   message->time_ms, &origin);
     }
-    MessageId id = {.len = (uint8_t)draft->id_len};
-    memcpy(id.bytes, draft->id, draft->id_len);
-    return seen_id(core->seen, &id);
+    learn_peer_name(core, draft);
+    return draft->id_len == 0 || is_own_line_of(draft) || seen_id(core->seen, &message->id);
+}
+
+/* From a client, or a classic node. */
+static bool is_new_from_caller(Step *step, const MessageDraft *draft, Message *message)
+{
+    Core *core = step->core;
+    if (draft->id_len > 0) {
+        return seen_id(core->seen, &message->id);
+    }
+    message->heard = true;
+    return !message->clock_told ||
+           classic_line_is_new(core->classic_lines, draft, message->second_of_day,
+                               message->time_ms, NULL);
 }
 
 void lines_received(Step *step)
@@ -119,16 +131,8 @@ void lines_received(Step *step)
     }
     Message *message = message_new(draft, event->wall_ms, event->utc_offset_s);
     bool from_node = draft->node_id_len > 0;
-    bool is_new = true;
-    if (from_node) {
-        is_new = is_new_from_node(step, draft);
-    } else if (draft->id_len > 0) {
-        is_new = seen_id(step->core->seen, &message->id);
-    } else if (message->clock_told) {
-        seen_classic_id(step->core->seen, draft, message->second_of_day, event->wall_ms,
-                        &message->id);
-        is_new = seen_id(step->core->seen, &message->id);
-    }
+    bool is_new = from_node ? is_new_from_node(step, draft, message)
+                            : is_new_from_caller(step, draft, message);
     if (is_new && from_node) {
         show(step, message);
     } else if (is_new) {

@@ -1,6 +1,7 @@
 /* What the parts of the core share. For src/core alone. */
 #pragma once
 
+#include "core/classic.h"
 #include "core/core.h"
 #include "core/seen.h"
 
@@ -19,6 +20,7 @@ struct Core {
     Link *links;
     size_t links_count;
     Seen *seen;
+    ClassicLines *classic_lines;
     uint64_t passed_on; /* numbers the lines this node passes on */
     char *recent_names[CORE_NAMES_MAX];
     size_t recent_count;

@@ -176,7 +176,8 @@ Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offs
     }
     /* A moment is better than a wall clock in an unknown zone, a wall clock better than arrival. */
     int32_t told = parse_clock(draft->timestamp, draft->timestamp_len);
-    message->clock_told = draft->time_ms == 0 && told >= 0;
+    message->clock_told = (draft->time_ms == 0 || draft->heard) && told >= 0;
+    message->heard = draft->heard;
     message->second_of_day =
         message->clock_told ? told : second_of_day(message->time_ms, utc_offset_s);
     message->id.len = (uint8_t)draft->id_len;

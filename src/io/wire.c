@@ -124,6 +124,7 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
         .node_id = request->node_id.data,
         .node_id_len = request->node_id.len,
         .node_seq = request->node_seq,
+        .heard = request->heard,
     };
     return ERR_OK;
 }
@@ -182,11 +183,6 @@ static Chat__MessageKind wire_kind(MessageKind kind)
     return kind == MESSAGE_ACTION ? CHAT__MESSAGE_KIND__ACTION : CHAT__MESSAGE_KIND__TEXT;
 }
 
-static int64_t wire_time_ms(const Message *message)
-{
-    return message->clock_told ? 0 : message->time_ms;
-}
-
 Bytes *wire_request(Message *message, const NodeId *node_id)
 {
     if (message->encoded_request == NULL) {
@@ -196,10 +192,11 @@ Bytes *wire_request(Message *message, const NodeId *node_id)
         request.content = message->content;
         request.timestamp = message->timestamp;
         request.id = (ProtobufCBinaryData){.len = message->id.len, .data = message->id.bytes};
-        request.time_ms = wire_time_ms(message);
+        request.time_ms = message->time_ms;
         request.kind = wire_kind(message->kind);
         request.node_id = (ProtobufCBinaryData){.len = sizeof(id.bytes), .data = id.bytes};
         request.node_seq = message->node_seq;
+        request.heard = message->heard;
         message->encoded_request = pack(&request.base);
     }
     return message->encoded_request;
@@ -214,7 +211,7 @@ Bytes *wire_response(Message *message)
         response.timestamp = message->timestamp;
         response.success = true;
         response.id = (ProtobufCBinaryData){.len = message->id.len, .data = message->id.bytes};
-        response.time_ms = wire_time_ms(message);
+        response.time_ms = message->clock_told ? 0 : message->time_ms;
         response.kind = wire_kind(message->kind);
         message->encoded_response = pack(&response.base);
     }

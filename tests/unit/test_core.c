@@ -163,6 +163,8 @@ static void line_of_a_classic_node_is_shown_once_at_each_of_ours(void **state)
         relayed = from_node(relayed, &ann_id, passed->node_seq);
         relayed.id = passed->id.bytes;
         relayed.id_len = passed->id.len;
+        relayed.heard = passed->heard;
+        relayed.time_ms = passed->time_ms;
         assert_string_equal(trace_receive(&bob, relayed), "show kim: ha\naccept\n");
         assert_string_equal(trace_receive(&bob, heard), "accept a repeat\n");
     }

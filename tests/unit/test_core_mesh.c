@@ -255,7 +255,8 @@ static void sim_request(Sim *sim, const Letter *letter)
             .timestamp_len = strlen(message->timestamp),
             .id = message->id.bytes,
             .id_len = message->id.len,
-            .time_ms = message->clock_told ? 0 : message->time_ms,
+            .time_ms = message->time_ms,
+            .heard = message->heard,
             .node_id = id.bytes,
             .node_id_len = sizeof(id.bytes),
             .node_seq = message->node_seq,
@@ -303,6 +304,9 @@ static void sim_kim_speaks(Sim *sim)
     for (int i = 0; i < NODES; i++) {
         if (sim->nodes[i].core == NULL || sim_chance(sim, 20) || (i == MORTAL)) {
             continue; /* those hear it from the others */
+        }
+        if (sim_chance(sim, 10)) { /* stamps each call anew, and a second has turned */
+            message_clock_text((int64_t)sim->now_ms + 1000, 0, clock);
         }
         MessageDraft draft = {.sender = NAMES[KIM],
                               .sender_len = strlen(NAMES[KIM]),

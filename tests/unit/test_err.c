@@ -1,13 +1,9 @@
 /* Every error has a text of its own. */
 #include "base/err.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 #define ERR_LIST_ROW(name, text) name,
 static const Err ALL[] = {ERR_TABLE(ERR_LIST_ROW)};

@@ -1,15 +1,10 @@
 /* What may name a machine, and when two names are one. */
 #include "io/host.h"
 
-#include "base/mem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 typedef struct HostRow {
     const char *text;

@@ -1,17 +1,14 @@
 /* Memory that is never NULL, ownership handed over, bytes shared between threads. */
 #include "base/mem.h"
 
-#include <setjmp.h>
+#include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <pthread.h>
+#include "unit.h"
 
 static void new_memory_is_zeroed(void **state)
 {

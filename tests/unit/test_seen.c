@@ -82,43 +82,6 @@ static void length_is_part_of_an_id(void **state)
     seen_free(seen);
 }
 
-static MessageId classic(Seen *seen, const char *sender, const char *content, int64_t wall_ms)
-{
-    MessageDraft draft = {.sender = sender,
-                          .sender_len = strlen(sender),
-                          .content = content,
-                          .content_len = strlen(content),
-                          .timestamp = "23:59:59",
-                          .timestamp_len = 8};
-    MessageId id;
-    seen_classic_id(seen, &draft, 86399, wall_ms, &id);
-    return id;
-}
-
-static bool same(MessageId a, MessageId b)
-{
-    return a.len == b.len && memcmp(a.bytes, b.bytes, a.len) == 0;
-}
-
-static void nth_equal_line_has_one_id_at_every_node(void **state)
-{
-    (void)state;
-    const int64_t before_midnight = INT64_C(1700006399900);
-    const int64_t after_midnight = INT64_C(1700006400100);
-    Seen *here = seen_new();
-    Seen *there = seen_new();
-    MessageId first = classic(here, "kim", "ha", before_midnight);
-    MessageId second = classic(here, "kim", "ha", before_midnight);
-    assert_false(same(first, second));
-    assert_true(same(classic(there, "kim", "ha", after_midnight), first));
-    assert_true(same(classic(there, "kim", "ha", after_midnight), second));
-    assert_false(same(classic(there, "ki", "mha", after_midnight), first));
-    /* On the next day it is another line. */
-    assert_false(same(classic(here, "kim", "ha", before_midnight + 86400000), first));
-    seen_free(here);
-    seen_free(there);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,7 +89,6 @@ int main(void)
         cmocka_unit_test(origin_that_speaks_is_not_forgotten),
         cmocka_unit_test(ids_are_a_window),
         cmocka_unit_test(length_is_part_of_an_id),
-        cmocka_unit_test(nth_equal_line_has_one_id_at_every_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

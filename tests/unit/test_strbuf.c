@@ -1,12 +1,9 @@
 /* A string that grows and always ends in NUL. */
 #include "base/strbuf.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include "unit.h"
 
 static void empty_buffer_reads_as_empty_text(void **state)
 {
