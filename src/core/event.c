@@ -40,6 +40,7 @@ void event_sign(LogEvent *event, const EventSigner *signer)
     SignedWords words = signed_words(&event->hash);
     crypto_sign_detached(event->signature, NULL, words.bytes, sizeof(words.bytes), signer->secret);
     event->is_signed = true;
+    event->verified = true;
 }
 
 bool event_signature_is_good(const LogEvent *event)

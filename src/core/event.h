@@ -76,6 +76,7 @@ typedef struct LogEvent {
     Bytes *bytes; /* the encoded Event, exactly as its author made it */
     EventHash hash;
     bool is_signed; /* the last of its group */
+    bool verified;  /* and its signature has been found good */
     uint8_t signature[EVENT_SIGNATURE_BYTES];
     EventFields fields; /* borrows from bytes */
 } LogEvent;

@@ -1,0 +1,521 @@
+/* What the store costs, beside bare SQLite with the same settings on the same disk.
+ *
+ *   bench_store [EVENTS [DIRECTORY]]      1,000,000 and a new directory under /tmp
+ *
+ * Events are texts of about 100 bytes by 100 authors over a year, words drawn from 20,000 as in
+ * ordinary text (Zipf's law). Times are wall time. */
+#include "base/random.h"
+#include "io/store_impl.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    AUTHORS = 100,
+    WORDS = 20000,
+    SMALL_SECONDS = 2,
+    BATCH = 256,
+};
+
+static double now_s(void)
+{
+    return (double)uv_hrtime() / 1e9;
+}
+
+static uint64_t draw(uint64_t below)
+{
+    static uint64_t state = 42;
+    state += UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t z = state;
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (z ^ z >> 31) % below;
+}
+
+/* ---- events ---- */
+
+typedef struct Author {
+    EventSigner signer;
+    StreamId stream;
+    uint64_t seq;
+    EventHash last;
+    char name[16];
+} Author;
+
+static Author authors[AUTHORS];
+static uint64_t hlc = UINT64_C(1700000000000) << HLC_COUNTER_BITS;
+static uint64_t hlc_step = 1;
+
+static void make_authors(uint64_t epoch)
+{
+    for (size_t i = 0; i < AUTHORS; i++) {
+        uint8_t seed[EVENT_SEED_BYTES] = {(uint8_t)i, 1};
+        memset(&authors[i], 0, sizeof(authors[i]));
+        event_signer_init(&authors[i].signer, seed);
+        memcpy(authors[i].stream.origin, authors[i].signer.public_key, EVENT_KEY_BYTES);
+        authors[i].stream.epoch = epoch;
+        snprintf(authors[i].name, sizeof(authors[i].name), "author%zu", i);
+    }
+}
+
+/* Word n comes about 1/n as often as the first. */
+static size_t some_text(char *text, size_t cap)
+{
+    size_t len = 0;
+    while (len < cap - 24) {
+        double u = (double)draw(1 << 30) / (double)(1 << 30);
+        unsigned n = (unsigned)exp(u * log(WORDS));
+        len += (size_t)snprintf(text + len, cap - len, "%sw%x", len > 0 ? " " : "", n * 2654435761U >> 8);
+    }
+    return len;
+}
+
+/* Signed with nothing: what is measured is the store. */
+static LogEvent *some_event(Author *author)
+{
+    char text[112];
+    hlc += hlc_step;
+    EventFields fields = {
+        .stream = author->stream,
+        .seq = ++author->seq,
+        .prev_hash = author->last,
+        .hlc = hlc,
+        .room = "lobby",
+        .room_len = 5,
+        .kind = LOG_TEXT,
+        .sender = author->name,
+        .sender_len = strlen(author->name),
+        .body = (const uint8_t *)text,
+        .body_len = some_text(text, sizeof(text)),
+    };
+    LogEvent *event = event_new(&fields);
+    author->last = event->hash;
+    event->is_signed = true;
+    return event;
+}
+
+/* ---- the store, waited for ---- */
+
+static Loop *loop;
+
+static Store *open_store(const char *directory)
+{
+    StoreOptions options = {.directory = directory};
+    Store *store = NULL;
+    char *error = NULL;
+    if (store_open(&options, loop, &store, &error) != ERR_OK) {
+        fprintf(stderr, "%s\n", error);
+        exit(1);
+    }
+    return store;
+}
+
+static void on_closed(void *context)
+{
+    *(bool *)context = true;
+}
+
+static void close_store(Store *store)
+{
+    bool closed = false;
+    store_close(store, on_closed, &closed);
+    while (!closed) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+}
+
+typedef struct Flow {
+    Store *store;
+    uint64_t waiting;
+    uint64_t done;
+    bool stop;
+} Flow;
+
+static void one_more(Flow *flow);
+
+static void on_small(void *context, const StoreAppended *result)
+{
+    Flow *flow = context;
+    if (result->err != ERR_OK) {
+        fprintf(stderr, "append: %s\n", err_text(result->err));
+        exit(1);
+    }
+    flow->waiting--;
+    flow->done++;
+    if (!flow->stop) {
+        one_more(flow);
+    }
+}
+
+static void one_more(Flow *flow)
+{
+    LogEvent *event = some_event(&authors[draw(AUTHORS)]);
+    flow->waiting++;
+    if (store_append(flow->store, &event, 1, 0, on_small, flow) != ERR_OK) {
+        exit(1);
+    }
+    event_unref(event);
+}
+
+/* So many writers, each with one event on its way to the disk at a time. */
+static void small_batches(const char *directory, unsigned writers)
+{
+    static uint64_t epoch = 1000;
+    make_authors(++epoch);
+    Flow flow = {.store = open_store(directory)};
+    StoreStats before = store_stats(flow.store);
+    double start = now_s();
+    for (unsigned i = 0; i < writers; i++) {
+        one_more(&flow);
+    }
+    while (now_s() - start < SMALL_SECONDS) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    double seconds = now_s() - start;
+    uint64_t done = flow.done;
+    flow.stop = true;
+    while (flow.waiting > 0) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    StoreStats stats = store_stats(flow.store);
+    printf("  store, %4u writers, one event each   %9.0f events/s  (%.1f a commit)\n", writers,
+           (double)done / seconds,
+           (double)(stats.events - before.events) / (double)(stats.commits - before.commits));
+    close_store(flow.store);
+}
+
+/* ---- bare SQLite: bytes by key, nothing else, so many rows a transaction ---- */
+
+static void bare(const char *directory, unsigned rows)
+{
+    char path[300];
+    snprintf(path, sizeof(path), "%s/bare-%u.db", directory, rows);
+    sqlite3 *db = NULL;
+    sqlite3_open(path, &db);
+    sqlite3_exec(db,
+                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                 "CREATE TABLE t(id INTEGER PRIMARY KEY, bytes BLOB)",
+                 NULL, NULL, NULL);
+    sqlite3_stmt *add = NULL;
+    sqlite3_prepare_v2(db, "INSERT INTO t(bytes) VALUES(?1)", -1, &add, NULL);
+    char row[330]; /* an event and its signature */
+    randombytes_buf(row, sizeof(row));
+    uint64_t done = 0;
+    double start = now_s();
+    while (now_s() - start < SMALL_SECONDS) {
+        sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+        for (unsigned i = 0; i < rows; i++) {
+            sqlite3_bind_blob(add, 1, row, sizeof(row), SQLITE_STATIC);
+            sqlite3_step(add);
+            sqlite3_reset(add);
+            done++;
+        }
+        sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    }
+    printf("  bare SQLite, %4u rows a transaction  %9.0f rows/s\n", rows,
+           (double)done / (now_s() - start));
+    sqlite3_finalize(add);
+    sqlite3_close(db);
+    unlink(path);
+}
+
+/* ---- a large log ---- */
+
+static void on_filled(void *context, const StoreAppended *result)
+{
+    Flow *flow = context;
+    if (result->err != ERR_OK) {
+        fprintf(stderr, "append: %s\n", err_text(result->err));
+        exit(1);
+    }
+    flow->waiting--;
+}
+
+static void fill(const char *directory, uint64_t count)
+{
+    make_authors(1);
+    hlc_step = (UINT64_C(365 * 86400) * 1000 << HLC_COUNTER_BITS) / count;
+    Flow flow = {.store = open_store(directory)};
+    LogEvent *events[BATCH];
+    double start = now_s();
+    double making = 0;
+    for (uint64_t i = 0; i < count;) {
+        double begin = now_s();
+        size_t size = 0;
+        for (; size < BATCH && i < count; i++) {
+            events[size++] = some_event(&authors[draw(AUTHORS)]);
+        }
+        making += now_s() - begin;
+        while (store_append(flow.store, events, size, 0, on_filled, &flow) != ERR_OK) {
+            uv_run(loop_uv(loop), UV_RUN_ONCE);
+        }
+        flow.waiting++;
+        for (size_t j = 0; j < size; j++) {
+            event_unref(events[j]);
+        }
+        uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+    }
+    while (flow.waiting > 0) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    double seconds = now_s() - start;
+    close_store(flow.store);
+    char path[300];
+    struct stat status = {0};
+    snprintf(path, sizeof(path), "%s/log.db", directory);
+    stat(path, &status);
+    printf("  %" PRIu64 " events in batches of %d  %9.0f events/s  (making them: %.1f of %.1f s)\n",
+           count, BATCH, (double)count / seconds, making, seconds);
+    printf("  log.db                              %9.0f bytes an event\n",
+           (double)status.st_size / (double)count);
+}
+
+typedef struct Waited {
+    bool done;
+    bool more;
+    size_t count;
+    uint64_t seq;
+} Waited;
+
+static void on_hits(void *context, const StoreHits *result)
+{
+    Waited *waited = context;
+    waited->count = result->count;
+    waited->done = true;
+    if (result->err != ERR_OK) {
+        fprintf(stderr, "search: %s\n", err_text(result->err));
+    }
+}
+
+static void on_events(void *context, const StoreEvents *result)
+{
+    Waited *waited = context;
+    waited->count += result->count;
+    waited->more = result->more;
+    waited->done = true;
+    if (result->count > 0) {
+        waited->seq = result->events[result->count - 1]->fields.seq;
+    }
+    if (result->err != ERR_OK) {
+        fprintf(stderr, "read: %s\n", err_text(result->err));
+    }
+}
+
+static void wait_for(Waited *waited)
+{
+    while (!waited->done) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+}
+
+static void search(Store *store, const char *what, const char *words, const char *room)
+{
+    StoreSearch asked = {.words = words, .room = room, .max_hits = 20};
+    double ms[2];
+    Waited waited = {0};
+    for (int i = 0; i < 2; i++) {
+        double start = now_s();
+        waited = (Waited){0};
+        if (store_search(store, &asked, on_hits, &waited) != ERR_OK) {
+            exit(1);
+        }
+        wait_for(&waited);
+        ms[i] = (now_s() - start) * 1e3;
+    }
+    printf("  search: %-28s%9.1f ms, again %.1f ms (%zu hits)\n", what, ms[0], ms[1], waited.count);
+}
+
+static void read_all(Store *store)
+{
+    StoreExport *export = store_export_new(store);
+    Waited waited = {.more = true};
+    double start = now_s();
+    while (waited.more) {
+        waited.done = false;
+        if (store_export_next(export, 0, on_events, &waited) != ERR_OK) {
+            exit(1);
+        }
+        wait_for(&waited);
+    }
+    printf("  export of all                       %9.0f events/s\n",
+           (double)waited.count / (now_s() - start));
+    store_export_free(export);
+}
+
+static void read_one_stream(Store *store)
+{
+    Waited waited = {.more = true};
+    double start = now_s();
+    while (waited.more) {
+        waited.done = false;
+        StoreRun run = {.stream = authors[0].stream, .from = waited.seq + 1,
+                        .max_bytes = EVENT_GROUP_MAX_BYTES, .whole_groups = true};
+        if (store_read_run(store, &run, on_events, &waited) != ERR_OK) {
+            exit(1);
+        }
+        wait_for(&waited);
+    }
+    printf("  runs of 64 KiB of one stream        %9.0f events/s\n",
+           (double)waited.count / (now_s() - start));
+}
+
+static void read_page(Store *store)
+{
+    Waited waited = {0};
+    double start = now_s();
+    StorePage page = {.room = "lobby", .room_len = 5, .max_events = 50};
+    if (store_read_page(store, &page, on_events, &waited) != ERR_OK) {
+        exit(1);
+    }
+    wait_for(&waited);
+    printf("  last 50 of a room                   %9.2f ms\n", (now_s() - start) * 1e3);
+}
+
+static void on_backup(void *context, Err err, const char *text)
+{
+    *(bool *)context = true;
+    if (err != ERR_OK) {
+        fprintf(stderr, "%s\n", text);
+    }
+}
+
+static void back_up(Store *store, const char *directory)
+{
+    char path[300];
+    bool done = false;
+    snprintf(path, sizeof(path), "%s/backup", directory);
+    double start = now_s();
+    if (store_backup(store, path, on_backup, &done) != ERR_OK) {
+        exit(1);
+    }
+    while (!done) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    printf("  backup                              %9.2f s\n", now_s() - start);
+    start = now_s();
+    char restored[310];
+    char *text = NULL;
+    snprintf(restored, sizeof(restored), "%s/restored", directory);
+    if (store_restore(restored, path, &text) != ERR_OK) {
+        fprintf(stderr, "%s\n", text);
+    }
+    mem_free(text);
+    printf("  restore, all checked                %9.2f s\n", now_s() - start);
+    unlink(path);
+}
+
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file == NULL || fscanf(file, "%*d %ld", &pages) != 1) {
+        pages = 0;
+    }
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void large(const char *directory, uint64_t count)
+{
+    fill(directory, count);
+    long before = resident_kib();
+    double start = now_s();
+    Store *store = open_store(directory);
+    printf("  open                                %9.2f ms  (%ld KiB)\n", (now_s() - start) * 1e3,
+           resident_kib() - before);
+    char common[16];
+    char rare[16];
+    snprintf(common, sizeof(common), "w%x", 1 * 2654435761U >> 8);
+    snprintf(rare, sizeof(rare), "w%x", 15000 * 2654435761U >> 8);
+    char both[40];
+    snprintf(both, sizeof(both), "%s %s", common, rare);
+    char phrase[40];
+    snprintf(phrase, sizeof(phrase), "\"%s %s\"", common, common);
+    search(store, "the commonest word", common, NULL);
+    search(store, "a rare word", rare, NULL);
+    search(store, "both", both, NULL);
+    search(store, "a phrase of common words", phrase, NULL);
+    search(store, "the commonest, in its room", common, "lobby");
+    search(store, "a word that is not there", "nowhere", NULL);
+    search(store, "wf*", "wf*", NULL);
+    read_page(store);
+    read_one_stream(store);
+    read_all(store);
+    back_up(store, directory);
+    close_store(store);
+    char clean[300];
+    snprintf(clean, sizeof(clean), "%s/clean", directory);
+    unlink(clean);
+    start = now_s();
+    store = open_store(directory);
+    printf("  open after an unclean stop          %9.2f ms\n", (now_s() - start) * 1e3);
+    close_store(store);
+}
+
+/* ---- many streams ---- */
+
+static void many_streams(const char *directory, uint64_t count)
+{
+    Flow flow = {.store = open_store(directory)};
+    for (uint64_t i = 0; i < count; i++) {
+        make_authors(i + 1); /* cheap enough: only the first is used */
+        LogEvent *event = some_event(&authors[0]);
+        flow.waiting++;
+        if (store_append(flow.store, &event, 1, 0, on_filled, &flow) != ERR_OK) {
+            exit(1);
+        }
+        event_unref(event);
+        uv_run(loop_uv(loop), UV_RUN_NOWAIT);
+    }
+    while (flow.waiting > 0) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    close_store(flow.store);
+    double start = now_s();
+    Store *store = open_store(directory);
+    double ms = (now_s() - start) * 1e3;
+    size_t heads = 0;
+    store_heads(store, &heads);
+    printf("  open with %zu streams            %9.2f ms\n", heads, ms);
+    close_store(store);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
+    char base[200] = "/tmp/chat-bench-XXXXXX";
+    if (argc > 2) {
+        snprintf(base, sizeof(base), "%s", argv[2]);
+    } else if (mkdtemp(base) == NULL) {
+        return 1;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (sodium_init() < 0) {
+        return 1;
+    }
+    loop = loop_new();
+    char directory[260];
+    printf("in %s\ndurable events, many small batches\n", base);
+    bare(base, 1);
+    bare(base, 16);
+    bare(base, 256);
+    unsigned writers[] = {1, 16, 256, 1024};
+    for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
+        snprintf(directory, sizeof(directory), "%s/small", base);
+        small_batches(directory, writers[i]);
+    }
+    printf("a large log\n");
+    snprintf(directory, sizeof(directory), "%s/large", base);
+    large(directory, count);
+    printf("many streams\n");
+    snprintf(directory, sizeof(directory), "%s/streams", base);
+    many_streams(directory, 10000);
+    printf("(%s is left there: remove it)\n", base);
+    return 0;
+}

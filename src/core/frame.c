@@ -1,0 +1,309 @@
+/* Frames over protobuf-c. */
+#include "core/frame.h"
+
+#include <chat.pb-c.h>
+#include <stdio.h>
+#include <string.h>
+
+size_t frame_event_bytes(const LogEvent *event)
+{
+    return bytes_len(event->bytes) + (event->is_signed ? EVENT_SIGNATURE_BYTES : 0);
+}
+
+static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
+{
+    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
+}
+
+/* ---- encoding: the structs and their pointer arrays in one block each ---- */
+
+static Chat__Have *fill_haves(const FrameOut *frame, Chat__Have ***ret_rows)
+{
+    Chat__Have *haves = mem_array(frame->haves_count, sizeof(*haves));
+    *ret_rows = mem_array(frame->haves_count, sizeof(**ret_rows));
+    for (size_t i = 0; i < frame->haves_count; i++) {
+        haves[i] = (Chat__Have)CHAT__HAVE__INIT;
+        haves[i].origin = binary(frame->haves[i].stream.origin, EVENT_KEY_BYTES);
+        haves[i].epoch = frame->haves[i].stream.epoch;
+        haves[i].lo = frame->haves[i].lo;
+        haves[i].hi = frame->haves[i].hi;
+        (*ret_rows)[i] = &haves[i];
+    }
+    return haves;
+}
+
+static Chat__Want *fill_wants(const FrameOut *frame, Chat__Want ***ret_rows)
+{
+    Chat__Want *wants = mem_array(frame->wants_count, sizeof(*wants));
+    *ret_rows = mem_array(frame->wants_count, sizeof(**ret_rows));
+    for (size_t i = 0; i < frame->wants_count; i++) {
+        wants[i] = (Chat__Want)CHAT__WANT__INIT;
+        wants[i].origin = binary(frame->wants[i].stream.origin, EVENT_KEY_BYTES);
+        wants[i].epoch = frame->wants[i].stream.epoch;
+        wants[i].from = frame->wants[i].from;
+        (*ret_rows)[i] = &wants[i];
+    }
+    return wants;
+}
+
+static Chat__Stop *fill_stops(const FrameOut *frame, Chat__Stop ***ret_rows)
+{
+    Chat__Stop *stops = mem_array(frame->stops_count, sizeof(*stops));
+    *ret_rows = mem_array(frame->stops_count, sizeof(**ret_rows));
+    for (size_t i = 0; i < frame->stops_count; i++) {
+        stops[i] = (Chat__Stop)CHAT__STOP__INIT;
+        stops[i].origin = binary(frame->stops[i].stream.origin, EVENT_KEY_BYTES);
+        stops[i].epoch = frame->stops[i].stream.epoch;
+        (*ret_rows)[i] = &stops[i];
+    }
+    return stops;
+}
+
+static size_t count_events(const FrameOut *frame)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < frame->runs_count; i++) {
+        count += frame->runs[i].count;
+    }
+    return count;
+}
+
+typedef struct EncodedRuns {
+    Chat__Events *runs;
+    Chat__Events **run_rows;
+    Chat__SignedEvent *events;
+    Chat__SignedEvent **event_rows;
+} EncodedRuns;
+
+static EncodedRuns fill_runs(const FrameOut *frame)
+{
+    size_t events = count_events(frame);
+    EncodedRuns out = {
+        .runs = mem_array(frame->runs_count, sizeof(*out.runs)),
+        .run_rows = mem_array(frame->runs_count, sizeof(*out.run_rows)),
+        .events = mem_array(events, sizeof(*out.events)),
+        .event_rows = mem_array(events, sizeof(*out.event_rows)),
+    };
+    size_t at = 0;
+    for (size_t i = 0; i < frame->runs_count; i++) {
+        const FrameRun *run = &frame->runs[i];
+        out.runs[i] = (Chat__Events)CHAT__EVENTS__INIT;
+        out.runs[i].events = &out.event_rows[at];
+        out.runs[i].n_events = run->count;
+        out.run_rows[i] = &out.runs[i];
+        for (size_t j = 0; j < run->count; j++, at++) {
+            const LogEvent *event = run->events[j];
+            out.events[at] = (Chat__SignedEvent)CHAT__SIGNED_EVENT__INIT;
+            out.events[at].event = binary(bytes_data(event->bytes), bytes_len(event->bytes));
+            out.events[at].signature =
+                binary(event->signature, event->is_signed ? EVENT_SIGNATURE_BYTES : 0);
+            out.event_rows[at] = &out.events[at];
+        }
+    }
+    return out;
+}
+
+static Chat__LinkHello hello_of(const FrameHello *hello)
+{
+    Chat__LinkHello out = CHAT__LINK_HELLO__INIT;
+    out.version = hello->version;
+    out.network = binary(hello->network, hello->network != NULL ? EVENT_NETWORK_BYTES : 0);
+    out.key = binary(hello->key, EVENT_KEY_BYTES);
+    out.epoch = hello->epoch;
+    out.root = hello->root;
+    return out;
+}
+
+Bytes *frame_encode(const FrameOut *frame)
+{
+    Chat__Frame out = CHAT__FRAME__INIT;
+    Chat__LinkHello hello;
+    if (frame->hello != NULL) {
+        hello = hello_of(frame->hello);
+        out.hello = &hello;
+    }
+    AUTO_FREE Chat__Have *haves = fill_haves(frame, &out.have);
+    AUTO_FREE Chat__Want *wants = fill_wants(frame, &out.want);
+    AUTO_FREE Chat__Stop *stops = fill_stops(frame, &out.stop);
+    EncodedRuns runs = fill_runs(frame);
+    out.n_have = frame->haves_count;
+    out.n_want = frame->wants_count;
+    out.n_stop = frame->stops_count;
+    out.events = runs.run_rows;
+    out.n_events = frame->runs_count;
+    out.credit = frame->credit;
+    out.ping = frame->ping;
+    out.pong = frame->pong;
+    out.root = frame->root;
+    if (frame->bye != NULL) {
+        out.bye = (char *)(uintptr_t)frame->bye;
+    }
+    Bytes *bytes = bytes_new_empty(chat__frame__get_packed_size(&out));
+    chat__frame__pack(&out, bytes_fill(bytes));
+    mem_free(out.have);
+    mem_free(out.want);
+    mem_free(out.stop);
+    mem_free(runs.runs);
+    mem_free(runs.run_rows);
+    mem_free(runs.events);
+    mem_free(runs.event_rows);
+    return bytes;
+}
+
+/* ---- decoding ---- */
+
+static Err invalid(const char **ret_reason, const char *reason)
+{
+    *ret_reason = reason;
+    return ERR_INVALID;
+}
+
+static bool read_stream(ProtobufCBinaryData origin, uint64_t epoch, StreamId *ret_stream)
+{
+    if (origin.len != EVENT_KEY_BYTES || epoch == 0) {
+        return false;
+    }
+    memcpy(ret_stream->origin, origin.data, EVENT_KEY_BYTES);
+    ret_stream->epoch = epoch;
+    return true;
+}
+
+static Err read_hello(const Chat__LinkHello *hello, FrameIn *frame, const char **ret_reason)
+{
+    bool network = hello->network.len == EVENT_NETWORK_BYTES;
+    if (hello->key.len != EVENT_KEY_BYTES || hello->epoch == 0 ||
+        (hello->network.len != 0 && !network)) {
+        return invalid(ret_reason, "a hello without an epoch, or a key or network too short");
+    }
+    frame->has_hello = true;
+    frame->hello = (FrameHello){
+        .version = hello->version,
+        .network = network ? frame->network : NULL,
+        .epoch = hello->epoch,
+        .root = hello->root,
+    };
+    memcpy(frame->hello.key, hello->key.data, EVENT_KEY_BYTES);
+    if (network) {
+        memcpy(frame->network, hello->network.data, EVENT_NETWORK_BYTES);
+    }
+    return ERR_OK;
+}
+
+static Err read_rows(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
+{
+    frame->haves = mem_array(in->n_have, sizeof(FrameHave));
+    frame->wants = mem_array(in->n_want, sizeof(FrameWant));
+    frame->stops = mem_array(in->n_stop, sizeof(FrameWant));
+    for (size_t i = 0; i < in->n_have; i++) {
+        FrameHave *have = &frame->haves[frame->haves_count++];
+        if (!read_stream(in->have[i]->origin, in->have[i]->epoch, &have->stream)) {
+            return invalid(ret_reason, "a HAVE without a stream");
+        }
+        have->lo = in->have[i]->lo;
+        have->hi = in->have[i]->hi;
+    }
+    for (size_t i = 0; i < in->n_want; i++) {
+        FrameWant *want = &frame->wants[frame->wants_count++];
+        want->from = in->want[i]->from;
+        if (!read_stream(in->want[i]->origin, in->want[i]->epoch, &want->stream) ||
+            want->from == 0) {
+            return invalid(ret_reason, "a WANT without a stream or a number");
+        }
+    }
+    for (size_t i = 0; i < in->n_stop; i++) {
+        FrameWant *stop = &frame->stops[frame->stops_count++];
+        if (!read_stream(in->stop[i]->origin, in->stop[i]->epoch, &stop->stream)) {
+            return invalid(ret_reason, "a STOP without a stream");
+        }
+    }
+    return ERR_OK;
+}
+
+static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame,
+                    const char **ret_reason)
+{
+    run->events = mem_array(in->n_events, sizeof(LogEvent *));
+    for (size_t i = 0; i < in->n_events; i++) {
+        const Chat__SignedEvent *row = in->events[i];
+        bool is_signed = row->signature.len == EVENT_SIGNATURE_BYTES;
+        if (row->signature.len != 0 && !is_signed) {
+            return invalid(ret_reason, "a signature of the wrong length");
+        }
+        Bytes *bytes = bytes_new(row->event.data, row->event.len);
+        LogEvent *event = NULL;
+        Err err = event_decode(bytes, is_signed ? row->signature.data : NULL, &event, ret_reason);
+        bytes_unref(bytes);
+        if (err != ERR_OK) {
+            return err;
+        }
+        run->events[run->count++] = event;
+        frame->events_bytes += frame_event_bytes(event);
+        const EventFields *first = &run->events[0]->fields;
+        if (event->fields.seq != first->seq + i ||
+            stream_id_compare(&event->fields.stream, &first->stream) != 0) {
+            return invalid(ret_reason, "a run with a gap, or of two streams");
+        }
+    }
+    if (run->count == 0 || !run->events[run->count - 1]->is_signed) {
+        return invalid(ret_reason, "a run that does not end with a signature");
+    }
+    return ERR_OK;
+}
+
+static Err read_frame(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
+{
+    if (in->n_have > FRAME_ROWS_MAX || in->n_want > FRAME_ROWS_MAX ||
+        in->n_stop > FRAME_ROWS_MAX || in->n_events > FRAME_ROWS_MAX) {
+        *ret_reason = "too many rows in one frame";
+        return ERR_LIMIT;
+    }
+    Err err = in->hello != NULL ? read_hello(in->hello, frame, ret_reason) : ERR_OK;
+    if (err == ERR_OK) {
+        err = read_rows(in, frame, ret_reason);
+    }
+    frame->runs = mem_array(in->n_events, sizeof(FrameRun));
+    for (size_t i = 0; err == ERR_OK && i < in->n_events; i++) {
+        err = read_run(in->events[i], &frame->runs[frame->runs_count++], frame, ret_reason);
+    }
+    frame->credit = in->credit;
+    frame->ping = in->ping;
+    frame->pong = in->pong;
+    frame->root = in->root;
+    frame->has_bye = in->bye[0] != '\0';
+    snprintf(frame->bye, sizeof(frame->bye), "%s", in->bye);
+    return err;
+}
+
+Err frame_decode(const uint8_t *data, size_t len, FrameIn *ret_frame, const char **ret_reason)
+{
+    memset(ret_frame, 0, sizeof(*ret_frame));
+    if (len > FRAME_MAX_BYTES) {
+        *ret_reason = "a frame over 256 KiB";
+        return ERR_LIMIT;
+    }
+    Chat__Frame *in = chat__frame__unpack(NULL, len, data);
+    if (in == NULL) {
+        return invalid(ret_reason, "not an encoded Frame");
+    }
+    Err err = read_frame(in, ret_frame, ret_reason);
+    chat__frame__free_unpacked(in, NULL);
+    if (err != ERR_OK) {
+        frame_done(ret_frame);
+    }
+    return err;
+}
+
+void frame_done(FrameIn *frame)
+{
+    for (size_t i = 0; i < frame->runs_count; i++) {
+        for (size_t j = 0; j < frame->runs[i].count; j++) {
+            event_unref(frame->runs[i].events[j]);
+        }
+        mem_free(frame->runs[i].events);
+    }
+    mem_free(frame->runs);
+    mem_free(frame->haves);
+    mem_free(frame->wants);
+    mem_free(frame->stops);
+    memset(frame, 0, sizeof(*frame));
+}

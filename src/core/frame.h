@@ -1,0 +1,87 @@
+/* Frames of a link (proto/chat.proto, Frame): values to bytes and back. */
+#pragma once
+
+#include "core/event.h"
+
+enum {
+    /* Two whole groups at their largest, and what goes beside them. */
+    FRAME_MAX_BYTES = 256 * 1024,
+    /* Rows of one kind in one frame. */
+    FRAME_ROWS_MAX = 1000,
+};
+
+typedef struct FrameHello {
+    uint32_t version;
+    const uint8_t *network; /* EVENT_NETWORK_BYTES, or NULL */
+    uint8_t key[EVENT_KEY_BYTES];
+    uint64_t epoch;
+    uint64_t root;
+} FrameHello;
+
+typedef struct FrameHave {
+    StreamId stream;
+    uint64_t lo;
+    uint64_t hi;
+} FrameHave;
+
+/* WANT, and STOP (whose from is 0). */
+typedef struct FrameWant {
+    StreamId stream;
+    uint64_t from;
+} FrameWant;
+
+/* A run of events of one stream. */
+typedef struct FrameRun {
+    LogEvent **events;
+    size_t count;
+} FrameRun;
+
+/* To be sent: everything borrowed. */
+typedef struct FrameOut {
+    const FrameHello *hello; /* NULL: none */
+    const FrameHave *haves;
+    size_t haves_count;
+    const FrameWant *wants;
+    size_t wants_count;
+    const FrameWant *stops;
+    size_t stops_count;
+    const FrameRun *runs;
+    size_t runs_count;
+    uint64_t credit;
+    uint64_t ping;
+    uint64_t pong;
+    uint64_t root;
+    const char *bye; /* NULL: none */
+} FrameOut;
+
+/* One reference; the caller owns it. */
+Bytes *frame_encode(const FrameOut *frame);
+
+/* As it came: owned, freed by frame_done. */
+typedef struct FrameIn {
+    FrameHello hello;
+    bool has_hello;
+    FrameHave *haves;
+    size_t haves_count;
+    FrameWant *wants;
+    size_t wants_count;
+    FrameWant *stops;
+    size_t stops_count;
+    FrameRun *runs; /* each of one stream with rising seq, its events decoded; not yet verified */
+    size_t runs_count;
+    size_t events_bytes; /* of all runs, as credit counts them */
+    uint64_t credit;
+    uint64_t ping;
+    uint64_t pong;
+    uint64_t root;
+    bool has_bye;
+    char bye[128];
+    uint8_t network[EVENT_NETWORK_BYTES];
+} FrameIn;
+
+/* ERR_INVALID, ERR_LIMIT: *ret_reason (static) says what is wrong with it. */
+Err frame_decode(const uint8_t *data, size_t len, FrameIn *ret_frame, const char **ret_reason);
+void frame_done(FrameIn *frame);
+
+/* What an event weighs in credit. */
+size_t frame_event_bytes(const LogEvent *event);

@@ -1,0 +1,142 @@
+/* Replication, pure: every node comes to hold every stream, each event crossing each link once.
+ *
+ *   say ----> [own stream] --STORE--> durable --+--> those who want it
+ *   frame --> verify --> [stream] --APPLY-------+--> those who want it, at once
+ *                            |                        HAVE only once it is durable
+ *                            +------STORE
+ *
+ * Pull, with one upstream for each stream: a node asks one link for a stream, and then gets what is
+ * new of it as it comes. What it is told of and does not get, it asks another link for. So trees
+ * form by themselves (as in Plumtree: Leitao, Pereira, Rodrigues, "Epidemic Broadcast Trees", SRDS
+ * 2007, but pulled), and nothing is sent in order to learn.
+ *
+ * No clock, no I/O, no randomness: these come in events. Links are small numbers that the caller
+ * gives. */
+#pragma once
+
+#include "core/event.h"
+
+typedef struct Replica Replica;
+
+enum {
+    REPLICA_VERSION = 1,
+    REPLICA_LINKS_MAX = 256,
+    /* One file's worth of a mesh's history: a hundred nodes, each started a thousand times. */
+    REPLICA_STREAMS_MAX = 100000,
+    /* What may be on its way to a node, and not yet on its disk, by one link. */
+    REPLICA_CREDIT_BYTES = 1024 * 1024,
+    /* Of events in one frame; a group is never cut, so twice as much may come. */
+    REPLICA_FRAME_EVENTS_BYTES = 64 * 1024,
+    /* Recent events kept in memory for those who follow; the rest is read from the store. */
+    REPLICA_WINDOW_EVENTS = 4096,
+};
+
+typedef struct ReplicaConfig {
+    EventSigner signer;
+    const uint8_t *network; /* NULL: open mode; borrowed for the replica's life */
+    uint64_t epoch;         /* of the own stream: never used before, also not by a lost backup */
+    uint32_t have_interval_ms; /* 0: 250 */
+    uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
+    uint32_t coalesce_ms;      /* a busy link's frames are held this long; 0: not at all */
+    /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
+    bool (*verify)(const LogEvent *event);
+} ReplicaConfig;
+
+/* Where a stream in the store ends. */
+typedef struct StreamHead {
+    StreamId stream;
+    uint64_t hi;
+    EventHash last_hash;
+} StreamHead;
+
+typedef enum ReplicaInputKind {
+    REPLICA_SAY,       /* fields: room, kind, sender, body, after; the rest is filled in */
+    REPLICA_STORED,    /* ticket: that STORE, and all before it, are durable */
+    REPLICA_READ_DONE, /* link, stream, from, events: the answer to READ; none: not there */
+    REPLICA_LINK_UP,   /* link: a new connection */
+    REPLICA_LINK_DOWN, /* link */
+    REPLICA_FRAME,     /* link, data, len */
+    REPLICA_SENT,      /* link: the last frame is on its way, the next may come */
+    REPLICA_TIMER,
+} ReplicaInputKind;
+
+typedef struct ReplicaInput {
+    ReplicaInputKind kind;
+    uint64_t mono_ms;
+    int64_t wall_ms;
+    uint64_t random;
+    size_t link;
+    const EventFields *fields;
+    uint64_t ticket;
+    StreamId stream;
+    uint64_t from;
+    LogEvent *const *events; /* borrowed */
+    size_t events_count;
+    const uint8_t *data;
+    size_t len;
+} ReplicaInput;
+
+typedef enum ReplicaOutputKind {
+    REPLICA_STORE,  /* events, ticket: write them, in order, then STORED */
+    REPLICA_READ,   /* link, stream, from: whole groups from there, about one frame of them */
+    REPLICA_SEND,   /* link, frame; then SENT */
+    REPLICA_DROP,   /* link, reason: end the connection; the replica has forgotten it */
+    REPLICA_APPLY,  /* events: new to this node, in the stream's order; own ones once durable */
+    REPLICA_FROZEN, /* events[0]: its author has signed two events for one place */
+} ReplicaOutputKind;
+
+typedef struct ReplicaOutput {
+    ReplicaOutputKind kind;
+    size_t link;
+    LogEvent **events; /* owned, with a reference each, by the outputs */
+    size_t events_count;
+    uint64_t ticket;
+    StreamId stream;
+    uint64_t from;
+    Bytes *frame;
+    const char *reason; /* static */
+} ReplicaOutput;
+
+typedef struct ReplicaOutputs {
+    ReplicaOutput *items;
+    size_t count;
+    size_t cap;
+    uint64_t wake_at_ms; /* monotonic; 0: only when something happens */
+} ReplicaOutputs;
+
+void replica_outputs_reset(ReplicaOutputs *outputs);
+void replica_outputs_done(ReplicaOutputs *outputs);
+
+/* The epoch of the next own stream: above every one that the store knows of this origin, and, by chance,
+ * none that was ever used and forgotten. Time keeps it above those of a lost backup. Where the stored
+ * ones are ahead of the clock, a lost backup and this one would count on from the same number: so
+ * 32 bits of it are random then, and 16 always. */
+uint64_t replica_next_epoch(uint64_t stored, int64_t wall_ms, uint64_t random);
+
+/* heads: what the store holds. */
+Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_t heads_count);
+/* NULL is fine. */
+void replica_free(Replica *replica);
+
+void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *outputs);
+
+/* ---- what others may ask ---- */
+
+/* The last event of a stream that was applied, and that is durable here; 0: none. */
+uint64_t replica_applied(const Replica *replica, const StreamId *stream);
+uint64_t replica_durable(const Replica *replica, const StreamId *stream);
+/* Links whose peers have told that they hold it. */
+size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq);
+/* Sums up all that is durable here: equal logs, equal roots. */
+uint64_t replica_root(const Replica *replica);
+size_t replica_streams_count(const Replica *replica);
+/* Events that were told to exist and are not here yet. */
+uint64_t replica_behind(const Replica *replica);
+
+typedef struct ReplicaStats {
+    uint64_t events_applied;
+    uint64_t events_repeated; /* came a second time */
+    uint64_t frames_sent;
+    uint64_t repairs; /* upstreams left because nothing came */
+} ReplicaStats;
+ReplicaStats replica_stats(const Replica *replica);

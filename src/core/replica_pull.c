@@ -1,0 +1,235 @@
+/* What to ask of whom, and when to ask somebody else. */
+#include "core/replica_state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+static void say_on(ReplicaLink *link, Stream *stream)
+{
+    LinkStream *on_link = link_stream(link, stream);
+    link->news = true;
+    if (!on_link->to_say) {
+        on_link->to_say = true;
+        index_list_add(&link->to_say, stream->index);
+    }
+}
+
+static uint32_t first_repair_ms(const ReplicaLink *link)
+{
+    return 2 * link->rtt_ms > REPAIR_MIN_MS ? 2 * link->rtt_ms : REPAIR_MIN_MS;
+}
+
+void pull_from(RStep *step, Stream *stream, size_t index)
+{
+    Replica *replica = step->replica;
+    if (stream->upstream != NO_LINK && stream->upstream != index) {
+        ReplicaLink *old = &replica->links[stream->upstream];
+        link_stream(old, stream)->wanted = false;
+        say_on(old, stream);
+    }
+    ReplicaLink *link = &replica->links[index];
+    stream->upstream = index;
+    stream->progress_ms = step->input->mono_ms;
+    if (stream->repair_wait_ms == 0) {
+        stream->repair_wait_ms = first_repair_ms(link);
+    }
+    link_stream(link, stream)->wanted = true;
+    say_on(link, stream);
+}
+
+/* Nearest first among those that are ahead; where nobody is, one that does not itself wait for us. */
+static size_t best_link(Replica *replica, const Stream *stream, size_t except)
+{
+    size_t best = NO_LINK;
+    bool best_ahead = false;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        if (!link->up || !link->greeted || i == except) {
+            continue;
+        }
+        const LinkStream *on_link = link_stream(link, stream);
+        bool ahead = on_link->peer_hi > stream->applied;
+        if (!ahead && (best_ahead || on_link->next != 0)) {
+            continue;
+        }
+        if (best == NO_LINK || (ahead && !best_ahead) ||
+            link->rtt_ms < replica->links[best].rtt_ms) {
+            best = i;
+            best_ahead = ahead;
+        }
+    }
+    return best;
+}
+
+static bool is_own(const Replica *replica, const Stream *stream)
+{
+    return stream == replica->own || (stream->id.epoch == replica->config.epoch &&
+                                      memcmp(stream->id.origin, replica->config.signer.public_key,
+                                             EVENT_KEY_BYTES) == 0);
+}
+
+void pull_stream(RStep *step, Stream *stream)
+{
+    Replica *replica = step->replica;
+    if (stream->upstream != NO_LINK || stream->frozen || is_own(replica, stream) ||
+        (!stream->behind && !stream_is_newest(replica, stream))) {
+        return;
+    }
+    size_t link = best_link(replica, stream, NO_LINK);
+    if (link != NO_LINK) {
+        pull_from(step, stream, link);
+    }
+}
+
+void pull_target(RStep *step, Stream *stream, uint64_t hi)
+{
+    if (hi > stream->target) {
+        stream->target = hi;
+    }
+    if (stream->target <= stream->applied || stream->frozen || is_own(step->replica, stream)) {
+        return;
+    }
+    if (!stream->behind) {
+        stream->behind = true;
+        stream->progress_ms = step->input->mono_ms;
+        DL_APPEND(step->replica->behind, stream);
+    }
+    pull_stream(step, stream);
+}
+
+void pull_progress(RStep *step, Stream *stream)
+{
+    stream->progress_ms = step->input->mono_ms;
+    stream->repair_wait_ms =
+        stream->upstream != NO_LINK ? first_repair_ms(&step->replica->links[stream->upstream]) : 0;
+    if (stream->behind && stream->applied >= stream->target) {
+        stream->behind = false;
+        DL_DELETE(step->replica->behind, stream);
+    }
+}
+
+/* What only the lost one had told of is not waited for: it may have lied. */
+static void lower_target(Replica *replica, Stream *stream)
+{
+    stream->target = stream->applied;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        uint64_t hi = link->up ? link_stream(link, stream)->peer_hi : 0;
+        stream->target = hi > stream->target ? hi : stream->target;
+    }
+    if (stream->target <= stream->applied) {
+        stream->behind = false;
+        DL_DELETE(replica->behind, stream);
+    }
+}
+
+void pull_link_lost(RStep *step, size_t index)
+{
+    Replica *replica = step->replica;
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        Stream *stream = replica->streams[i];
+        if (stream->behind) {
+            lower_target(replica, stream);
+        }
+        if (stream->upstream == index) {
+            stream->upstream = NO_LINK;
+            pull_stream(step, stream);
+        }
+    }
+}
+
+/* ---- time ---- */
+
+static uint64_t repair_at(const Stream *stream)
+{
+    return stream->progress_ms + (stream->repair_wait_ms > 0 ? stream->repair_wait_ms
+                                                             : REPAIR_MIN_MS);
+}
+
+/* Somebody has it, and whom we asked does not send it: asks another, more patiently each time. */
+static void repair(RStep *step, Stream *stream)
+{
+    size_t link = best_link(step->replica, stream, stream->upstream);
+    uint32_t wait = 2 * stream->repair_wait_ms;
+    stream->progress_ms = step->input->mono_ms;
+    if (link != NO_LINK && link_stream(&step->replica->links[link], stream)->peer_hi >
+                               stream->applied) {
+        step->replica->stats.repairs++;
+        pull_from(step, stream, link);
+    } else if (stream->upstream != NO_LINK) {
+        pull_from(step, stream, stream->upstream); /* nobody else: ask once more */
+    }
+    stream->repair_wait_ms = wait < REPAIR_MAX_MS ? wait : REPAIR_MAX_MS;
+}
+
+static void tell_news(RStep *step)
+{
+    Replica *replica = step->replica;
+    replica->have_at_ms = step->input->mono_ms + replica->config.have_interval_ms;
+    size_t told = 0;
+    for (size_t n = 0; n < replica->links_cap && told < replica->config.have_fanout; n++) {
+        ReplicaLink *link = &replica->links[(replica->have_turn + n) % replica->links_cap];
+        if (link->up && link->greeted) {
+            link->have_due = true;
+            link->news = true;
+            told++;
+        }
+    }
+    replica->have_turn++;
+    replica->news = false;
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        replica->streams[i]->news = false;
+    }
+}
+
+static void send_pings(RStep *step)
+{
+    Replica *replica = step->replica;
+    replica->root_at_ms = step->input->mono_ms + ROOT_INTERVAL_MS;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted) {
+            link->ping = step->input->random | 1;
+            link->ping_due = true;
+            link->ping_sent_ms = step->input->mono_ms;
+            link->news = true;
+        }
+    }
+}
+
+void pull_timer(RStep *step)
+{
+    Replica *replica = step->replica;
+    uint64_t now_ms = step->input->mono_ms;
+    Stream *stream;
+    Stream *next;
+    DL_FOREACH_SAFE(replica->behind, stream, next)
+    {
+        if (repair_at(stream) <= now_ms) {
+            repair(step, stream);
+        }
+    }
+    if (replica->news && replica->have_at_ms <= now_ms) {
+        tell_news(step);
+    }
+    if (replica->root_at_ms <= now_ms) {
+        send_pings(step);
+    }
+}
+
+uint64_t pull_wake_at(const Replica *replica)
+{
+    uint64_t wake = replica->root_at_ms;
+    for (const Stream *stream = replica->behind; stream != NULL; stream = stream->next) {
+        uint64_t at = repair_at(stream);
+        wake = at < wake ? at : wake;
+    }
+    if (replica->news && replica->have_at_ms < wake) {
+        wake = replica->have_at_ms;
+    }
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        uint64_t at = replica->links[i].send_at_ms;
+        wake = at != 0 && at < wake ? at : wake;
+    }
+    return wake;
+}

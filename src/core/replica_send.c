@@ -1,0 +1,334 @@
+/* What goes to links: one frame at a time, of all that is to be said by then. */
+#include "core/replica_state.h"
+
+#include <string.h>
+
+enum {
+    RUN_EVENTS_MAX = 1024,
+    RUNS_MAX = 256,
+    ROWS_STEP = 16,
+};
+
+/* A frame being put together. */
+typedef struct Draft {
+    FrameOut out;
+    FrameHello hello;
+    FrameHave *haves; /* each grows by ROWS_STEP up to FRAME_ROWS_MAX */
+    FrameWant *wants;
+    FrameWant *stops;
+    FrameRun *runs;
+    LogEvent **events; /* of all runs; runs point into it only when it grows no more */
+    size_t events_count;
+    size_t bytes;
+} Draft;
+
+/* Room for one more row. */
+static void *row_room(void *rows, size_t count, size_t size)
+{
+    return count % ROWS_STEP == 0 ? mem_resize(rows, count + ROWS_STEP, size) : rows;
+}
+
+static void draft_done(Draft *draft)
+{
+    mem_free(draft->haves);
+    mem_free(draft->wants);
+    mem_free(draft->stops);
+    mem_free(draft->runs);
+    mem_free(draft->events);
+}
+
+void send_wake_stream(Replica *replica, const Stream *stream)
+{
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        if (!link->up || !link->greeted) {
+            continue;
+        }
+        LinkStream *on_link = link_stream(link, stream);
+        if (on_link->next == 0 || on_link->next > stream->applied) {
+            continue;
+        }
+        link->news = true;
+        if (!on_link->ready) {
+            on_link->ready = true;
+            index_list_add(&link->ready, stream->index);
+        }
+    }
+}
+
+/* ---- the parts of a frame ---- */
+
+static void add_hello(Replica *replica, Draft *draft)
+{
+    draft->hello = (FrameHello){
+        .version = REPLICA_VERSION,
+        .network = replica->config.network,
+        .epoch = replica->config.epoch,
+        .root = replica->root,
+    };
+    memcpy(draft->hello.key, replica->config.signer.public_key, EVENT_KEY_BYTES);
+    draft->out.hello = &draft->hello;
+}
+
+static void add_wants(Replica *replica, ReplicaLink *link, Draft *draft)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < link->to_say.count; i++) {
+        const Stream *stream = replica->streams[link->to_say.items[i]];
+        LinkStream *on_link = link_stream(link, stream);
+        if (draft->out.wants_count == FRAME_ROWS_MAX || draft->out.stops_count == FRAME_ROWS_MAX) {
+            link->to_say.items[left++] = stream->index;
+            continue;
+        }
+        on_link->to_say = false;
+        if (on_link->wanted) {
+            draft->wants = row_room(draft->wants, draft->out.wants_count, sizeof(FrameWant));
+            draft->wants[draft->out.wants_count++] =
+                (FrameWant){.stream = stream->id, .from = stream->applied + 1};
+        } else {
+            draft->stops = row_room(draft->stops, draft->out.stops_count, sizeof(FrameWant));
+            draft->stops[draft->out.stops_count++] = (FrameWant){.stream = stream->id};
+        }
+    }
+    link->to_say.count = left;
+}
+
+static void add_haves(Replica *replica, ReplicaLink *link, Draft *draft)
+{
+    link->have_due = false;
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        const Stream *stream = replica->streams[i];
+        LinkStream *on_link = link_stream(link, stream);
+        if (stream->durable <= on_link->told_hi) {
+            continue;
+        }
+        if (draft->out.haves_count == FRAME_ROWS_MAX) {
+            link->have_due = true; /* the rest with the next frame */
+            return;
+        }
+        on_link->told_hi = stream->durable;
+        draft->haves = row_room(draft->haves, draft->out.haves_count, sizeof(FrameHave));
+        draft->haves[draft->out.haves_count++] =
+            (FrameHave){.stream = stream->id, .lo = 1, .hi = stream->durable};
+    }
+}
+
+/* The run of whole groups from next on that fits; 0: none is in memory. A run ends with a signature
+ * that has been found good: others may have been damaged on their way here, which no hash tells. */
+static size_t find_run(Replica *replica, const Stream *stream, uint64_t next, size_t room_events,
+                       size_t room_bytes)
+{
+    size_t bytes = 0;
+    size_t good = 0;
+    for (size_t count = 1; count <= room_events; count++) {
+        LogEvent *event = stream_window_at(stream, next + count - 1);
+        if (event == NULL) {
+            break;
+        }
+        bytes += frame_event_bytes(event);
+        if (bytes > room_bytes && good > 0) {
+            break;
+        }
+        if (event->is_signed && !event->verified && bytes <= room_bytes &&
+            stream_window_at(stream, next + count) != NULL) {
+            continue; /* a later one will do */
+        }
+        if (event->is_signed && !event->verified) {
+            event->verified = replica->config.verify(event);
+        }
+        good = event->verified ? count : good;
+    }
+    return good;
+}
+
+static void add_run(Draft *draft, const Stream *stream, uint64_t next, size_t count)
+{
+    draft->runs = row_room(draft->runs, draft->out.runs_count, sizeof(FrameRun));
+    draft->runs[draft->out.runs_count++] = (FrameRun){.count = count};
+    for (size_t i = 0; i < count; i++) {
+        LogEvent *event = stream_window_at(stream, next + i);
+        draft->events = row_room(draft->events, draft->events_count, sizeof(LogEvent *));
+        draft->events[draft->events_count++] = event;
+        draft->bytes += frame_event_bytes(event);
+    }
+}
+
+static void ask_store(RStep *step, size_t index, const Stream *stream, LinkStream *on_link)
+{
+    on_link->reading = true;
+    ReplicaOutput *output = rstep_add(step, REPLICA_READ);
+    output->link = index;
+    output->stream = stream->id;
+    output->from = on_link->next;
+}
+
+/* True where the stream may have more for this link. */
+static bool add_stream_events(RStep *step, size_t index, Draft *draft, const Stream *stream)
+{
+    Replica *replica = step->replica;
+    LinkStream *on_link = link_stream(&replica->links[index], stream);
+    if (on_link->next == 0 || on_link->next > stream->applied || on_link->reading) {
+        return false;
+    }
+    if (stream_window_at(stream, on_link->next) == NULL) {
+        ask_store(step, index, stream, on_link);
+        return false;
+    }
+    size_t count = find_run(replica, stream, on_link->next, RUN_EVENTS_MAX - draft->events_count,
+                            REPLICA_FRAME_EVENTS_BYTES - draft->bytes);
+    if (count == 0) {
+        return draft->events_count > 0; /* no room in this frame: in the next */
+    }
+    add_run(draft, stream, on_link->next, count);
+    on_link->next += count;
+    return on_link->next <= stream->applied;
+}
+
+static void add_events(RStep *step, size_t index, Draft *draft)
+{
+    ReplicaLink *link = &step->replica->links[index];
+    size_t count = link->ready.count;
+    size_t taken = 0;
+    while (taken < count && draft->bytes < REPLICA_FRAME_EVENTS_BYTES &&
+           draft->out.runs_count < RUNS_MAX && draft->events_count < RUN_EVENTS_MAX &&
+           draft->bytes < link->credit) {
+        const Stream *stream = step->replica->streams[link->ready.items[taken++]];
+        if (add_stream_events(step, index, draft, stream)) {
+            index_list_add(&link->ready, stream->index); /* to the end: in turn */
+        } else {
+            link_stream(link, stream)->ready = false;
+        }
+    }
+    link->ready.count -= taken;
+    if (taken > 0) {
+        memmove(link->ready.items, link->ready.items + taken,
+                link->ready.count * sizeof(size_t));
+    }
+    link->credit -= draft->bytes < link->credit ? draft->bytes : link->credit;
+}
+
+static void add_numbers(ReplicaLink *link, const Replica *replica, Draft *draft)
+{
+    if (link->credit_owed >= CREDIT_RETURN_BYTES) {
+        draft->out.credit = link->credit_owed;
+        link->credit_owed = 0;
+    }
+    if (link->ping_due) {
+        link->ping_due = false;
+        draft->out.ping = link->ping;
+        draft->out.root = replica->root;
+    }
+    draft->out.pong = link->pong;
+    link->pong = 0;
+}
+
+static void send_draft(RStep *step, size_t index, Draft *draft)
+{
+    ReplicaLink *link = &step->replica->links[index];
+    LogEvent **at = draft->events;
+    for (size_t i = 0; i < draft->out.runs_count && at != NULL; i++) {
+        draft->runs[i].events = at;
+        at += draft->runs[i].count;
+    }
+    draft->out.haves = draft->haves;
+    draft->out.wants = draft->wants;
+    draft->out.stops = draft->stops;
+    draft->out.runs = draft->runs;
+    ReplicaOutput *output = rstep_add(step, REPLICA_SEND);
+    output->link = index;
+    output->frame = frame_encode(&draft->out);
+    link->in_flight = true;
+    link->last_sent_ms = step->input->mono_ms;
+    step->replica->stats.frames_sent++;
+}
+
+static bool draft_is_empty(const Draft *draft)
+{
+    const FrameOut *out = &draft->out;
+    return out->hello == NULL && out->haves_count + out->wants_count + out->stops_count +
+                                         out->runs_count == 0 &&
+           out->credit == 0 && out->ping == 0 && out->pong == 0;
+}
+
+/* A busy link's news wait a little, so that what follows goes in the same frame. */
+static bool must_wait(RStep *step, ReplicaLink *link)
+{
+    uint32_t coalesce_ms = step->replica->config.coalesce_ms;
+    if (coalesce_ms == 0 || !link->hello_sent) {
+        return false;
+    }
+    uint64_t at = link->last_sent_ms + coalesce_ms;
+    if (at <= step->input->mono_ms) {
+        link->send_at_ms = 0;
+        return false;
+    }
+    link->send_at_ms = at;
+    return true;
+}
+
+void send_pump(RStep *step, size_t index)
+{
+    Replica *replica = step->replica;
+    ReplicaLink *link = &replica->links[index];
+    if (!link->up || link->in_flight || !link->news || must_wait(step, link)) {
+        return;
+    }
+    Draft draft = {0};
+    if (!link->hello_sent) {
+        link->hello_sent = true;
+        add_hello(replica, &draft);
+    }
+    if (link->greeted) {
+        add_wants(replica, link, &draft);
+        if (link->have_due) {
+            add_haves(replica, link, &draft);
+        }
+        add_events(step, index, &draft);
+        add_numbers(link, replica, &draft);
+    }
+    bool more = link->greeted && (link->have_due || link->to_say.count > 0 ||
+                                  (link->ready.count > 0 && link->credit > 0));
+    if (!draft_is_empty(&draft)) {
+        send_draft(step, index, &draft);
+    }
+    link->news = more;
+    draft_done(&draft);
+}
+
+void send_pump_all(RStep *step)
+{
+    for (size_t i = 0; i < step->replica->links_cap; i++) {
+        send_pump(step, i);
+    }
+}
+
+/* Events from the store go out by themselves: they are not in the window. */
+void send_read_done(RStep *step)
+{
+    Replica *replica = step->replica;
+    const ReplicaInput *input = step->input;
+    Stream *stream = stream_find(replica, &input->stream);
+    if (stream == NULL || input->link >= replica->links_cap) {
+        return;
+    }
+    ReplicaLink *link = &replica->links[input->link];
+    LinkStream *on_link = link->up ? link_stream(link, stream) : NULL;
+    if (on_link == NULL || !on_link->reading) {
+        return;
+    }
+    on_link->reading = false;
+    size_t count = input->events_count;
+    if (on_link->next != input->from || count == 0 || link->in_flight) {
+        send_wake_stream(replica, stream); /* it wants something else by now, or later */
+        return;
+    }
+    FrameRun run = {.events = (LogEvent **)(uintptr_t)input->events, .count = count};
+    Draft draft = {.runs = &run, .out.runs_count = 1};
+    for (size_t i = 0; i < count; i++) {
+        draft.bytes += frame_event_bytes(input->events[i]);
+    }
+    link->credit -= draft.bytes < link->credit ? draft.bytes : link->credit;
+    on_link->next += count;
+    send_draft(step, input->link, &draft);
+    send_wake_stream(replica, stream);
+}

@@ -1,0 +1,184 @@
+/* What the parts of the replica share. For src/core/replica*.c alone. */
+#pragma once
+
+#include "core/frame.h"
+#include "core/replica.h"
+
+#include <uthash.h>
+
+enum {
+    HAVE_INTERVAL_MS = 250,
+    HAVE_FANOUT = 6,
+    ROOT_INTERVAL_MS = 10000,
+    /* A stream that is known to go on, and of which nothing comes for so long (or two round trips),
+     * is asked for elsewhere. Doubles up to the cap while it does not help. */
+    REPAIR_MIN_MS = 150,
+    REPAIR_MAX_MS = 5000,
+    CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
+    NO_LINK = REPLICA_LINKS_MAX,
+};
+
+/* One stream, as this node holds it. */
+typedef struct Stream {
+    StreamId id;
+    size_t index;
+    uint64_t applied; /* verified, contiguous, passed on */
+    uint64_t durable;
+    EventHash last_hash; /* of the applied one */
+    bool frozen;
+
+    size_t upstream;         /* the link it is wanted on, or NO_LINK */
+    uint64_t progress_ms;    /* when something last came, or was asked for */
+    uint32_t repair_wait_ms; /* 0: nothing is missing */
+    bool news;               /* durable has risen since the last round of HAVEs */
+    uint64_t target;         /* somebody holds it up to here */
+    struct Stream *prev;     /* among those that are behind their target */
+    struct Stream *next;
+    bool behind;
+
+    LogEvent **window; /* the last window_count events up to applied */
+    size_t window_start;
+    size_t window_count;
+    size_t window_cap;
+    UT_hash_handle hh;
+} Stream;
+
+/* One stream on one link. */
+typedef struct LinkStream {
+    uint64_t peer_hi;   /* what the peer holds, as far as it told */
+    uint64_t told_hi;   /* what it was told that we hold */
+    uint64_t next;      /* the peer wants from here on; 0: it does not want it */
+    bool wanted;        /* we want it from the peer */
+    bool reading;       /* the store is asked for what comes next */
+    bool ready;         /* something it wants is here; it stands in ReplicaLink.ready */
+    bool to_say;        /* a WANT or STOP; it stands in ReplicaLink.to_say */
+} LinkStream;
+
+typedef struct IndexList {
+    size_t *items;
+    size_t count;
+    size_t cap;
+} IndexList;
+
+typedef struct ReplicaLink {
+    uint32_t life; /* of the connection: what belongs to an earlier one is void */
+    bool up;
+    bool greeted; /* the peer's hello came */
+    bool hello_sent;
+    bool in_flight;
+    bool news;       /* something is to be said on this link */
+    bool have_due;   /* and HAVEs are part of it */
+    IndexList ready;  /* streams with events to send, in turn */
+    IndexList to_say; /* streams with a WANT or STOP to send */
+    uint8_t key[EVENT_KEY_BYTES];
+    uint64_t peer_epoch;
+    LinkStream *streams; /* by Stream.index */
+    size_t streams_cap;
+    uint64_t credit;      /* bytes of events that may be sent */
+    uint64_t credit_owed; /* that came and are durable: to be returned */
+    uint64_t ping; /* not yet answered */
+    bool ping_due;
+    uint64_t pong;
+    uint64_t ping_sent_ms;
+    uint32_t rtt_ms;
+    uint64_t send_at_ms; /* coalescing: not before; 0: at once */
+    uint64_t last_sent_ms;
+} ReplicaLink;
+
+/* A STORE that is not yet durable. */
+typedef struct Batch {
+    uint64_t ticket;
+    size_t link; /* whose credit it is, or NO_LINK */
+    uint32_t link_life;
+    size_t bytes;
+    StreamId stream;
+    uint64_t hi;
+    bool own;
+    struct Batch *next;
+} Batch;
+
+struct Replica {
+    ReplicaConfig config;
+    Hlc clock;
+    Stream *by_id;
+    Stream **streams; /* by index */
+    size_t streams_count;
+    size_t streams_cap;
+    ReplicaLink *links;
+    size_t links_cap;
+    Stream *behind;
+    struct Origin *origins; /* the newest stream of each */
+    size_t have_turn; /* the link at which the next round of HAVEs begins */
+
+    Stream *own;
+    LogEvent **group; /* own events, said and not yet given to the store */
+    size_t group_count;
+    size_t group_cap;
+    size_t group_bytes;
+    bool storing_own;
+    LogEvent **storing; /* the group that is being stored */
+    size_t storing_count;
+    uint64_t said;      /* the last own number */
+    EventHash said_hash;
+
+    Batch *batches;
+    uint64_t tickets;
+    uint64_t root;
+    bool news;
+    uint64_t have_at_ms;
+    uint64_t root_at_ms;
+    ReplicaStats stats;
+};
+
+typedef struct RStep {
+    Replica *replica;
+    const ReplicaInput *input;
+    ReplicaOutputs *outputs;
+} RStep;
+
+/* The stream of the newest epoch of an origin: the one that may go on. */
+typedef struct Origin {
+    uint8_t key[EVENT_KEY_BYTES];
+    Stream *newest;
+    UT_hash_handle hh;
+} Origin;
+
+void index_list_add(IndexList *list, size_t index);
+void index_list_done(IndexList *list);
+
+/* replica.c */
+bool stream_is_newest(const Replica *replica, const Stream *stream);
+ReplicaOutput *rstep_add(RStep *step, ReplicaOutputKind kind);
+Stream *stream_find(const Replica *replica, const StreamId *id);
+/* NULL where REPLICA_STREAMS_MAX are known. */
+Stream *stream_get(Replica *replica, const StreamId *id);
+LinkStream *link_stream(ReplicaLink *link, const Stream *stream);
+/* The events are new here, in order, and verified: keep, show, store, pass on. */
+void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link);
+void link_drop(RStep *step, size_t link, const char *reason);
+void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi);
+LogEvent *stream_window_at(const Stream *stream, uint64_t seq); /* NULL: not in memory */
+
+/* replica_receive.c */
+void receive_frame(RStep *step, size_t link);
+void receive_link_up(RStep *step, size_t link);
+void receive_link_down(RStep *step, size_t link);
+
+/* replica_send.c */
+void send_pump(RStep *step, size_t link);
+void send_pump_all(RStep *step);
+void send_read_done(RStep *step);
+/* Events of that stream have come: whoever wants them has something to get. */
+void send_wake_stream(Replica *replica, const Stream *stream);
+
+/* replica_pull.c: what to ask of whom. */
+/* Somebody holds the stream up to hi. */
+void pull_target(RStep *step, Stream *stream, uint64_t hi);
+/* Finds an upstream where it has none and needs one. */
+void pull_stream(RStep *step, Stream *stream);
+void pull_from(RStep *step, Stream *stream, size_t link);
+/* Some of it has come. */
+void pull_progress(RStep *step, Stream *stream);
+void pull_link_lost(RStep *step, size_t link);
+void pull_timer(RStep *step);
+uint64_t pull_wake_at(const Replica *replica);

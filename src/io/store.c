@@ -1,0 +1,443 @@
+/* The store's life, and the owner thread's side of what is asked of it. */
+#include "io/store_impl.h"
+
+#include "base/log.h"
+
+#include <signal.h>
+#include <string.h>
+
+/* Each event in a batch costs this besides its bytes. */
+enum { EVENT_COST_BYTES = sizeof(LogEvent) + 64 };
+
+/* ---- jobs ---- */
+
+void queue_init(JobQueue *queue)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&queue->mutex, NULL);
+    pthread_cond_init(&queue->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void queue_done(JobQueue *queue)
+{
+    pthread_mutex_destroy(&queue->mutex);
+    pthread_cond_destroy(&queue->wake);
+}
+
+static void job_deliver(Mail *mail, bool ok)
+{
+    (void)ok;
+    Job *job = (Job *)(void *)mail;
+    job->finish(job);
+}
+
+void queue_push(JobQueue *queue, Job *job)
+{
+    job->mail.deliver = job_deliver;
+    job->next = NULL;
+    pthread_mutex_lock(&queue->mutex);
+    if (queue->first == NULL) {
+        queue->first = job;
+    } else {
+        queue->last->next = job;
+    }
+    queue->last = job;
+    pthread_cond_signal(&queue->wake);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+void queue_close(JobQueue *queue)
+{
+    pthread_mutex_lock(&queue->mutex);
+    queue->closing = true;
+    pthread_cond_signal(&queue->wake);
+    pthread_mutex_unlock(&queue->mutex);
+}
+
+Job *queue_pop(JobQueue *queue)
+{
+    Job *job = queue->first;
+    queue->first = job->next;
+    job->next = NULL;
+    return job;
+}
+
+void store_thread_start(pthread_t *thread, void *(*run)(void *), void *context)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        log_error("the store's thread cannot start: %s", strerror(error));
+        abort();
+    }
+}
+
+/* ---- what helpers have to tell ---- */
+
+typedef struct StateMail {
+    Mail mail;
+    Store *store;
+    char *text;
+} StateMail;
+
+static void state_deliver(Mail *mail, bool ok)
+{
+    (void)ok;
+    StateMail *state = (StateMail *)(void *)mail;
+    Store *store = state->store;
+    mem_free(store->degraded);
+    store->degraded = TAKE(state->text);
+    mem_free(state);
+    if (store->state_changed != NULL) {
+        store->state_changed(store->state_context);
+    }
+}
+
+void store_post_state(Store *store, char *text)
+{
+    StateMail *state = mem_new(StateMail);
+    state->mail.deliver = state_deliver;
+    state->store = store;
+    state->text = text;
+    loop_post(store->loop, &state->mail);
+}
+
+void store_post_damage(Store *store, const char *where)
+{
+    if (atomic_exchange(&store->damaged, true)) {
+        return;
+    }
+    log_error("%s is damaged (%s): the next start will check it and set it aside", store->file,
+              where);
+    if (!store->read_only) {
+        dir_mark(&store->dir, "damaged");
+    }
+}
+
+/* ---- opening ---- */
+
+static bool load_heads(Store *store, Db *db)
+{
+    sqlite3_stmt *rows = db_statement(db, SQL_HEADS);
+    size_t cap = 0;
+    int code = rows == NULL ? SQLITE_ERROR : SQLITE_ROW;
+    while (rows != NULL && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(rows, 1) != EVENT_KEY_BYTES ||
+            sqlite3_column_bytes(rows, 5) != EVENT_HASH_BYTES) {
+            code = SQLITE_CORRUPT;
+            break;
+        }
+        if (store->heads_count == cap) {
+            cap = cap == 0 ? 64 : cap * 2;
+            store->heads = mem_resize(store->heads, cap, sizeof(*store->heads));
+        }
+        StoreHead *head = &store->heads[store->heads_count++];
+        memcpy(head->stream.origin, sqlite3_column_blob(rows, 1), EVENT_KEY_BYTES);
+        head->stream.epoch = u64_of_sql(sqlite3_column_int64(rows, 2));
+        head->lo = (uint64_t)sqlite3_column_int64(rows, 3);
+        head->hi = (uint64_t)sqlite3_column_int64(rows, 4);
+        memcpy(head->hash.bytes, sqlite3_column_blob(rows, 5), EVENT_HASH_BYTES);
+    }
+    if (rows != NULL) {
+        sqlite3_reset(rows);
+    }
+    return code == SQLITE_DONE;
+}
+
+/* What a reader had found at the last run. True: the log is whole, and the words are made anew. */
+static bool look_closer(Store *store, Db *db, char **ret_error)
+{
+    if (!dir_has(&store->dir, "damaged")) {
+        return true;
+    }
+    if (!schema_check_chains(db, ret_error)) {
+        return false;
+    }
+    int code =
+        sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL, NULL);
+    if (code != SQLITE_OK) {
+        store_say(ret_error, "%s", sqlite3_errstr(code));
+    }
+    return code == SQLITE_OK;
+}
+
+static Err open_sound(Store *store, Db *db, bool unclean, char **ret_error)
+{
+    Err err = schema_open(db, store->file, unclean, ret_error);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (look_closer(store, db, ret_error)) {
+        if (load_heads(store, db)) {
+            return ERR_OK;
+        }
+        store_say(ret_error, "its list of streams cannot be read");
+    }
+    store_heads_drop(store);
+    db_close(db);
+    return ERR_INVALID;
+}
+
+/* A corrupt file is set aside, and a new one begun. */
+static Err open_log(Store *store, Db *db, char **ret_error)
+{
+    bool unclean = !dir_has(&store->dir, "clean");
+    dir_unmark(&store->dir, "clean");
+    Err err = open_sound(store, db, unclean, ret_error);
+    if (err != ERR_INVALID) {
+        return err;
+    }
+    AUTO_FREE char *what = TAKE(*ret_error);
+    AUTO_FREE char *aside = NULL;
+    err = dir_set_aside(&store->dir, "corrupt", &aside);
+    if (err != ERR_OK) {
+        store_say(ret_error, "%s is damaged (%s), and %s", store->file, what, aside);
+        return err;
+    }
+    dir_unmark(&store->dir, "damaged");
+    store_say(&store->notice,
+              "%s was damaged (%s): it is kept as %s, and the history is fetched again from the "
+              "other nodes",
+              store->file, what, aside);
+    log_error("%s", store->notice);
+    err = open_sound(store, db, false, ret_error);
+    return err == ERR_INVALID ? ERR_IO : err;
+}
+
+static Err open_for_writing(Store *store, char **ret_error)
+{
+    Err err = dir_identity(&store->dir, store->seed, ret_error);
+    if (err != ERR_OK) {
+        return err;
+    }
+    Db db;
+    err = open_log(store, &db, ret_error);
+    if (err != ERR_OK) {
+        return err;
+    }
+    dir_sync(&store->dir);
+    dir_unmark(&store->dir, "damaged");
+    int code = db_open(&store->reader_db, store->file, DB_READ);
+    if (code != SQLITE_OK) {
+        store_say(ret_error, "cannot open %s: %s", store->file, sqlite3_errstr(code));
+        db_close(&store->reader_db);
+        db_close(&db);
+        return ERR_IO;
+    }
+    store->writer = writer_new(store, &db);
+    return ERR_OK;
+}
+
+static Err open_for_reading(Store *store, char **ret_error)
+{
+    Err err = schema_open_read(&store->reader_db, store->file, ret_error);
+    if (err == ERR_OK && !load_heads(store, &store->reader_db)) {
+        store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
+        db_close(&store->reader_db);
+        err = ERR_IO;
+    }
+    return err == ERR_INVALID ? ERR_IO : err;
+}
+
+static void store_free(Store *store)
+{
+    explicit_bzero(store->seed, sizeof(store->seed));
+    store_heads_drop(store);
+    dir_close(&store->dir);
+    mem_free(store->file);
+    mem_free(store->notice);
+    mem_free(store->degraded);
+    mem_free(store);
+}
+
+static void writer_ended(Mail *mail, bool ok)
+{
+    (void)ok;
+    store_helper_ended((Store *)(void *)((char *)mail - offsetof(Store, writer_end)));
+}
+
+static void reader_ended(Mail *mail, bool ok)
+{
+    (void)ok;
+    store_helper_ended((Store *)(void *)((char *)mail - offsetof(Store, reader_end)));
+}
+
+static void start(Store *store)
+{
+    queue_init(&store->reads_queue);
+    store->writer_end.deliver = writer_ended;
+    store->reader_end.deliver = reader_ended;
+    store->helpers = 1;
+    store_thread_start(&store->reader, reader_main, store);
+    if (store->writer != NULL) {
+        store->helpers++;
+        writer_start(store->writer);
+    }
+}
+
+Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char **ret_error)
+{
+    Store *store = mem_new(Store);
+    char *error = NULL;
+    store->loop = loop;
+    store->read_only = options->read_only;
+    store->state_changed = options->state_changed;
+    store->state_context = options->context;
+    Err err = dir_open(&store->dir, options->directory, !options->read_only, &error);
+    if (err == ERR_OK) {
+        store->file = dir_file(&store->dir, "log.db");
+        err = store->read_only ? open_for_reading(store, &error) : open_for_writing(store, &error);
+    }
+    if (err != ERR_OK) {
+        store_free(store);
+        *ret_error = error;
+        return err;
+    }
+    mem_free(error);
+    start(store);
+    *ret_store = store;
+    return ERR_OK;
+}
+
+/* ---- closing ---- */
+
+void store_close(Store *store, void (*closed)(void *context), void *context)
+{
+    store->closed = closed;
+    store->closed_context = context;
+    if (store->backup != NULL) {
+        backup_stop(store->backup);
+    }
+    queue_close(&store->reads_queue);
+}
+
+/* Mail comes in the order in which it was posted: with its last word all of a helper's answers have
+ * been given. */
+void store_helper_ended(Store *store)
+{
+    store->helpers--;
+    if (store->helpers == 1 && store->writer != NULL && store->closed != NULL) {
+        /* Last of all, and alone: the connection that is closed last folds the -wal into log.db. */
+        queue_close(writer_queue(store->writer));
+    }
+    if (store->helpers > 0) {
+        return;
+    }
+    pthread_join(store->reader, NULL);
+    queue_done(&store->reads_queue);
+    if (store->writer != NULL) {
+        writer_free(store->writer);
+    }
+    if (!store->read_only && !atomic_load(&store->damaged)) {
+        dir_mark(&store->dir, "clean");
+    }
+    void (*closed)(void *) = store->closed;
+    void *context = store->closed_context;
+    store_free(store);
+    closed(context);
+}
+
+/* ---- what it is like ---- */
+
+const char *store_notice(const Store *store)
+{
+    return store->notice;
+}
+
+const uint8_t *store_seed(const Store *store)
+{
+    return store->read_only ? NULL : store->seed;
+}
+
+const StoreHead *store_heads(const Store *store, size_t *ret_count)
+{
+    *ret_count = store->heads_count;
+    return store->heads;
+}
+
+void store_heads_drop(Store *store)
+{
+    mem_free(TAKE(store->heads));
+    store->heads_count = 0;
+}
+
+uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES])
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < store->heads_count; i++) {
+        const StreamId *stream = &store->heads[i].stream;
+        if (memcmp(stream->origin, origin, EVENT_KEY_BYTES) == 0 && stream->epoch > max) {
+            max = stream->epoch;
+        }
+    }
+    return max;
+}
+
+const char *store_degraded(const Store *store)
+{
+    return store->degraded;
+}
+
+StoreStats store_stats(const Store *store)
+{
+    return store->stats;
+}
+
+/* ---- appending ---- */
+
+static void batch_finish(Job *job)
+{
+    Batch *batch = (Batch *)job;
+    StoreStats *stats = &job->store->stats;
+    stats->pending_bytes -= batch->bytes;
+    stats->commits = batch->commits;
+    if (batch->result.err == ERR_OK) {
+        stats->batches++;
+        stats->events += batch->result.added;
+    }
+    if (batch->done != NULL) {
+        batch->done(batch->context, &batch->result);
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        event_unref(batch->events[i]);
+    }
+    mem_free(batch->events);
+    mem_free(batch);
+}
+
+Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned flags,
+                 StoreAppendDone done, void *context)
+{
+    if (store->writer == NULL) {
+        return ERR_DENIED;
+    }
+    size_t bytes = sizeof(Batch);
+    for (size_t i = 0; i < count; i++) {
+        bytes += bytes_len(events[i]->bytes) + EVENT_COST_BYTES;
+    }
+    if (bytes > STORE_PENDING_MAX_BYTES - store->stats.pending_bytes) {
+        return ERR_LIMIT;
+    }
+    store->stats.pending_bytes += bytes;
+    Batch *batch = mem_new(Batch);
+    batch->job.store = store;
+    batch->job.finish = batch_finish;
+    batch->events = mem_array(count, sizeof(LogEvent *));
+    for (size_t i = 0; i < count; i++) {
+        batch->events[i] = event_ref(events[i]);
+    }
+    batch->count = count;
+    batch->bytes = bytes;
+    batch->flags = flags;
+    batch->done = done;
+    batch->context = context;
+    queue_push(writer_queue(store->writer), &batch->job);
+    return ERR_OK;
+}

@@ -1,0 +1,243 @@
+/* The store: the log of every stream that this node holds, in one SQLite file, log.db, in its data
+ * directory. What is in it is durable: WAL, synchronous=FULL, group commit.
+ *
+ *   owner thread                     helper threads, each with a connection of its own
+ *   store_append  --- batch ------>  writer: all batches that wait, in one transaction; then fsync
+ *   store_read_*  --- job -------->  reader: decodes, checks, searches
+ *   callback      <-- loop_post ---
+ *
+ * The owner thread never touches the disk between store_open and the end of store_close. Every
+ * function here is for the owner thread alone, and every callback comes on it, from the loop, never
+ * from within the call. What was asked first is answered first, among writes and among reads; a read
+ * that is asked for after a batch was acknowledged sees that batch.
+ *
+ * A stream is kept without holes: lo..hi, each event chained to the one before. An event and the mark
+ * that it has been seen are one row.
+ *
+ * The directory holds: log.db (with -wal and -shm while in use), lock, identity (the node's secret
+ * seed), clean (there while nobody has the store open, after a proper end), damaged (there once an
+ * event was found that is not what was stored), log.db.corrupt-TIME (set aside, never touched again). */
+#pragma once
+
+#include "core/event.h"
+#include "io/loop.h"
+
+typedef struct Store Store;
+
+enum {
+    /* Bytes of events given to store_append and not yet committed. A writer that is this far behind
+     * has a disk that hangs; at 50 MB a second it is a sixth of a second's work. */
+    STORE_PENDING_MAX_BYTES = 8 * 1024 * 1024,
+    /* Reads waiting: one for each link and stream being caught up on, and some for people. */
+    STORE_READS_MAX = 4096,
+    /* One answer: a frame is 256 KiB, and an export is no faster with more. */
+    STORE_READ_MAX_BYTES = 1024 * 1024,
+    STORE_READ_MAX_EVENTS = 4096,
+    STORE_SEARCH_MAX_HITS = 200,
+    STORE_SEARCH_MAX_BYTES = 256, /* of the words searched for: a line somebody typed */
+    /* What a batch with STORE_LAZY waits for others to share its commit with. */
+    STORE_LAZY_MS = 10,
+    STORE_LAZY_EVENTS = 256,
+    /* More in one stream are refused (a row's key has 40 bits for it): 35,000 years at one a second. */
+    STORE_SEQ_BITS = 40,
+};
+
+/* ---- life ---- */
+
+typedef struct StoreOptions {
+    const char *directory; /* made, with its parents, where missing (mode 0700) */
+    /* Only reads, beside a node that may be running: takes no lock, makes and mends nothing. */
+    bool read_only;
+    /* store_degraded has changed; may be NULL. */
+    void (*state_changed)(void *context);
+    void *context;
+} StoreOptions;
+
+/* Opens the store, or makes it. Blocks: some ms, and after an unclean stop as long as SQLite's
+ * quick_check takes (about a second for a million events).
+ * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
+ * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
+ * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version.
+ * ERR_NOT_FOUND: read_only, and there is none. ERR_INVALID: the identity file is not one; it is never
+ * replaced. ERR_IO: all else.
+ * A corrupt log.db is not an error, except with read_only: it is set aside, a new one is begun, and
+ * store_notice tells. */
+Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char **ret_error);
+
+/* Commits what waits, answers every callback that is due, then calls closed (never from within) and
+ * frees the store. The loop must run until then. Nothing may be asked of the store after this call;
+ * a backup that runs is given up. */
+void store_close(Store *store, void (*closed)(void *context), void *context);
+
+/* What a person should know about how it opened (a corrupt file was set aside, and where), or NULL. */
+const char *store_notice(const Store *store);
+
+/* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the end. */
+const uint8_t *store_seed(const Store *store);
+
+typedef struct StoreHead {
+    StreamId stream;
+    uint64_t lo; /* the first and the last event kept; lo..hi has no hole */
+    uint64_t hi;
+    EventHash hash; /* of hi */
+} StoreHead;
+
+/* All streams as they were at open, ordered by stream_id_compare. The store's until
+ * store_heads_drop, which frees them (88 bytes a stream). */
+const StoreHead *store_heads(const Store *store, size_t *ret_count);
+void store_heads_drop(Store *store);
+/* The highest epoch of that origin among them; 0: none. */
+uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES]);
+
+/* NULL while writing works; else why it does not, for a person: "cannot write ...: the disk is full".
+ * Appends may still be tried. Where none is, the store tries by itself every second, and says through
+ * state_changed when it works again. */
+const char *store_degraded(const Store *store);
+
+typedef struct StoreStats {
+    uint64_t commits; /* transactions */
+    uint64_t batches; /* committed */
+    uint64_t events;  /* committed, duplicates not counted */
+    size_t pending_bytes;
+} StoreStats;
+
+StoreStats store_stats(const Store *store);
+
+/* ---- writing ---- */
+
+enum {
+    /* May wait STORE_LAZY_MS or until STORE_LAZY_EVENTS are there: others' events, which are safe
+     * with their author. */
+    STORE_LAZY = 1 << 0,
+    /* A stream that is new here may start after seq 1: its author's peers no longer keep the rest. */
+    STORE_STARTS_LATE = 1 << 1,
+};
+
+typedef struct StoreAppended {
+    Err err;
+    size_t at;    /* on failure: which event of the batch */
+    size_t added; /* on success: how many were new; the others were here already */
+} StoreAppended;
+
+typedef void (*StoreAppendDone)(void *context, const StoreAppended *result);
+
+/* Stores a batch, whole or not at all, in the order given; done comes after the commit. Batches are
+ * committed in the order in which they come. Takes a reference to each event, which must not change
+ * any more (event_sign before this). An event that is here already, equal, is fine.
+ * ERR_LIMIT: STORE_PENDING_MAX_BYTES are waiting; nothing was taken and done will not come.
+ * ERR_DENIED: opened read_only.
+ * To done: ERR_EXISTS: another event has that stream and seq, or that place in the chain: `at` names
+ * the newcomer, which was not stored. ERR_INVALID: it would leave a hole, or its seq is past
+ * STORE_SEQ_BITS. ERR_GONE: it is below the stream's lo. ERR_UNAVAILABLE: the disk or a quota is full.
+ * ERR_DENIED: the file system has become read-only. ERR_IO: else. The last three: see
+ * store_degraded; batches that shared the transaction get the same. */
+Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned flags,
+                 StoreAppendDone done, void *context);
+
+/* ---- reading ---- */
+
+typedef struct StoreEvents {
+    Err err;
+    LogEvent *const *events; /* the store's until the callback returns: event_ref what you keep */
+    size_t count;
+    bool more; /* there are more than the limits let through */
+} StoreEvents;
+
+typedef void (*StoreReadDone)(void *context, const StoreEvents *result);
+
+/* Limits of 0, or above STORE_READ_MAX_*, mean STORE_READ_MAX_*. Every read returns:
+ * ERR_LIMIT: STORE_READS_MAX are waiting; done will not come.
+ * And may give to done: ERR_IO: the disk failed, or an event is not what was stored (store_degraded). */
+
+typedef struct StoreRun {
+    StreamId stream;
+    uint64_t from; /* seq */
+    size_t max_events;
+    size_t max_bytes; /* of encoded events */
+    /* Ends with the end of a group: the last that fits, or, where the first alone is larger, that
+     * one, whole. */
+    bool whole_groups;
+} StoreRun;
+
+/* A run of one stream, in order; empty where `from` is past its end.
+ * To done: ERR_NOT_FOUND: no such stream. ERR_GONE: from is below lo. */
+Err store_read_run(Store *store, const StoreRun *run, StoreReadDone done, void *context);
+
+typedef struct StorePage {
+    const char *room;
+    size_t room_len; /* at most EVENT_ROOM_MAX_BYTES */
+    /* The page ends before this place in the shown order (event_compare); NULL: at the end. */
+    const EventFields *before; /* only hlc, stream and seq are read */
+    uint64_t since_hlc;        /* nothing older than this */
+    size_t max_events;
+} StorePage;
+
+/* The last events of a room before a place, oldest first; borrowed fields are read before it returns. */
+Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context);
+
+typedef struct StoreSearch {
+    /* Every word must be in the text or in its sender's name. Case and accents do not count.
+     * "two words" in quotes stand side by side; wor* is how a word starts. */
+    const char *words;
+    const char *room;   /* NULL: all */
+    const char *sender; /* NULL: all */
+    uint64_t until_hlc; /* nothing newer than this; 0: no such limit */
+    size_t max_hits;
+} StoreSearch;
+
+/* Stand around each match in a snippet. Bytes that a sender may have written too: they decorate. */
+#define STORE_MATCH_OPEN "\x02"
+#define STORE_MATCH_CLOSE "\x03"
+
+typedef struct StoreHit {
+    LogEvent *event;
+    char *snippet; /* about 24 words around the matches; UTF-8, not sanitised */
+} StoreHit;
+
+typedef struct StoreHits {
+    Err err;
+    const StoreHit *hits; /* the store's until the callback returns */
+    size_t count;
+    bool more;
+} StoreHits;
+
+typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
+
+/* Newest first. Text, /me and topics are searched. Where more than some thousand texts of one day
+ * match, those of them that came first may be passed over.
+ * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8. */
+Err store_search(Store *store, const StoreSearch *search, StoreSearchDone done, void *context);
+
+/* ---- export: all of the log, in the order of (stream, seq) ---- */
+
+typedef struct StoreExport StoreExport;
+
+/* Begins with the streams' ends as they are at the first read: what comes later is not in it. */
+StoreExport *store_export_new(Store *store);
+/* One read at a time. NULL is fine. */
+void store_export_free(StoreExport *export);
+/* The next events; result.more is false with the last ones. */
+Err store_export_next(StoreExport *export, size_t max_bytes, StoreReadDone done, void *context);
+/* BLAKE2b-256 of what was given out so far: of each event its length (4 bytes, least first), its
+ * bytes, whether it is signed (1 byte) and its signature. Two nodes with equal logs get equal hashes. */
+void store_export_hash(const StoreExport *export, uint8_t ret_hash[EVENT_HASH_BYTES]);
+
+/* ---- backup ---- */
+
+/* text: on failure, why, for a person; else NULL. */
+typedef void (*StoreBackupDone)(void *context, Err err, const char *text);
+
+/* A copy of log.db as it is now, in a file of its own, mode 0600, while reading and writing go on.
+ * There whole, or not at all. The identity is not in it.
+ * ERR_LIMIT: one is running; done will not come.
+ * To done: ERR_EXISTS: there is a file at path. ERR_UNAVAILABLE: disk full, or the store was closed.
+ * ERR_DENIED, ERR_IO. */
+Err store_backup(Store *store, const char *path, StoreBackupDone done, void *context);
+
+/* Puts the backup at path into the place of directory's log.db; the store that was there is kept, as
+ * log.db.replaced-TIME. All of the backup is checked first, every event's place in its chain too. No
+ * store may be open there. Blocks (some seconds for a million events).
+ * The caller owns *ret_text: on success what was done, on failure why not.
+ * ERR_IN_USE, ERR_DENIED, ERR_EXISTS, ERR_LIMIT: as store_open. ERR_NOT_FOUND: no such backup.
+ * ERR_INVALID: it is damaged. ERR_UNAVAILABLE: disk full. ERR_IO. */
+Err store_restore(const char *directory, const char *path, char **ret_text);

@@ -1,0 +1,266 @@
+/* What the store's files share. Nobody else includes this.
+ *
+ *   store.c         life, and the owner thread's side of every call
+ *   store_writer.c  the writer thread: group commit
+ *   store_reader.c  the reader thread: runs, pages, export
+ *   store_search.c  the reader thread: search        store_words.c   what a word is, for FTS5
+ *   store_db.c      connections, statements, errors
+ *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
+ *   store_backup.c  backup and restore */
+#pragma once
+
+#include "base/strbuf.h"
+#include "io/store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+/* ---- store_db.c ---- */
+
+/* clang-format off */
+#define STORE_SQL_TABLE(X)                                                                         \
+    X(SQL_BEGIN, "BEGIN IMMEDIATE")                                                                \
+    X(SQL_BEGIN_READ, "BEGIN")                                                                     \
+    X(SQL_COMMIT, "COMMIT")                                                                        \
+    X(SQL_ROLLBACK, "ROLLBACK")                                                                    \
+    X(SQL_PROBE, "UPDATE probe SET count = count + 1")                                             \
+    X(SQL_HEADS, "SELECT id, origin, epoch, lo, hi, hash FROM streams ORDER BY origin, epoch")     \
+    X(SQL_HEAD, "SELECT id, lo, hi, hash FROM streams WHERE origin = ?1 AND epoch = ?2")           \
+    X(SQL_HEAD_PUT, "INSERT INTO streams(id, origin, epoch, lo, hi, hash)"                         \
+                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"                                              \
+                    " ON CONFLICT(id) DO UPDATE SET hi = excluded.hi, hash = excluded.hash")       \
+    X(SQL_ROOM, "SELECT id FROM rooms WHERE name = ?1")                                            \
+    X(SQL_ROOM_ADD, "INSERT INTO rooms(name) VALUES(?1)")                                          \
+    X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes)"                         \
+                     " VALUES(?1, ?2, ?3, ?4, ?5)")                                                \
+    X(SQL_EVENT_DROP, "DELETE FROM events WHERE id = ?1")                                          \
+    X(SQL_EVENT, "SELECT id, signature, bytes FROM events WHERE id = ?1")                          \
+    X(SQL_RUN, "SELECT id, signature, bytes FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id")   \
+    X(SQL_PAGE, "SELECT e.id, e.signature, e.bytes FROM events e"                                  \
+                " JOIN streams s ON s.id = e.id >> 40"                                             \
+                " WHERE e.room = ?1 AND e.hlc BETWEEN ?2 AND ?3"                                   \
+                " AND (e.hlc, s.origin, s.epoch, e.id & 0xffffffffff) < (?3, ?4, ?5, ?6)"          \
+                " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?7")           \
+    X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
+    X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
+    X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \
+    X(SQL_MATCHES, "SELECT words.rowid, d.event, e.room, e.hlc"                                    \
+                   " FROM words CROSS JOIN docs d ON d.id = words.rowid"                           \
+                   " CROSS JOIN events e ON e.id = d.event"                                        \
+                   " WHERE words MATCH ?1 AND words.rowid < ?2 ORDER BY words.rowid DESC")         \
+    X(SQL_SNIPPET, "SELECT snippet(words, 2, '" STORE_MATCH_OPEN "', '" STORE_MATCH_CLOSE "',"     \
+                   " '\xe2\x80\xa6', 24) FROM words WHERE words MATCH ?1 AND rowid = ?2")
+
+#define SQL_ENUM_ROW(name, text) name,
+typedef enum StoreSql { STORE_SQL_TABLE(SQL_ENUM_ROW) SQL_COUNT } StoreSql;
+#undef SQL_ENUM_ROW
+/* clang-format on */
+
+/* A connection, used by one thread. */
+typedef struct Db {
+    sqlite3 *sqlite;
+    sqlite3_stmt *statements[SQL_COUNT]; /* made when first used */
+} Db;
+
+typedef enum DbMode {
+    DB_CREATE, /* the file too, 0600 */
+    DB_WRITE,
+    DB_READ,
+} DbMode;
+
+/* With the settings that all connections share. SQLite's code; on failure db is closed. */
+int db_open(Db *db, const char *path, DbMode mode);
+void db_close(Db *db);
+/* Reset, nothing bound. NULL: it cannot be made; the connection knows why. */
+sqlite3_stmt *db_statement(Db *db, StoreSql sql);
+/* For statements that give no rows. SQLite's code, SQLITE_DONE made SQLITE_OK. */
+int db_run(Db *db, StoreSql sql);
+int db_finish(sqlite3_stmt *statement);
+/* One number; fallback where there is none. */
+int64_t db_number(Db *db, const char *sql, int64_t fallback);
+
+/* What went wrong last, as an Err: see store_append. */
+Err db_err(Db *db, int code);
+/* The same, for a person: "the disk is full". Static. */
+const char *db_reason(Db *db, int code);
+bool db_is_corrupt(int code);
+
+/* Integers that sort in SQLite as the unsigned ones do. */
+static inline int64_t sql_of_u64(uint64_t number)
+{
+    return (int64_t)(number ^ UINT64_C(1) << 63);
+}
+
+static inline uint64_t u64_of_sql(int64_t number)
+{
+    return (uint64_t)number ^ UINT64_C(1) << 63;
+}
+
+/* An event's row: the stream's number here, and seq. So a stream's events lie side by side. */
+static inline int64_t event_row(int64_t stream, uint64_t seq)
+{
+    return (int64_t)((uint64_t)stream << STORE_SEQ_BITS | seq);
+}
+
+enum {
+    STREAM_ID_MAX = (1 << 23) - 1, /* so that a row stays positive */
+    /* A text's number in the search: day << 32 | count within the day. Numbers that lie close
+     * together make the index small; that they rise with the day lets a search for a common word
+     * stop after the newest day that has enough. */
+    DOC_DAY_SHIFT = 32,
+};
+
+/* The event of a row (SQL_EVENT, SQL_RUN, SQL_PAGE): decoded, and checked to be of that row.
+ * NULL: it is damaged. */
+LogEvent *db_event(sqlite3_stmt *row);
+
+/* ---- store_words.c ---- */
+
+/* Makes the tokenizer "chat" and the function event_field known. SQLite's code. */
+int db_learn_words(sqlite3 *sqlite);
+/* Fields of an encoded event, as the search sees them. */
+typedef enum WordsField { WORDS_ROOM, WORDS_SENDER, WORDS_BODY } WordsField;
+bool words_wanted(const EventFields *fields);
+
+/* ---- store_schema.c ---- */
+
+/* Opens file for writing, makes or checks what is in it. unclean: quick_check too.
+ * ERR_INVALID: it is corrupt; *ret_error says how it shows. Else as store_open. */
+Err schema_open(Db *db, const char *file, bool unclean, char **ret_error);
+/* Nothing is made. Else the same; also ERR_NOT_FOUND. */
+Err schema_open_read(Db *db, const char *file, char **ret_error);
+/* PRAGMA quick_check. False: *ret_error says what it found. */
+bool schema_quick_check(Db *db, char **ret_error);
+/* Every stream whole, every event in its place in the chain. False: *ret_error says where not. */
+bool schema_check_chains(Db *db, char **ret_error);
+
+/* ---- store_dir.c ---- */
+
+typedef struct DataDir {
+    char *path;
+    int lock_fd; /* -1: not held */
+} DataDir;
+
+Err dir_open(DataDir *dir, const char *path, bool lock, char **ret_error);
+void dir_close(DataDir *dir);
+char *dir_file(const DataDir *dir, const char *name);
+bool dir_has(const DataDir *dir, const char *name);
+/* Marks: empty files. Durable when these return; a mark that cannot be made is logged. */
+void dir_mark(const DataDir *dir, const char *name);
+void dir_unmark(const DataDir *dir, const char *name);
+void dir_sync(const DataDir *dir);
+Err dir_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES], char **ret_error);
+/* DIR/log.db.WORD-TIME, where nothing is yet; the caller's. */
+char *dir_free_name(const DataDir *dir, const char *word);
+/* log.db, and its -wal, to such a name. *ret_name: the new name, the caller's. */
+Err dir_set_aside(const DataDir *dir, const char *word, char **ret_name);
+/* errno as an Err. */
+Err dir_err(int error);
+
+[[gnu::format(printf, 2, 3)]] void store_say(char **ret_text, const char *format, ...);
+
+/* ---- jobs ---- */
+
+/* Made by the owner, run by a helper, finished and freed by the owner. */
+typedef struct Job Job;
+struct Job {
+    Mail mail; /* first: a Job is found by its mail */
+    Job *next;
+    Store *store;
+    void (*run)(Job *job, Db *db); /* on the helper */
+    void (*finish)(Job *job);      /* on the owner: the callback; frees the job */
+};
+
+typedef struct JobQueue {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake; /* CLOCK_MONOTONIC */
+    Job *first;          /* under mutex, as all below */
+    Job *last;
+    bool closing;
+} JobQueue;
+
+void queue_init(JobQueue *queue);
+void queue_done(JobQueue *queue);
+void queue_push(JobQueue *queue, Job *job);
+void queue_close(JobQueue *queue);
+/* Under the mutex. */
+Job *queue_pop(JobQueue *queue);
+
+typedef struct Batch {
+    Job job;
+    LogEvent **events;
+    size_t count;
+    size_t bytes; /* as counted against STORE_PENDING_MAX_BYTES */
+    unsigned flags;
+    StoreAppendDone done;
+    void *context;
+    StoreAppended result;
+    uint64_t commits; /* the writer's count so far, for StoreStats */
+} Batch;
+
+/* store_writer.c. The thread ends when its queue is closing and empty, and posts store->writer_end. */
+typedef struct Writer Writer;
+Writer *writer_new(Store *store, Db *db); /* takes over the connection */
+void writer_start(Writer *writer);
+void writer_free(Writer *writer); /* joins */
+JobQueue *writer_queue(Writer *writer);
+
+/* store_reader.c. Ends and posts store->reader_end as the writer does. */
+void *reader_main(void *store);
+/* ERR_LIMIT, and the job is the caller's as before. */
+Err reader_push(Store *store, Job *job);
+
+/* An answer with events, which it owns. */
+typedef struct Answer {
+    LogEvent **events;
+    size_t count;
+    size_t cap;
+    size_t bytes;
+} Answer;
+
+void answer_add(Answer *answer, LogEvent *event);
+void answer_done(Answer *answer);
+
+/* store_backup.c. Its thread ends soon and posts its job's mail, which joins it. */
+typedef struct Backup Backup;
+void backup_stop(Backup *backup);
+
+struct Store {
+    Loop *loop;
+    DataDir dir;
+    char *file; /* log.db */
+    bool read_only;
+    uint8_t seed[EVENT_SEED_BYTES];
+    char *notice;
+    StoreHead *heads;
+    size_t heads_count;
+
+    void (*state_changed)(void *context);
+    void *state_context;
+    char *degraded; /* the owner's copy */
+    StoreStats stats;
+    unsigned reads; /* not yet answered; each finish takes one off */
+    Backup *backup; /* the one that runs */
+
+    Writer *writer;
+    JobQueue reads_queue;
+    Db reader_db;
+    pthread_t reader;
+    Mail writer_end;
+    Mail reader_end;
+    unsigned helpers; /* threads that have not said their last word */
+    void (*closed)(void *context);
+    void *closed_context;
+
+    atomic_bool damaged; /* an event was found that is not what was stored */
+};
+
+/* With all signals blocked: they are the loop's. */
+void store_thread_start(pthread_t *thread, void *(*run)(void *), void *context);
+/* From any helper: store_degraded will be this text (taken over; NULL: all is well). */
+void store_post_state(Store *store, char *text);
+/* From any helper: an event is damaged. Marked on disk, so that the next open looks closer. */
+void store_post_damage(Store *store, const char *where);
+/* On the owner: a helper has said its last word. */
+void store_helper_ended(Store *store);

@@ -1,0 +1,279 @@
+/* The tables of log.db: made, recognised, checked.
+ *
+ *   streams   id <- (origin, epoch)    lo, hi, hash of hi      one row a stream, all read at open
+ *   rooms     id <- name
+ *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
+ *             index (room, hlc): pages in the shown order
+ *   docs      day << 32 | n -> event                           what the search knows a text by
+ *   words     FTS5 over the view texts, which decodes the events: a text is stored once
+ *
+ * No column for what can be had from the bytes: the hash is computed where it is needed. */
+#include "io/store_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    APPLICATION_ID = 0x63686c67, /* "chlg" */
+    SCHEMA_VERSION = 1,
+};
+
+static const char SCHEMA[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE streams(id INTEGER PRIMARY KEY, origin BLOB NOT NULL, epoch INTEGER NOT NULL,"
+    " lo INTEGER NOT NULL, hi INTEGER NOT NULL, hash BLOB NOT NULL, UNIQUE(origin, epoch)) STRICT;"
+    "CREATE TABLE rooms(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
+    "CREATE TABLE events(id INTEGER PRIMARY KEY, room INTEGER NOT NULL, hlc INTEGER NOT NULL,"
+    " signature BLOB, bytes BLOB NOT NULL) STRICT;"
+    "CREATE INDEX events_shown ON events(room, hlc);"
+    "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;"
+    "CREATE VIEW texts AS SELECT d.id AS id, event_field(e.bytes, 0) AS room,"
+    " event_field(e.bytes, 1) AS sender, event_field(e.bytes, 2) AS body"
+    " FROM docs d JOIN events e ON e.id = d.event;"
+    /* columnsize=0: no table of lengths, which only ranking by relevance would need. */
+    "CREATE VIRTUAL TABLE words USING fts5(room, sender, body, content='texts', content_rowid='id',"
+    " columnsize=0, tokenize='chat');"
+    /* What is written to find out whether writing works again. */
+    "CREATE TABLE probe(count INTEGER NOT NULL) STRICT;"
+    "INSERT INTO probe VALUES(0);"
+    "PRAGMA application_id = 1667787879;" /* APPLICATION_ID */
+    "PRAGMA user_version = 1;"
+    "COMMIT;";
+
+/* ---- making and recognising ---- */
+
+/* With which mode the file is made, its -wal and -shm are too. */
+static int make_file(const char *file)
+{
+    FILE *made = fopen(file, "axe"); /* fails where there is one */
+    if (made == NULL) {
+        return errno == EEXIST ? 0 : errno;
+    }
+    int error = fchmod(fileno(made), 0600) == 0 ? 0 : errno;
+    fclose(made);
+    return error;
+}
+
+/* ERR_INVALID: corrupt. */
+static Err say_failure(Db *db, const char *file, int code, char **ret_error)
+{
+    if (db_is_corrupt(code)) {
+        store_say(ret_error, "%s", sqlite3_errstr(code));
+        return ERR_INVALID;
+    }
+    store_say(ret_error, "cannot open %s: %s", file, db_reason(db, code));
+    Err err = db_err(db, code);
+    return err == ERR_OK ? ERR_IO : err;
+}
+
+static Err recognise(Db *db, const char *file, char **ret_error)
+{
+    int64_t id = db_number(db, "PRAGMA application_id", -1);
+    int64_t version = db_number(db, "PRAGMA user_version", -1);
+    if (id != APPLICATION_ID) {
+        store_say(ret_error,
+                  "%s is an SQLite file of another program, not a chat_node log: move it away, or "
+                  "name another directory with --data",
+                  file);
+        return ERR_EXISTS;
+    }
+    if (version > SCHEMA_VERSION) {
+        store_say(ret_error,
+                  "%s was written by a newer chat_node (format %lld; this one knows %d): run that "
+                  "version, or name another directory with --data",
+                  file, (long long)version, SCHEMA_VERSION);
+        return ERR_LIMIT;
+    }
+    /* Neither is ever made by us: who made this file wants something of who opens it. */
+    if (db_number(db,
+                  "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'"
+                  " OR (type = 'view' AND name <> 'texts')",
+                  0) != 0) {
+        store_say(ret_error, "%s holds triggers or views that chat_node never makes: it is refused",
+                  file);
+        return ERR_EXISTS;
+    }
+    return ERR_OK;
+}
+
+bool schema_quick_check(Db *db, char **ret_error)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db->sqlite, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    code = code == SQLITE_OK ? sqlite3_step(statement) : code;
+    const char *answer =
+        code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : sqlite3_errstr(code);
+    bool good = code == SQLITE_ROW && answer != NULL && strcmp(answer, "ok") == 0;
+    if (!good) {
+        store_say(ret_error, "%s", answer != NULL ? answer : "no answer");
+    }
+    sqlite3_finalize(statement);
+    return good;
+}
+
+/* Without it log.db would be rewritten in place, and a reader would keep the writer waiting. */
+static int into_wal_mode(Db *db)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(db->sqlite, "PRAGMA journal_mode = WAL", -1, &statement, NULL);
+    code = code == SQLITE_OK ? sqlite3_step(statement) : code;
+    if (code == SQLITE_ROW) {
+        const char *mode = (const char *)sqlite3_column_text(statement, 0);
+        code = mode != NULL && strcmp(mode, "wal") == 0 ? SQLITE_OK : SQLITE_CANTOPEN;
+    }
+    sqlite3_finalize(statement);
+    return code;
+}
+
+static Err open_and_check(Db *db, const char *file, bool unclean, char **ret_error)
+{
+    int code = db_open(db, file, DB_CREATE);
+    if (code != SQLITE_OK) {
+        return say_failure(db, file, code, ret_error);
+    }
+    int64_t tables = -1;
+    sqlite3_stmt *statement = NULL;
+    code =
+        sqlite3_prepare_v2(db->sqlite, "SELECT count(*) FROM sqlite_schema", -1, &statement, NULL);
+    code = code == SQLITE_OK ? sqlite3_step(statement) : code;
+    if (code == SQLITE_ROW) {
+        tables = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    if (tables < 0) {
+        return say_failure(db, file, code, ret_error);
+    }
+    /* Before anything is written: a foreign file stays as it is. */
+    Err err = tables > 0 ? recognise(db, file, ret_error) : ERR_OK;
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (unclean && tables > 0 && !schema_quick_check(db, ret_error)) {
+        return ERR_INVALID;
+    }
+    code = into_wal_mode(db);
+    if (code == SQLITE_OK && tables == 0) {
+        code = sqlite3_exec(db->sqlite, SCHEMA, NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK ? ERR_OK : say_failure(db, file, code, ret_error);
+}
+
+Err schema_open(Db *db, const char *file, bool unclean, char **ret_error)
+{
+    memset(db, 0, sizeof(*db));
+    int error = make_file(file);
+    if (error != 0) {
+        store_say(ret_error, "cannot make %s: %s", file, strerror(error));
+        Err err = dir_err(error);
+        return err == ERR_NOT_FOUND ? ERR_IO : err;
+    }
+    Err err = open_and_check(db, file, unclean, ret_error);
+    if (err != ERR_OK) {
+        db_close(db);
+    }
+    return err;
+}
+
+Err schema_open_read(Db *db, const char *file, char **ret_error)
+{
+    memset(db, 0, sizeof(*db));
+    if (access(file, F_OK) != 0) {
+        store_say(ret_error, "cannot open %s: %s", file, strerror(errno));
+        return errno == ENOENT ? ERR_NOT_FOUND : dir_err(errno);
+    }
+    int code = db_open(db, file, DB_READ);
+    if (code == SQLITE_OK) {
+        /* Reads the file for the first time, so that what is wrong with it shows here. */
+        code = sqlite3_exec(db->sqlite, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    }
+    Err err =
+        code == SQLITE_OK ? recognise(db, file, ret_error) : say_failure(db, file, code, ret_error);
+    if (err == ERR_INVALID) {
+        AUTO_FREE char *what = TAKE(*ret_error);
+        store_say(ret_error, "%s is damaged (%s)", file, what);
+    }
+    if (err != ERR_OK) {
+        db_close(db);
+    }
+    return err;
+}
+
+/* ---- all chains, event by event ---- */
+
+typedef struct Chain {
+    int64_t id;
+    StreamId stream;
+    uint64_t lo;
+    uint64_t hi;
+    EventHash hash;
+} Chain;
+
+static bool chain_of(sqlite3_stmt *row, Chain *chain)
+{
+    if (sqlite3_column_bytes(row, 1) != EVENT_KEY_BYTES ||
+        sqlite3_column_bytes(row, 5) != EVENT_HASH_BYTES) {
+        return false;
+    }
+    chain->id = sqlite3_column_int64(row, 0);
+    memcpy(chain->stream.origin, sqlite3_column_blob(row, 1), EVENT_KEY_BYTES);
+    chain->stream.epoch = u64_of_sql(sqlite3_column_int64(row, 2));
+    chain->lo = (uint64_t)sqlite3_column_int64(row, 3);
+    chain->hi = (uint64_t)sqlite3_column_int64(row, 4);
+    memcpy(chain->hash.bytes, sqlite3_column_blob(row, 5), EVENT_HASH_BYTES);
+    return chain->lo >= 1 && chain->lo <= chain->hi && chain->hi >> STORE_SEQ_BITS == 0;
+}
+
+static bool chain_is_whole(Db *db, const Chain *chain, int64_t *events)
+{
+    sqlite3_stmt *run = db_statement(db, SQL_RUN);
+    if (run == NULL) {
+        return false;
+    }
+    sqlite3_bind_int64(run, 1, event_row(chain->id, 0));
+    sqlite3_bind_int64(run, 2, event_row(chain->id + 1, 0) - 1);
+    uint64_t seq = chain->lo;
+    EventHash last = {0};
+    bool whole = true;
+    while (whole && sqlite3_step(run) == SQLITE_ROW) {
+        LogEvent *event = db_event(run);
+        whole = event != NULL && event->fields.seq == seq &&
+                stream_id_compare(&event->fields.stream, &chain->stream) == 0 &&
+                (seq == chain->lo || memcmp(&event->fields.prev_hash, &last, sizeof(last)) == 0);
+        if (whole) {
+            last = event->hash;
+            seq++;
+            (*events)++;
+        }
+        event_unref(event);
+    }
+    sqlite3_reset(run);
+    return whole && seq == chain->hi + 1 && memcmp(&last, &chain->hash, sizeof(last)) == 0;
+}
+
+bool schema_check_chains(Db *db, char **ret_error)
+{
+    int64_t events = 0;
+    bool good = true;
+    sqlite3_stmt *heads = db_statement(db, SQL_HEADS);
+    int code = heads == NULL ? SQLITE_ERROR : SQLITE_ROW;
+    while (good && heads != NULL && (code = sqlite3_step(heads)) == SQLITE_ROW) {
+        Chain chain;
+        good = chain_of(heads, &chain) && chain_is_whole(db, &chain, &events);
+        if (!good) {
+            store_say(ret_error, "the chain of stream %lld is broken",
+                      (long long)sqlite3_column_int64(heads, 0));
+        }
+    }
+    if (heads != NULL) {
+        sqlite3_reset(heads);
+    }
+    if (good &&
+        (code != SQLITE_DONE || events != db_number(db, "SELECT count(*) FROM events", -1))) {
+        store_say(ret_error, "there are events of no stream");
+        good = false;
+    }
+    return good;
+}

@@ -1,0 +1,630 @@
+/* The writer thread: takes every batch that waits, writes them in one transaction, answers each.
+ *
+ *   batch batch batch -> BEGIN | check and insert, event by event | words, heads | COMMIT -> answers
+ *                                  a refused batch takes its rows back      \ failed: all as before
+ *
+ * While one transaction is on its way to the disk the next batches gather: so the more there is to
+ * do, the more share a commit, and one alone waits for nobody. The heads of all streams are kept in
+ * memory (some 200 bytes each): what comes is checked against them, and only what is here already
+ * needs a look at the disk. */
+#include "io/store_impl.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+
+enum {
+    COMMIT_MAX_BYTES = 1024 * 1024, /* a transaction's worth: beyond, joining saves nothing more */
+    CHECKPOINT_PAGES = 1000,        /* 4 MB of -wal, SQLite's own measure: when there is time */
+    CHECKPOINT_MUST_PAGES = 8000,   /* whatever else waits */
+    PROBE_MS = 1000,
+    MS_PER_DAY = 24 * 60 * 60 * 1000,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
+};
+
+typedef struct Head {
+    StreamId stream; /* the key; no padding within */
+    int64_t id;
+    uint64_t lo;
+    uint64_t hi; /* 0: new in this transaction */
+    EventHash hash;
+    bool touched; /* in this transaction */
+    UT_hash_handle hh;
+} Head;
+_Static_assert(sizeof(StreamId) == EVENT_KEY_BYTES + sizeof(uint64_t), "hashed as bytes");
+
+/* How to take back what a transaction, or one batch of it, did to the heads. */
+typedef struct Undo {
+    Head *head;
+    uint64_t hi;
+    EventHash hash;
+} Undo;
+
+typedef struct Doc {
+    const LogEvent *event;
+    int64_t row;
+    int64_t day;
+} Doc;
+
+struct Writer {
+    Store *store;
+    Db db;
+    pthread_t thread;
+    JobQueue queue;
+    Head *heads;
+    int64_t last_stream_id;
+    bool degraded;
+    uint64_t commits;
+    int wal_pages;
+
+    /* Of the transaction; kept for the next, so that none allocates. */
+    Undo *undo;
+    size_t undo_count, undo_cap;
+    Doc *docs;
+    size_t docs_count, docs_cap;
+    /* The room asked for last: most events are of the same. */
+    char room[EVENT_ROOM_MAX_BYTES];
+    size_t room_len;
+    int64_t room_id;
+};
+
+/* ---- undo ---- */
+
+static void remember(Writer *writer, Head *head)
+{
+    if (writer->undo_count == writer->undo_cap) {
+        writer->undo_cap = writer->undo_cap == 0 ? 64 : writer->undo_cap * 2;
+        writer->undo = mem_resize(writer->undo, writer->undo_cap, sizeof(*writer->undo));
+    }
+    writer->undo[writer->undo_count++] = (Undo){.head = head, .hi = head->hi, .hash = head->hash};
+}
+
+/* A stream that did not come to be: none is remembered for what was refused. */
+static void forget(Writer *writer, Head *head)
+{
+    HASH_DELETE(hh, writer->heads, head);
+    mem_free(head);
+}
+
+static void take_back(Writer *writer, size_t mark)
+{
+    while (writer->undo_count > mark) {
+        Undo *undo = &writer->undo[--writer->undo_count];
+        undo->head->hi = undo->hi;
+        undo->head->hash = undo->hash;
+        if (undo->hi == 0) { /* its first event: nothing before this speaks of it */
+            forget(writer, undo->head);
+        }
+    }
+}
+
+/* ---- one event ---- */
+
+static Head *head_of(Writer *writer, const StreamId *stream)
+{
+    Head *head = NULL;
+    HASH_FIND(hh, writer->heads, stream, sizeof(*stream), head);
+    if (head == NULL && writer->last_stream_id < STREAM_ID_MAX) {
+        head = mem_new(Head);
+        head->stream = *stream;
+        head->id = ++writer->last_stream_id;
+        HASH_ADD(hh, writer->heads, stream, sizeof(*stream), head);
+    }
+    return head;
+}
+
+/* A code of SQLite. */
+static int room_id(Writer *writer, const EventFields *fields, int64_t *ret_id)
+{
+    if (fields->room_len == writer->room_len &&
+        memcmp(fields->room, writer->room, fields->room_len) == 0) {
+        *ret_id = writer->room_id;
+        return SQLITE_OK;
+    }
+    sqlite3_stmt *find = db_statement(&writer->db, SQL_ROOM);
+    if (find == NULL) {
+        return sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_text(find, 1, fields->room, (int)fields->room_len, SQLITE_STATIC);
+    int code = sqlite3_step(find);
+    int64_t id = code == SQLITE_ROW ? sqlite3_column_int64(find, 0) : 0;
+    sqlite3_reset(find);
+    if (code == SQLITE_DONE) {
+        sqlite3_stmt *add = db_statement(&writer->db, SQL_ROOM_ADD);
+        if (add == NULL) {
+            return sqlite3_extended_errcode(writer->db.sqlite);
+        }
+        sqlite3_bind_text(add, 1, fields->room, (int)fields->room_len, SQLITE_STATIC);
+        code = db_finish(add);
+        if (code != SQLITE_OK) {
+            return code;
+        }
+        id = sqlite3_last_insert_rowid(writer->db.sqlite);
+    } else if (code != SQLITE_ROW) {
+        return code;
+    }
+    memcpy(writer->room, fields->room, fields->room_len);
+    writer->room_len = fields->room_len;
+    writer->room_id = id;
+    *ret_id = id;
+    return SQLITE_OK;
+}
+
+static int insert(Writer *writer, const Head *head, const LogEvent *event)
+{
+    int64_t room = 0;
+    int code = room_id(writer, &event->fields, &room);
+    sqlite3_stmt *add = code == SQLITE_OK ? db_statement(&writer->db, SQL_EVENT_ADD) : NULL;
+    if (add == NULL) {
+        return code != SQLITE_OK ? code : sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_int64(add, 1, event_row(head->id, event->fields.seq));
+    sqlite3_bind_int64(add, 2, room);
+    sqlite3_bind_int64(add, 3, sql_of_u64(event->fields.hlc));
+    if (event->is_signed) {
+        sqlite3_bind_blob(add, 4, event->signature, EVENT_SIGNATURE_BYTES, SQLITE_STATIC);
+    }
+    sqlite3_bind_blob(add, 5, bytes_data(event->bytes), (int)bytes_len(event->bytes),
+                      SQLITE_STATIC);
+    return db_finish(add);
+}
+
+static void want_words(Writer *writer, const Head *head, const LogEvent *event)
+{
+    if (!words_wanted(&event->fields)) {
+        return;
+    }
+    if (writer->docs_count == writer->docs_cap) {
+        writer->docs_cap = writer->docs_cap == 0 ? 64 : writer->docs_cap * 2;
+        writer->docs = mem_resize(writer->docs, writer->docs_cap, sizeof(*writer->docs));
+    }
+    writer->docs[writer->docs_count++] = (Doc){
+        .event = event,
+        .row = event_row(head->id, event->fields.seq),
+        .day = hlc_time_ms(event->fields.hlc) / MS_PER_DAY,
+    };
+}
+
+/* Is what is here already the same? */
+static int compare_stored(Writer *writer, const Head *head, const LogEvent *event, bool *ret_same)
+{
+    sqlite3_stmt *find = db_statement(&writer->db, SQL_EVENT);
+    if (find == NULL) {
+        return sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_int64(find, 1, event_row(head->id, event->fields.seq));
+    int code = sqlite3_step(find);
+    if (code == SQLITE_ROW) {
+        size_t len = bytes_len(event->bytes);
+        const void *bytes = sqlite3_column_blob(find, 2);
+        *ret_same = (size_t)sqlite3_column_bytes(find, 2) == len && bytes != NULL &&
+                    memcmp(bytes, bytes_data(event->bytes), len) == 0;
+    }
+    sqlite3_reset(find);
+    return code == SQLITE_ROW ? SQLITE_OK : code == SQLITE_DONE ? SQLITE_CORRUPT : code;
+}
+
+/* What the event may not be, before anything is written; ERR_OK with *ret_new false: here already. */
+static Err check(Writer *writer, const Head *head, const LogEvent *event, unsigned flags, int *code,
+                 bool *ret_new)
+{
+    const EventFields *fields = &event->fields;
+    if (fields->seq >> STORE_SEQ_BITS != 0) {
+        return ERR_INVALID;
+    }
+    *ret_new = true;
+    if (head->hi == 0) {
+        return fields->seq == 1 || (flags & STORE_STARTS_LATE) != 0 ? ERR_OK : ERR_INVALID;
+    }
+    if (fields->seq < head->lo) {
+        return ERR_GONE;
+    }
+    if (fields->seq > head->hi + 1) {
+        return ERR_INVALID;
+    }
+    if (fields->seq == head->hi + 1) {
+        bool follows = memcmp(&fields->prev_hash, &head->hash, sizeof(EventHash)) == 0;
+        return follows ? ERR_OK : ERR_EXISTS;
+    }
+    *ret_new = false;
+    bool same = false;
+    if (fields->seq == head->hi) {
+        same = memcmp(&event->hash, &head->hash, sizeof(EventHash)) == 0;
+    } else {
+        *code = compare_stored(writer, head, event, &same);
+    }
+    return same || *code != SQLITE_OK ? ERR_OK : ERR_EXISTS;
+}
+
+/* ---- one batch ---- */
+
+/* Rows of the batch that were inserted before the one that was refused. */
+static int drop_rows(Writer *writer, size_t mark)
+{
+    int code = SQLITE_OK;
+    for (size_t i = mark; i < writer->undo_count && code == SQLITE_OK; i++) {
+        const Undo *undo = &writer->undo[i];
+        uint64_t seq = undo->hi == 0 ? undo->head->lo : undo->hi + 1;
+        sqlite3_stmt *drop = db_statement(&writer->db, SQL_EVENT_DROP);
+        if (drop == NULL) {
+            return sqlite3_extended_errcode(writer->db.sqlite);
+        }
+        sqlite3_bind_int64(drop, 1, event_row(undo->head->id, seq));
+        code = db_finish(drop);
+    }
+    return code;
+}
+
+/* SQLite's code; what is wrong with the batch itself is in its result. */
+static int write_batch(Writer *writer, Batch *batch)
+{
+    size_t undo_mark = writer->undo_count;
+    size_t docs_mark = writer->docs_count;
+    int code = SQLITE_OK;
+    size_t added = 0;
+    for (size_t i = 0; i < batch->count && code == SQLITE_OK; i++) {
+        const LogEvent *event = batch->events[i];
+        Head *head = head_of(writer, &event->fields.stream);
+        bool is_new = false;
+        Err err = head == NULL ? ERR_UNAVAILABLE
+                               : check(writer, head, event, batch->flags, &code, &is_new);
+        if (err != ERR_OK) {
+            if (head != NULL && head->hi == 0) {
+                forget(writer, head);
+            }
+            code = drop_rows(writer, undo_mark);
+            take_back(writer, undo_mark);
+            writer->docs_count = docs_mark;
+            batch->result = (StoreAppended){.err = err, .at = i};
+            return code;
+        }
+        if (!is_new || code != SQLITE_OK) {
+            continue;
+        }
+        code = insert(writer, head, event);
+        remember(writer, head);
+        want_words(writer, head, event);
+        head->lo = head->hi == 0 ? event->fields.seq : head->lo;
+        head->hi = event->fields.seq;
+        head->hash = event->hash;
+        added++;
+    }
+    batch->result = (StoreAppended){.err = ERR_OK, .added = added};
+    return code;
+}
+
+/* ---- what goes in once a transaction ---- */
+
+static int compare_docs(const void *a, const void *b)
+{
+    const Doc *left = a;
+    const Doc *right = b;
+    if (left->day != right->day) {
+        return left->day < right->day ? -1 : 1;
+    }
+    return left->row < right->row ? -1 : left->row > right->row;
+}
+
+static int write_doc(Writer *writer, const Doc *doc, int64_t id)
+{
+    sqlite3_stmt *add = db_statement(&writer->db, SQL_DOC_ADD);
+    if (add == NULL) {
+        return sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_int64(add, 1, id);
+    sqlite3_bind_int64(add, 2, doc->row);
+    int code = db_finish(add);
+    sqlite3_stmt *words = code == SQLITE_OK ? db_statement(&writer->db, SQL_WORDS_ADD) : NULL;
+    if (words == NULL) {
+        return code != SQLITE_OK ? code : sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    const EventFields *fields = &doc->event->fields;
+    sqlite3_bind_int64(words, 1, id);
+    sqlite3_bind_text(words, 2, fields->room, (int)fields->room_len, SQLITE_STATIC);
+    sqlite3_bind_text(words, 3, fields->sender, (int)fields->sender_len, SQLITE_STATIC);
+    sqlite3_bind_text(words, 4, (const char *)fields->body, (int)fields->body_len, SQLITE_STATIC);
+    return db_finish(words);
+}
+
+/* Sorted, because FTS5 begins a new segment whenever a number is not higher than the one before. */
+static int write_docs(Writer *writer)
+{
+    qsort(writer->docs, writer->docs_count, sizeof(*writer->docs), compare_docs);
+    int code = SQLITE_OK;
+    int64_t id = 0;
+    for (size_t i = 0; i < writer->docs_count && code == SQLITE_OK; i++) {
+        const Doc *doc = &writer->docs[i];
+        int64_t first = doc->day << DOC_DAY_SHIFT;
+        if (i == 0 || doc->day != writer->docs[i - 1].day) {
+            sqlite3_stmt *last = db_statement(&writer->db, SQL_DOC_LAST);
+            if (last == NULL) {
+                return sqlite3_extended_errcode(writer->db.sqlite);
+            }
+            sqlite3_bind_int64(last, 1, first + (INT64_C(1) << DOC_DAY_SHIFT));
+            code = sqlite3_step(last);
+            id = code == SQLITE_ROW ? sqlite3_column_int64(last, 0) : 0;
+            sqlite3_reset(last);
+            code = code == SQLITE_ROW ? SQLITE_OK : code;
+            id = id < first ? first : id;
+        }
+        id++;
+        code = code == SQLITE_OK ? write_doc(writer, doc, id) : code;
+    }
+    return code;
+}
+
+static int write_heads(Writer *writer)
+{
+    int code = SQLITE_OK;
+    for (size_t i = 0; i < writer->undo_count && code == SQLITE_OK; i++) {
+        Head *head = writer->undo[i].head;
+        if (head->touched) {
+            continue;
+        }
+        head->touched = true;
+        sqlite3_stmt *put = db_statement(&writer->db, SQL_HEAD_PUT);
+        if (put == NULL) {
+            code = sqlite3_extended_errcode(writer->db.sqlite);
+            break;
+        }
+        sqlite3_bind_int64(put, 1, head->id);
+        sqlite3_bind_blob(put, 2, head->stream.origin, EVENT_KEY_BYTES, SQLITE_STATIC);
+        sqlite3_bind_int64(put, 3, sql_of_u64(head->stream.epoch));
+        sqlite3_bind_int64(put, 4, (int64_t)head->lo);
+        sqlite3_bind_int64(put, 5, (int64_t)head->hi);
+        sqlite3_bind_blob(put, 6, head->hash.bytes, EVENT_HASH_BYTES, SQLITE_STATIC);
+        code = db_finish(put);
+    }
+    for (size_t i = 0; i < writer->undo_count; i++) {
+        writer->undo[i].head->touched = false;
+    }
+    return code;
+}
+
+/* ---- one transaction ---- */
+
+static int write_all(Writer *writer, Job *first)
+{
+    int code = db_run(&writer->db, SQL_BEGIN);
+    for (Job *job = first; job != NULL && code == SQLITE_OK; job = job->next) {
+        code = write_batch(writer, (Batch *)job);
+    }
+    code = code == SQLITE_OK ? write_docs(writer) : code;
+    code = code == SQLITE_OK ? write_heads(writer) : code;
+    return code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
+}
+
+static void set_degraded(Writer *writer, int code)
+{
+    if (code == SQLITE_OK) {
+        if (writer->degraded) {
+            writer->degraded = false;
+            log_info("%s: writing works again", writer->store->file);
+            store_post_state(writer->store, NULL);
+        }
+        return;
+    }
+    char *text = NULL;
+    store_say(&text, "cannot write %s: %s", writer->store->file, db_reason(&writer->db, code));
+    if (!writer->degraded) {
+        log_error("%s (SQLite error %d)", text, code);
+    }
+    writer->degraded = true;
+    if (db_is_corrupt(code)) {
+        store_post_damage(writer->store, text);
+    }
+    store_post_state(writer->store, text);
+}
+
+static void roll_back(Writer *writer)
+{
+    if (!sqlite3_get_autocommit(writer->db.sqlite)) {
+        (void)db_run(&writer->db, SQL_ROLLBACK);
+    }
+    take_back(writer, 0);
+    writer->room_len = 0; /* it may have been new */
+}
+
+static void commit(Writer *writer, Job *first)
+{
+    writer->undo_count = 0;
+    writer->docs_count = 0;
+    int code = write_all(writer, first);
+    Err err = db_err(&writer->db, code); /* before a rollback makes the connection forget */
+    set_degraded(writer, code);
+    if (code == SQLITE_OK) {
+        writer->commits++;
+    } else {
+        roll_back(writer);
+    }
+    for (Job *job = first, *next = NULL; job != NULL; job = next) {
+        Batch *batch = (Batch *)job;
+        next = job->next;
+        if (code != SQLITE_OK) {
+            batch->result = (StoreAppended){.err = err};
+        }
+        batch->commits = writer->commits;
+        loop_post(writer->store->loop, &job->mail); /* from here on the owner's */
+    }
+}
+
+/* ---- between transactions ---- */
+
+static int on_wal(void *context, sqlite3 *sqlite, const char *name, int pages)
+{
+    (void)sqlite;
+    (void)name;
+    ((Writer *)context)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+/* A disk that is full may be too full for this and not for the next commit, whose pages come back to
+ * the start of the -wal: whether writing works is for commits to tell. */
+static void checkpoint(Writer *writer)
+{
+    writer->wal_pages = 0;
+    int code =
+        sqlite3_wal_checkpoint_v2(writer->db.sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code != SQLITE_OK) {
+        log_debug("%s: checkpoint: %s", writer->store->file, db_reason(&writer->db, code));
+    }
+}
+
+static void probe(Writer *writer)
+{
+    int code = db_run(&writer->db, SQL_BEGIN);
+    code = code == SQLITE_OK ? db_run(&writer->db, SQL_PROBE) : code;
+    code = code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
+    set_degraded(writer, code);
+    if (code != SQLITE_OK) {
+        roll_back(writer);
+    }
+}
+
+static struct timespec in_ms(int64_t ms)
+{
+    struct timespec when;
+    clock_gettime(CLOCK_MONOTONIC, &when);
+    int64_t ns = when.tv_nsec + ms * NS_PER_MS;
+    when.tv_sec += ns / NS_PER_S;
+    when.tv_nsec = ns % NS_PER_S;
+    return when;
+}
+
+/* Under the queue's mutex: do those that wait have a reason not to wait any longer? */
+static bool is_urgent(const JobQueue *queue)
+{
+    size_t events = 0;
+    for (const Job *job = queue->first; job != NULL; job = job->next) {
+        const Batch *batch = (const Batch *)job;
+        events += batch->count;
+        if ((batch->flags & STORE_LAZY) == 0 || events >= STORE_LAZY_EVENTS) {
+            return true;
+        }
+    }
+    return queue->closing;
+}
+
+static Job *take_batches(JobQueue *queue)
+{
+    Job *first = queue_pop(queue);
+    size_t bytes = ((Batch *)first)->bytes;
+    Job *last = first;
+    while (queue->first != NULL && bytes + ((Batch *)queue->first)->bytes <= COMMIT_MAX_BYTES) {
+        last->next = queue_pop(queue);
+        last = last->next;
+        bytes += ((Batch *)last)->bytes;
+    }
+    return first;
+}
+
+/* Under the queue's mutex, which is let go of while anything is written. */
+static void work(Writer *writer)
+{
+    JobQueue *queue = &writer->queue;
+    if (queue->first != NULL && writer->wal_pages < CHECKPOINT_MUST_PAGES) {
+        struct timespec deadline = in_ms(STORE_LAZY_MS);
+        while (!is_urgent(queue) &&
+               pthread_cond_timedwait(&queue->wake, &queue->mutex, &deadline) == 0) {
+        }
+        Job *first = take_batches(queue);
+        pthread_mutex_unlock(&queue->mutex);
+        commit(writer, first);
+        pthread_mutex_lock(&queue->mutex);
+    } else if (writer->wal_pages >= CHECKPOINT_PAGES) {
+        pthread_mutex_unlock(&queue->mutex);
+        checkpoint(writer);
+        pthread_mutex_lock(&queue->mutex);
+    } else if (writer->degraded) {
+        struct timespec deadline = in_ms(PROBE_MS);
+        if (pthread_cond_timedwait(&queue->wake, &queue->mutex, &deadline) != 0 &&
+            queue->first == NULL) {
+            pthread_mutex_unlock(&queue->mutex);
+            probe(writer);
+            pthread_mutex_lock(&queue->mutex);
+        }
+    } else {
+        pthread_cond_wait(&queue->wake, &queue->mutex);
+    }
+}
+
+static void *writer_main(void *context)
+{
+    Writer *writer = context;
+    JobQueue *queue = &writer->queue;
+    pthread_mutex_lock(&queue->mutex);
+    while (!queue->closing || queue->first != NULL) {
+        work(writer);
+    }
+    pthread_mutex_unlock(&queue->mutex);
+    db_close(&writer->db);
+    loop_post(writer->store->loop, &writer->store->writer_end);
+    return NULL;
+}
+
+/* ---- the owner's side ---- */
+
+/* On the owner thread, before the writer's begins. The store's heads are in order of the same
+ * statement, so that a failure to read them has shown before. */
+static void load_heads(Writer *writer)
+{
+    sqlite3_stmt *rows = db_statement(&writer->db, SQL_HEADS);
+    while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
+        Head *head = mem_new(Head);
+        head->id = sqlite3_column_int64(rows, 0);
+        memcpy(head->stream.origin, sqlite3_column_blob(rows, 1), EVENT_KEY_BYTES);
+        head->stream.epoch = u64_of_sql(sqlite3_column_int64(rows, 2));
+        head->lo = (uint64_t)sqlite3_column_int64(rows, 3);
+        head->hi = (uint64_t)sqlite3_column_int64(rows, 4);
+        memcpy(head->hash.bytes, sqlite3_column_blob(rows, 5), EVENT_HASH_BYTES);
+        HASH_ADD(hh, writer->heads, stream, sizeof(head->stream), head);
+        if (head->id > writer->last_stream_id) {
+            writer->last_stream_id = head->id;
+        }
+    }
+    if (rows != NULL) {
+        sqlite3_reset(rows);
+    }
+}
+
+Writer *writer_new(Store *store, Db *db)
+{
+    Writer *writer = mem_new(Writer);
+    writer->store = store;
+    writer->db = *db;
+    memset(db, 0, sizeof(*db));
+    queue_init(&writer->queue);
+    sqlite3_wal_hook(writer->db.sqlite, on_wal, writer);
+    load_heads(writer);
+    return writer;
+}
+
+void writer_start(Writer *writer)
+{
+    store_thread_start(&writer->thread, writer_main, writer);
+}
+
+void writer_free(Writer *writer)
+{
+    pthread_join(writer->thread, NULL);
+    Head *head = NULL;
+    Head *next = NULL;
+    HASH_ITER(hh, writer->heads, head, next) {
+        HASH_DELETE(hh, writer->heads, head);
+        mem_free(head);
+    }
+    queue_done(&writer->queue);
+    mem_free(writer->undo);
+    mem_free(writer->docs);
+    mem_free(writer);
+}
+
+JobQueue *writer_queue(Writer *writer)
+{
+    return &writer->queue;
+}

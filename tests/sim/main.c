@@ -1,0 +1,167 @@
+/* The simulator's command line: seeds in, failures out. */
+#include "sim.h"
+
+#include <argp.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Arguments {
+    SimConfig config;
+    uint64_t first_seed;
+    uint64_t seeds;
+    bool nodes_given;
+    bool trace;
+    bool self_test;
+} Arguments;
+
+static const struct argp_option OPTIONS[] = {
+    {"seed", 's', "SEED", 0, "Run this one seed", 0},
+    {"seeds", 'n', "N", 0, "Run N seeds, from --seed on (default 100)", 0},
+    {"nodes", 'N', "N", 0, "Nodes (default: drawn from the seed, 3 to 25)", 0},
+    {"degree", 'd', "N", 0, "Links of each node (default 0: all with all)", 0},
+    {"writers", 'w', "N", 0, "Nodes that write", 0},
+    {"lines", 'l', "N", 0, "Lines said in all", 0},
+    {"calm", 'c', NULL, 0, "No faults", 0},
+    {"mutation", 'm', "NAME", 0, "Break the world on purpose", 0},
+    {"self-test", 'S', NULL, 0, "Show that every mutation is caught, and that traces repeat", 0},
+    {"trace", 't', NULL, 0, "Print what happens", 0},
+    {0},
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+    Arguments *arguments = state->input;
+    uint64_t number = value != NULL ? strtoull(value, NULL, 0) : 0;
+    switch (key) {
+    case 's':
+        arguments->first_seed = number;
+        arguments->seeds = arguments->seeds == 0 ? 1 : arguments->seeds;
+        return 0;
+    case 'n':
+        arguments->seeds = number;
+        return 0;
+    case 'N':
+        arguments->config.nodes = (int)number;
+        arguments->nodes_given = true;
+        return 0;
+    case 'd':
+        arguments->config.degree = (int)number;
+        return 0;
+    case 'w':
+        arguments->config.writers = (int)number;
+        return 0;
+    case 'l':
+        arguments->config.lines = (int)number;
+        return 0;
+    case 'c':
+        arguments->config.faults = false;
+        return 0;
+    case 'm':
+        for (int i = 0; i < MUTATIONS_COUNT; i++) {
+            if (strcmp(sim_mutation_name((SimMutation)i), value) == 0) {
+                arguments->config.mutation = (SimMutation)i;
+                return 0;
+            }
+        }
+        argp_error(state, "no such mutation: %s", value);
+        return 0;
+    case 'S':
+        arguments->self_test = true;
+        return 0;
+    case 't':
+        arguments->trace = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static void print_report(const SimConfig *config, const SimReport *report)
+{
+    printf("seed 0x%" PRIx64 " nodes %d: %s trace %016" PRIx64 " steps %" PRIu64 " frames %" PRIu64
+           " applied %" PRIu64 " repeated %" PRIu64 " repairs %" PRIu64 " crashes %" PRIu64
+           " cuts %" PRIu64 " restores %" PRIu64 " equal after %" PRIu64 " ms, hops %d, latency %.0f "
+           "ms mean, %" PRIu64 " ms max\n",
+           config->seed, config->nodes, report->ok ? "ok" : report->failure, report->trace_hash,
+           report->steps, report->frames, report->applied, report->repeated, report->repairs,
+           report->crashes, report->cuts, report->restores, report->healed_ms, report->last_hop,
+           report->mean_latency_ms, report->max_latency_ms);
+}
+
+static SimConfig config_of(const Arguments *arguments, uint64_t seed)
+{
+    SimConfig config = arguments->config;
+    config.seed = seed;
+    if (!arguments->nodes_given) {
+        config.nodes = 3 + (int)(config.seed * 7 % 23);
+        config.degree = config.seed % 3 == 0 ? 0 : 4;
+    }
+    if (config.writers == 0 || config.writers > config.nodes) {
+        config.writers = config.nodes;
+    }
+    config.trace = arguments->trace ? stdout : NULL;
+    return config;
+}
+
+/* A checker that cannot fail is none. */
+static int self_test(const Arguments *arguments)
+{
+    enum { SEEDS_TO_CATCH = 300, SEEDS_TO_REPEAT = 5 };
+    int missed = 0;
+    for (int mutation = 1; mutation < MUTATIONS_COUNT; mutation++) {
+        SimReport report = {.ok = true};
+        uint64_t seed = 0;
+        while (report.ok && seed < SEEDS_TO_CATCH) {
+            SimConfig config = config_of(arguments, ++seed);
+            config.mutation = (SimMutation)mutation;
+            report = sim_run(&config);
+        }
+        printf("%-16s %s %" PRIu64 ": %s\n", sim_mutation_name((SimMutation)mutation),
+               report.ok ? "MISSED in seeds up to" : "caught by seed", seed, report.failure);
+        missed += report.ok;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS_TO_REPEAT; seed++) {
+        SimConfig config = config_of(arguments, seed);
+        SimReport first = sim_run(&config);
+        SimReport second = sim_run(&config);
+        if (first.trace_hash != second.trace_hash) {
+            printf("seed %" PRIu64 " has two traces\n", seed);
+            missed++;
+        }
+    }
+    return missed == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp parser = {.options = OPTIONS, .parser = parse};
+    Arguments arguments = {
+        .config = {.faults = true,
+                   .lines = 200,
+                   .trouble_ms = 20000,
+                   .heal_ms = 30000,
+                   .latency_min_ms = 1,
+                   .latency_max_ms = 100},
+        .first_seed = 1,
+    };
+    argp_err_exit_status = 2;
+    argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+    if (arguments.self_test) {
+        return self_test(&arguments);
+    }
+    uint64_t seeds = arguments.seeds > 0 ? arguments.seeds : 100;
+    for (uint64_t i = 0; i < seeds; i++) {
+        SimConfig config = config_of(&arguments, arguments.first_seed + i);
+        SimReport report = sim_run(&config);
+        if (!report.ok || seeds == 1) {
+            print_report(&config, &report);
+        }
+        if (!report.ok) {
+            printf("repeat it: ./dev sim --seed 0x%" PRIx64 " --trace\n", config.seed);
+            return 1;
+        }
+    }
+    printf("%" PRIu64 " seeds, all good\n", seeds);
+    return 0;
+}

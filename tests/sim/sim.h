@@ -1,0 +1,65 @@
+/* The simulator: real replicas, a simulated world, virtual time, one seed.
+ *
+ *   [replica] --SEND--> [edge: latency, cut, clog] --FRAME--> [replica]
+ *       |                                                        |
+ *     STORE --> [disk: write time; a crash drops what is not yet on it] --STORED-->
+ *
+ * Everything is drawn from the seed, so the same seed gives the same trace, always. Checkers watch
+ * every step; each of them is shown to fail by a mutation, a world that is broken on purpose. */
+#pragma once
+
+#include "core/replica.h"
+
+#include <stdio.h>
+
+typedef enum SimMutation {
+    MUTATION_NONE,
+    MUTATION_ACK_BEFORE_DISK,  /* says stored at once, and writes later: a crash loses it */
+    MUTATION_APPLY_TWICE,      /* shows what came last a second time */
+    MUTATION_SAME_EPOCH,       /* a restarted node goes on in its old stream from what it has */
+    MUTATION_DEAF_LINK,        /* one node's links carry nothing after the trouble */
+    MUTATION_NO_VERIFY,        /* takes any signature; a hostile node forges */
+    MUTATION_CLOCK_DRAGGED,    /* stamps far ahead are believed */
+    MUTATIONS_COUNT,
+} SimMutation;
+
+typedef struct SimConfig {
+    uint64_t seed;
+    int nodes;
+    int degree;  /* of the random regular overlay; 0: everybody with everybody */
+    int writers; /* the first ones */
+    int lines;   /* that are said in all */
+    uint64_t trouble_ms;
+    uint64_t heal_ms; /* within this after the trouble all must be equal */
+    uint32_t latency_min_ms;
+    uint32_t latency_max_ms;
+    bool faults;
+    uint32_t coalesce_ms;
+    uint32_t have_interval_ms;
+    uint32_t have_fanout;
+    SimMutation mutation;
+    FILE *trace; /* NULL: none */
+} SimConfig;
+
+typedef struct SimReport {
+    bool ok;
+    char failure[512];
+    uint64_t trace_hash;
+    uint64_t steps;
+    uint64_t frames;
+    uint64_t applied;
+    uint64_t repeated;
+    uint64_t repairs;
+    uint64_t crashes;
+    uint64_t cuts;
+    uint64_t restores;
+    uint64_t healed_ms; /* after the trouble, until all were equal */
+    int last_hop;
+    double mean_latency_ms; /* from said to applied, over all nodes */
+    uint64_t max_latency_ms;
+} SimReport;
+
+/* Bounded by the configuration's virtual time. */
+SimReport sim_run(const SimConfig *config);
+
+const char *sim_mutation_name(SimMutation mutation);
