@@ -14,7 +14,7 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <locale.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sodium.h>
@@ -265,10 +265,12 @@ static void ask_name(App *app, const char *proposal)
     }
 }
 
+/* One that can move its cursor, that is: lines are enough for the others. */
 static bool has_terminal(const Settings *settings)
 {
+    const char *term = getenv("TERM");
     return !settings->headless && !settings->json && isatty(STDIN_FILENO) &&
-           isatty(STDOUT_FILENO);
+           isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 static void choose_name(App *app)
@@ -346,6 +348,16 @@ static void app_catch_signals(App *app)
     }
     uv_timer_init(loop_uv(app->loop), &app->leaving);
     app->leaving.data = app;
+}
+
+/* A closed one would be given to the next socket, and then be read as the keyboard. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            _exit(EXIT_FAILURE); /* there is nowhere to say why */
+        }
+    }
 }
 
 /* Every client is a descriptor; the usual soft limit of 1,024 is for programs that use select(2). */
@@ -439,7 +451,8 @@ static void app_greet(App *app)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
+    open_standard_descriptors();
+    face_set_locale();
     App app = {.settings = parse_settings(argc, argv)};
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");
