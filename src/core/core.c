@@ -136,8 +136,7 @@ void core_step(Core *core, const Event *event, Actions *actions)
         return;
     }
     actions->wake_at_ms = links_wake_at(core);
-    if (core->leaving &&
-        (actions->wake_at_ms == 0 || core->leave_at_ms < actions->wake_at_ms)) {
+    if (core->leaving && (actions->wake_at_ms == 0 || core->leave_at_ms < actions->wake_at_ms)) {
         actions->wake_at_ms = core->leave_at_ms;
     }
 }
@@ -194,8 +193,8 @@ bool core_input_should_wait(const Core *core)
 {
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
-        bool hopeful = link->state == LINK_UP ||
-                       (link->state == LINK_CONNECTING && link->failures == 0);
+        bool hopeful =
+            link->state == LINK_UP || (link->state == LINK_CONNECTING && link->failures == 0);
         if (hopeful && link_queue_nearly_full(link)) {
             return true;
         }

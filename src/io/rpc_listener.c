@@ -5,7 +5,8 @@
  *
  * The library's own listener goes deaf for ever once a process has run out of descriptors (1.51.1
  * does not arm it again after EMFILE), does not say why it cannot listen, and has no cap. Here the
- * number of a new descriptor tells how many are open, since the kernel gives the lowest free one. */
+ * number of a new descriptor tells how many are open, since the kernel gives the lowest free
+ * one. */
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -57,9 +58,9 @@ static Err listen_error(int error, const char *address, uint16_t port, char **re
         err = ERR_INVALID;
         advice = ": give --listen an address of this machine";
     }
-    strbuf_addf(&text, strchr(address, ':') != NULL ? "cannot listen on [%s]:%u" :
-                                                      "cannot listen on %s:%u",
-                address, (unsigned)port);
+    strbuf_addf(
+        &text, strchr(address, ':') != NULL ? "cannot listen on [%s]:%u" : "cannot listen on %s:%u",
+        address, (unsigned)port);
     strbuf_addf(&text, ": %s%s", strerror(error), advice);
     *ret_text = strbuf_take(&text);
     return err;
