@@ -175,7 +175,7 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
     *ret_view = (LinkView){
         .host = link->config.host,
         .port = link->config.port,
-        .state = link->state,
+        .state = link->shadow ? LINK_TWIN : link->state,
         .known = link->known,
         .classic = link->classic,
         .peer_name = link->peer_name,
