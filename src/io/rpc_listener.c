@@ -23,9 +23,9 @@
 #include <unistd.h>
 
 enum {
-    LISTEN_BACKLOG = 1024,
+    LISTEN_BACKLOG = 4096,
     /* So that a crowd of connections does not hold up the links and the terminal. */
-    ACCEPTS_PER_TURN = 64,
+    ACCEPTS_PER_TURN = 8,
     ACCEPT_PAUSE_MS = 100,
     /* For links, files and the library itself. */
     DESCRIPTORS_RESERVED = 64,

@@ -107,7 +107,7 @@ def test_memory_comes_back_when_a_thousand_clients_leave_ten_times(cluster, show
         if round_number == 0:
             settled = settled_kib(node)
         after.append(node.rss_kib())
-    last = assert_memory(node.rss_kib, settled * 1.10, "after the tenth time, not as after the first")
+    last = assert_memory(node.rss_kib, settled * 1.10, "after the tenth time")
     show(f"{count} clients: {before} KiB before, {(idle[0] - before) / count:.1f} KiB each idle "
          f"one; {settled} KiB after they left, {last} KiB after the tenth time (at once: {after})")
 
@@ -141,9 +141,10 @@ def test_a_client_that_never_reads_delays_nobody(cluster, stubs, show):
     peak = node.rss_kib()
     show(f"{count} readers beside two that never read: {messages} messages of 2 KiB in "
          f"{milliseconds(took)}; {before} KiB before, {idle} KiB idle, {peak} KiB after; "
-         f"slowest reader p50 {milliseconds(waits[len(waits) // 2])}, max {milliseconds(waits[-1])}")
+         f"slowest reader p50 {milliseconds(waits[messages // 2])}, max {milliseconds(waits[-1])}")
     for report in reports:
         assert [len(found) for _, found in report["sequences"]] == [messages]
+    assert waits[-1] < scaled(5) * 1e9
     assert_memory(lambda: peak - idle, 48 * 1024, "growth")
     rude.close()
     lazy.cancel()

@@ -280,8 +280,8 @@ def test_nick_changes_the_sender_of_what_follows(cluster):
     bob.wait_content("as ann")
     ann.command("/nick Zoë")
     ann.say("as zoe")
-    bob.wait_content("as zoe")
     for node in (ann, bob):
+        node.wait_content("as zoe")
         assert [(one["sender"], one["kind"], one["content"]) for one in node.messages] == [
             ("ann", "text", "as ann"), ("ann", "action", "is now known as Zoë"),
             ("Zoë", "text", "as zoe")]
@@ -404,7 +404,8 @@ def test_without_a_name_the_user_gives_it(cluster):
 def test_a_message_tells_its_time(cluster):
     ann, bob = cluster.mesh(NAMES[:2], env={"TZ": "Asia/Kolkata"})
     ann.say("when")
-    bob.wait_content("when")
+    for node in (ann, bob):
+        node.wait_content("when")
     mine, theirs = ann.messages[0], bob.messages[0]
     assert mine["time"] == theirs["time"] and mine["clock"] == theirs["clock"]
     hours, minutes, seconds = map(int, mine["time"][11:19].split(":"))

@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import LINE, Bot, assert_in_order, assert_memory, free_port, scaled, sized
+from harness import (CHAT_NODE, LINE, Bot, assert_in_order, assert_memory, eventually, free_port,
+                     is_listening, scaled, sized)
 
 
 # -------------------------------------------------------------------------------- end of input
@@ -241,6 +242,33 @@ def test_a_standard_error_that_is_closed_harms_nothing(cluster):
     ann.write("/nonsense\n/list\nstill here\n")
     bob.wait_shown("ann: still here")
     ann.err_ended = False
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("mode", ["--headless", "--json"])
+def test_started_with_closed_descriptors_it_writes_into_no_socket(cluster, closed, mode):
+    """As some supervisors do: descriptors 0, 1, 2 must not become the listener or a peer."""
+    port = free_port()
+    cluster.write_nodes(port, [])
+    command = f'exec "$0" {mode} --name ann {port} nodes.json {closed}'
+    node = cluster.child(["sh", "-c", command, CHAT_NODE], cwd=cluster.folder_for(port))
+    if "--json" in mode and "<&-" in closed:
+        assert node.wait(15) in (0, 1)  # its input has ended
+        return
+    if "--json" in mode and ">&-" in closed and "2>&-" not in closed:
+        node.close_stdin()
+        assert node.wait(15) in (0, 1)  # nobody can read what it says
+        return
+    eventually(lambda: is_listening(port), "it to listen")
+    with Bot(port) as bot:
+        stream = bot.stream("reader")
+        stream.initial_metadata()
+        for number in range(5):
+            bot.say(f"line {number}")
+            assert next(stream).content == f"line {number}"
+        stream.cancel()
+    node.signal(signal.SIGTERM)
+    assert node.wait(8) == 0
 
 
 # -------------------------------------------------------------------------------------- headless
