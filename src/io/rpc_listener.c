@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 enum {
+    /* Linux caps it at net.core.somaxconn, which is that; below, a crowd waits for SYN retries. */
     LISTEN_BACKLOG = 4096,
     /* So that a crowd of connections does not hold up the links and the terminal. */
     ACCEPTS_PER_TURN = 8,
