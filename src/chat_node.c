@@ -3,8 +3,8 @@
  *   face  <-->  node (core, bus, links)  <-->  chat servicer
  *                         loop, rpc
  *
- * It leaves in the opposite order: the face shows its last lines, the servicer ends its streams, the
- * links close, the library stops, the loop runs out of things to do. */
+ * It leaves in the opposite order: the face shows its last lines, the servicer ends its streams,
+ * the links close, the library stops, the loop runs out of things to do. */
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "face/face.h"
@@ -14,7 +14,7 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <locale.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sodium.h>
@@ -103,7 +103,8 @@ static bool parse_number(const char *text, long min, long max, long *ret_value)
     char *end = NULL;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || errno != 0 || end == text || *end != '\0' || value < min || value > max) {
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || end == text || *end != '\0' ||
+        value < min || value > max) {
         return false;
     }
     *ret_value = value;
@@ -237,8 +238,8 @@ static const char *user_name(void)
         return name;
     }
     const struct passwd *entry = getpwuid(getuid());
-    return entry != NULL && message_check_name(entry->pw_name, strlen(entry->pw_name), &reason) ==
-                                ERR_OK
+    return entry != NULL &&
+                   message_check_name(entry->pw_name, strlen(entry->pw_name), &reason) == ERR_OK
                ? entry->pw_name
                : "anonymous";
 }
@@ -265,10 +266,12 @@ static void ask_name(App *app, const char *proposal)
     }
 }
 
+/* One that can move its cursor, that is: lines are enough for the others. */
 static bool has_terminal(const Settings *settings)
 {
+    const char *term = getenv("TERM");
     return !settings->headless && !settings->json && isatty(STDIN_FILENO) &&
-           isatty(STDOUT_FILENO);
+           isatty(STDOUT_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 static void choose_name(App *app)
@@ -348,7 +351,31 @@ static void app_catch_signals(App *app)
     app->leaving.data = app;
 }
 
-/* Every client is a descriptor; the usual soft limit of 1,024 is for programs that use select(2). */
+/* One that is closed at the start is given to whoever opens something first, a library before main
+ * for instance, and would then be read as the keyboard. (What is marked close-on-exec was not
+ * inherited.) So they are filled, and the program starts again. */
+static void open_standard_descriptors(char **argv)
+{
+    bool filled = false;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && (flags & FD_CLOEXEC) == 0) {
+            continue;
+        }
+        int null = open("/dev/null", O_RDWR);
+        if (null < 0 || dup2(null, fd) != fd) {
+            _exit(EXIT_FAILURE); /* there is nowhere to say why */
+        }
+        filled = true;
+    }
+    if (filled) {
+        execv("/proc/self/exe", argv);
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* Every client is a descriptor; the usual soft limit of 1,024 is for programs that use
+ * select(2). */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -423,8 +450,10 @@ static void app_greet(App *app)
     AUTO_STRBUF StrBuf text = {0};
     const Settings *settings = &app->settings;
     if (app->nodes.made) {
-        strbuf_addf(&text, "%s was made, with localhost 50051, 50052 and 50053: edit it to name "
-                           "your nodes", settings->nodes_path);
+        strbuf_addf(&text,
+                    "%s was made, with localhost 50051, 50052 and 50053: edit it to name "
+                    "your nodes",
+                    settings->nodes_path);
         node_notice(app->node, NOTICE_INFO, text.text);
         strbuf_clear(&text);
     }
@@ -439,7 +468,8 @@ static void app_greet(App *app)
 
 int main(int argc, char **argv)
 {
-    setlocale(LC_ALL, "");
+    open_standard_descriptors(argv);
+    face_set_locale();
     App app = {.settings = parse_settings(argc, argv)};
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");

@@ -136,8 +136,7 @@ void core_step(Core *core, const Event *event, Actions *actions)
         return;
     }
     actions->wake_at_ms = links_wake_at(core);
-    if (core->leaving &&
-        (actions->wake_at_ms == 0 || core->leave_at_ms < actions->wake_at_ms)) {
+    if (core->leaving && (actions->wake_at_ms == 0 || core->leave_at_ms < actions->wake_at_ms)) {
         actions->wake_at_ms = core->leave_at_ms;
     }
 }
@@ -176,7 +175,7 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
     *ret_view = (LinkView){
         .host = link->config.host,
         .port = link->config.port,
-        .state = link->state,
+        .state = link->shadow ? LINK_TWIN : link->state,
         .known = link->known,
         .classic = link->classic,
         .peer_name = link->peer_name,
@@ -194,8 +193,8 @@ bool core_input_should_wait(const Core *core)
 {
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
-        bool hopeful = link->state == LINK_UP ||
-                       (link->state == LINK_CONNECTING && link->failures == 0);
+        bool hopeful =
+            link->state == LINK_UP || (link->state == LINK_CONNECTING && link->failures == 0);
         if (hopeful && link_queue_nearly_full(link)) {
             return true;
         }

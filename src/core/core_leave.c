@@ -44,8 +44,7 @@ static bool leave_report(Step *step)
 void leave_check(Step *step)
 {
     Core *core = step->core;
-    if (!core->leaving ||
-        (leave_has_to_wait(core) && step->event->mono_ms < core->leave_at_ms)) {
+    if (!core->leaving || (leave_has_to_wait(core) && step->event->mono_ms < core->leave_at_ms)) {
         return;
     }
     bool all_delivered = leave_report(step);

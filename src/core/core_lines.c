@@ -113,8 +113,8 @@ static bool is_new_from_caller(Step *step, const MessageDraft *draft, Message *m
     }
     message->heard = true;
     return !message->clock_told ||
-           classic_line_is_new(core->classic_lines, draft, message->second_of_day,
-                               message->time_ms, NULL);
+           classic_line_is_new(core->classic_lines, draft, message->second_of_day, message->time_ms,
+                               NULL);
 }
 
 void lines_received(Step *step)

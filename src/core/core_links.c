@@ -156,8 +156,7 @@ static void shade_twins(Step *step, const Link *up)
     for (size_t i = 0; i < step->core->links_count; i++) {
         Link *link = &step->core->links[i];
         bool down = link->state == LINK_WAITING || link->state == LINK_CONNECTING;
-        if (down && !up->classic &&
-            memcmp(&link->peer_id, &up->peer_id, sizeof(NodeId)) == 0) {
+        if (down && !up->classic && memcmp(&link->peer_id, &up->peer_id, sizeof(NodeId)) == 0) {
             link_drop_queue(link);
             link->refused_lines = 0;
             link->undelivered = 0;
@@ -187,8 +186,7 @@ static void announce_up(Step *step, Link *link)
 static void set_peer_name(Link *link, const char *name)
 {
     const char *reason = "";
-    bool usable =
-        name != NULL && message_check_label(name, strlen(name), &reason) == ERR_OK;
+    bool usable = name != NULL && message_check_label(name, strlen(name), &reason) == ERR_OK;
     snprintf(link->peer_name, sizeof(link->peer_name), "%s", usable ? name : "");
 }
 

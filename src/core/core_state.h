@@ -24,9 +24,9 @@ struct Core {
     uint64_t passed_on; /* numbers the lines this node passes on */
     char *recent_names[CORE_NAMES_MAX];
     size_t recent_count;
-    bool told_alone;   /* the person knows that nobody is connected */
+    bool told_alone; /* the person knows that nobody is connected */
     bool leaving;
-    bool input_ended;  /* the exit code counts what was not delivered */
+    bool input_ended; /* the exit code counts what was not delivered */
     bool input_failed;
     uint64_t leave_at_ms;
     bool quit;

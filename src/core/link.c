@@ -133,8 +133,7 @@ static uint64_t retry_delay_ms(uint32_t failures, uint64_t random)
     return least + random % (delay - least + 1);
 }
 
-void link_wait(Link *link, const char *reason, size_t reason_len, uint64_t mono_ms,
-               uint64_t random)
+void link_wait(Link *link, const char *reason, size_t reason_len, uint64_t mono_ms, uint64_t random)
 {
     size_t len = reason_len < LINK_REASON_MAX_BYTES ? reason_len : LINK_REASON_MAX_BYTES;
     memcpy(link->down_reason, reason, len);

@@ -74,12 +74,12 @@ typedef struct Link {
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;
     uint64_t retry_at_ms;
-    uint64_t probe_at_ms;  /* classic only */
-    bool report_retry;     /* somebody asked with /retry: say how it went */
-    bool shadow;           /* down, and its peer was last reached by another link, which is UP */
-    bool sending;          /* the queue's head is on its way */
-    size_t refused_lines;  /* found the queue full since the peer was last there */
-    size_t undelivered;    /* lines it will never get: refused, by the peer or by the cap */
+    uint64_t probe_at_ms; /* classic only */
+    bool report_retry;    /* somebody asked with /retry: say how it went */
+    bool shadow;          /* down, and its peer was last reached by another link, which is UP */
+    bool sending;         /* the queue's head is on its way */
+    size_t refused_lines; /* found the queue full since the peer was last there */
+    size_t undelivered;   /* lines it will never get: refused, by the peer or by the cap */
 
     Message **queue; /* a ring, the head at queue_head; the link holds a reference to each */
     size_t queue_cap;

@@ -57,14 +57,14 @@ typedef struct Message {
     char *sender;
     char *content; /* as on the wire: an action starts with "/me " */
     size_t content_len;
-    char *timestamp;          /* what the sender wrote, or the node's "HH:MM:SS" */
-    int64_t time_ms;          /* Unix time at the sender; of arrival where it was not told */
-    int32_t second_of_day;    /* to show, in this node's zone */
-    bool clock_told;          /* second_of_day is the sender's own clock, in a zone not known */
+    char *timestamp;       /* what the sender wrote, or the node's "HH:MM:SS" */
+    int64_t time_ms;       /* Unix time at the sender; of arrival where it was not told */
+    int32_t second_of_day; /* to show, in this node's zone */
+    bool clock_told;       /* second_of_day is the sender's own clock, in a zone not known */
     MessageId id;
-    uint64_t node_seq;        /* its number among what this node passes on; 0: not passed on */
-    bool heard;               /* came without an id; time_ms is when it came to one of ours */
-    bool for_classic;         /* classic peers get it too */
+    uint64_t node_seq; /* its number among what this node passes on; 0: not passed on */
+    bool heard;        /* came without an id; time_ms is when it came to one of ours */
+    bool for_classic;  /* classic peers get it too */
     /* Encoded once, by whoever needs it first (io/wire.h); owned. */
     Bytes *encoded_request;
     Bytes *encoded_response;

@@ -34,15 +34,13 @@ void seen_free(Seen *seen)
     }
     SeenOrigin *origin;
     SeenOrigin *next_origin;
-    HASH_ITER(hh, seen->origins, origin, next_origin)
-    {
+    HASH_ITER(hh, seen->origins, origin, next_origin) {
         HASH_DEL(seen->origins, origin);
         mem_free(origin);
     }
     SeenId *id;
     SeenId *next_id;
-    HASH_ITER(hh, seen->ids, id, next_id)
-    {
+    HASH_ITER(hh, seen->ids, id, next_id) {
         HASH_DEL(seen->ids, id);
         mem_free(id);
     }

@@ -2,9 +2,9 @@
  *
  * Two ways a line can come twice, two memories (a third, for lines without ids, is classic.h):
  *
- *   a node tries again after a lost answer    origin (node id) -> highest number seen. Nodes call in
- *                                             order, so whatever is not above it is a repeat,
- *                                             however long ago it was.
+ *   a node tries again after a lost answer    origin (node id) -> highest number seen. Nodes
+ *                                             call in order, so whatever is not above it is a
+ *                                             repeat, however long ago it was.
  *   a client tries again, or speaks through   a window of the last ids
  *   two nodes at once
  *

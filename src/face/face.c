@@ -7,6 +7,11 @@
 
 #include "face/face_impl.h"
 
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
 typedef Face *(*FaceOpen)(Loop *loop, Node *node, const FaceOptions *options);
 
 static const FaceOpen FACES[] = {
@@ -14,6 +19,14 @@ static const FaceOpen FACES[] = {
     [FACE_LINES] = lines_open,
     [FACE_JSON] = json_open,
 };
+
+void face_set_locale(void)
+{
+    if (setlocale(LC_CTYPE, "") == NULL || strcmp(nl_langinfo(CODESET), "UTF-8") != 0) {
+        setenv("LC_ALL", "C.UTF-8", 1);
+        setlocale(LC_CTYPE, "");
+    }
+}
 
 Face *face_open(FaceKind kind, Loop *loop, Node *node, const FaceOptions *options)
 {

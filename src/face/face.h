@@ -16,6 +16,12 @@ typedef struct FaceOptions {
 
 typedef struct Face Face;
 
+/* Sets the locale for text (LC_CTYPE; the program's words are English, its numbers too): the
+ * environment's where that is UTF-8, else C.UTF-8, and the environment says so too from then on,
+ * since readline looks there. A bare machine or container has none set. Call it in place of
+ * setlocale, first in main, before there are threads. */
+void face_set_locale(void);
+
 Face *face_open(FaceKind kind, Loop *loop, Node *node, const FaceOptions *options);
 /* Shows what was published until now (1 s at most where nobody reads), gives the terminal back,
  * then calls done; the face is freed. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MS_PER_S = 1000 };
+enum { MS_PER_S = 1000, DELETE = 0x7f };
 
 static const char *const LEVEL_NAMES[] = {
     [NOTICE_INFO] = "info", [NOTICE_WARNING] = "warning", [NOTICE_ERROR] = "error"};
@@ -22,11 +22,18 @@ static void add_object(StrBuf *out, json_t *object)
 {
     char *text = json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(object);
-    if (text != NULL) {
-        strbuf_add_string(out, text);
-        strbuf_add_char(out, '\n');
-        mem_free(text);
+    if (text == NULL) {
+        return;
     }
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == DELETE) { /* the one control that jansson takes for a printable character */
+            strbuf_add_string(out, "\\u007F");
+        } else {
+            strbuf_add_char(out, *at);
+        }
+    }
+    strbuf_add_char(out, '\n');
+    mem_free(text);
 }
 
 /* What is not UTF-8 is shown as the sanitiser shows it. */

@@ -171,6 +171,25 @@ static void close_settings(void)
     rl_variable_bind("completion-ignore-case", "on");
     rl_variable_bind("echo-control-characters", "off");
     rl_completion_query_items = 0;
+    rl_sort_completion_matches = 0; /* names: who spoke last comes first */
+}
+
+/* What keyboards send, whatever TERM and its entry say; ~/.inputrc goes before. */
+static void bind_keys(void)
+{
+    static const struct {
+        const char *keys;
+        rl_command_func_t *function;
+    } rows[] = {
+        {"\\e[H", rl_beg_of_line},     {"\\eOH", rl_beg_of_line},      {"\\e[1~", rl_beg_of_line},
+        {"\\e[7~", rl_beg_of_line},    {"\\e[F", rl_end_of_line},      {"\\eOF", rl_end_of_line},
+        {"\\e[4~", rl_end_of_line},    {"\\e[8~", rl_end_of_line},     {"\\e[3~", rl_delete},
+        {"\\e[1;5C", rl_forward_word}, {"\\e[1;5D", rl_backward_word}, {"\\e[5C", rl_forward_word},
+        {"\\e[5D", rl_backward_word},  {"\\eOc", rl_forward_word},     {"\\eOd", rl_backward_word},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        rl_bind_keyseq_if_unbound(rows[i].keys, rows[i].function);
+    }
 }
 
 void line_editor_open(const char *prompt, const LineEditorEvents *events, void *context)
@@ -185,6 +204,7 @@ void line_editor_open(const char *prompt, const LineEditorEvents *events, void *
     rl_initialize();
     rl_tty_set_echoing(1);
     close_settings();
+    bind_keys();
     using_history();
     stifle_history(LINE_EDITOR_HISTORY_LINES);
     rl_callback_handler_install(prompt, editor_take);

@@ -107,7 +107,7 @@ static void add_round_trip(StrBuf *out, uint32_t rtt_us)
 
 static void add_detail(StrBuf *out, const char *text)
 {
-    strbuf_add_string(out, "   ");
+    strbuf_add_string(out, "--    ");
     add_safe(out, text);
     strbuf_add_char(out, '\n');
 }
@@ -129,7 +129,7 @@ static void add_list_details(StrBuf *out, const LinkView *link)
         add_detail(out, detail.text);
     }
     if (link->refused_lines > 0) {
-        strbuf_addf(out, "   %zu line%s found the queue full\n", link->refused_lines,
+        strbuf_addf(out, "--    %zu line%s found the queue full\n", link->refused_lines,
                     link->refused_lines == 1 ? "" : "s");
     }
 }
@@ -139,7 +139,7 @@ void line_format_list_row(StrBuf *out, const LineFormat *format, size_t number,
 {
     char address[LINK_HOST_MAX_BYTES + sizeof("[]:65535")];
     node_config_address(link->host, link->port, address, sizeof(address));
-    strbuf_addf(out, "%zu  ", number);
+    strbuf_addf(out, "-- %zu  ", number);
     add_safe(out, address);
     strbuf_addf(out, "  %s", link_state_name(link->state));
     if (link->peer_name[0] != '\0') {
@@ -158,7 +158,7 @@ void line_format_list_row(StrBuf *out, const LineFormat *format, size_t number,
 
 void line_format_list_end(StrBuf *out, size_t connected, size_t total)
 {
-    strbuf_addf(out, "connected %zu/%zu\n", connected, total);
+    strbuf_addf(out, "-- connected %zu/%zu\n", connected, total);
 }
 
 void line_format_lost(StrBuf *out, const LineFormat *format, uint64_t count, const char *what)

@@ -25,11 +25,11 @@ void line_format_notice(StrBuf *out, const LineFormat *format, NoticeLevel level
 
 /* The table of /list: two columns of text beside the number, details below; made for 40 columns.
  *
- *   1  localhost:50052  up  bob  312 us
- *   2  localhost:50053  waiting
- *      connection refused
- *      next try in 3.2 s, 12 lines wait
- *   connected 1/2 */
+ *   -- 1  localhost:50052  up  bob  312 us
+ *   -- 2  localhost:50053  waiting
+ *   --    connection refused
+ *   --    next try in 3.2 s, 12 lines wait
+ *   -- connected 1/2 */
 void line_format_list_row(StrBuf *out, const LineFormat *format, size_t number,
                           const LinkView *link);
 void line_format_list_end(StrBuf *out, size_t connected, size_t total);

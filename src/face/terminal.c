@@ -171,7 +171,7 @@ static void close_parts(Terminal *terminal)
     }
     line_editor_close();
     bus_unfollow(node_bus(terminal->node), &terminal->follower);
-    terminal->open_parts = TERMINAL_SIGNALS + 5;
+    terminal->open_parts = TERMINAL_SIGNALS_HANDLES + 5;
     terminal_signals_close(terminal, handle_closed);
     uv_close((uv_handle_t *)&terminal->turn, handle_closed);
     uv_close((uv_handle_t *)&terminal->close_timer, handle_closed);

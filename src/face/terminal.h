@@ -15,7 +15,7 @@
 #include "face/tty_mode.h"
 #include "face/writer.h"
 
-enum { TERMINAL_SIGNALS = 6 };
+enum { TERMINAL_SIGNALS = 6, TERMINAL_SIGNALS_HANDLES = TERMINAL_SIGNALS + 1 };
 
 typedef struct Terminal {
     Face face;
@@ -28,6 +28,7 @@ typedef struct Terminal {
     TtyMode mode;
     uv_idle_t turn; /* the one place from which anything is drawn or sent */
     uv_signal_t signals[TERMINAL_SIGNALS];
+    uv_timer_t background_timer;
 
     LineView view;
     StrBuf notes;   /* lines of the face's own, to be shown */
@@ -69,6 +70,7 @@ LineToDraw terminal_line(Terminal *terminal, StrBuf *question);
 
 /* terminal_signals.c */
 void terminal_signals_open(Terminal *terminal, Loop *loop);
+/* on_closed is called TERMINAL_SIGNALS_HANDLES times. */
 void terminal_signals_close(Terminal *terminal, uv_close_cb on_closed);
-/* Takes the terminal, where it is ours; else waits until it is (SIGCONT). */
+/* Takes the terminal, where it is ours; else waits until it is. */
 void terminal_enter(Terminal *terminal);

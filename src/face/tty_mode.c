@@ -20,7 +20,7 @@ void tty_mode_enter(TtyMode *mode)
     if (tcgetattr(mode->fd, &now) != 0) {
         return;
     }
-    if ((now.c_lflag & ICANON) != 0) {
+    if (!mode->changed || (now.c_lflag & ICANON) != 0) {
         mode->saved = now;
         mode->changed = true;
     }

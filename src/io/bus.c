@@ -69,8 +69,8 @@ static void bus_wake(Bus *bus)
 static void bus_publish(Bus *bus, BusItem item)
 {
     size_t cost = item_cost(&item);
-    while (bus->head > bus->oldest && (bus->head - bus->oldest >= BUS_MAX_ITEMS ||
-                                       bus->bytes + cost > BUS_MAX_BYTES)) {
+    while (bus->head > bus->oldest &&
+           (bus->head - bus->oldest >= BUS_MAX_ITEMS || bus->bytes + cost > BUS_MAX_BYTES)) {
         bus_drop_oldest(bus);
     }
     *bus_item(bus, bus->head++) = item;

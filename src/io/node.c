@@ -275,8 +275,7 @@ void node_leave(Node *node)
 
 Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, char **ret_text)
 {
-    StepResult result =
-        node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft});
+    StepResult result = node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft});
     *ret_message = result.message;
     *ret_text = result.text;
     return result.err;

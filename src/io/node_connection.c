@@ -113,8 +113,8 @@ static void hello_done(void *context, const RpcResult *result);
 static void say_hello(NodeConnection *connection, uint32_t deadline_ms)
 {
     Bytes *request = wire_hello(&connection->options.own_id, connection->name);
-    connection->hello = rpc_unary(connection->channel, WIRE_HELLO, request, deadline_ms,
-                                  hello_done, connection);
+    connection->hello =
+        rpc_unary(connection->channel, WIRE_HELLO, request, deadline_ms, hello_done, connection);
     bytes_unref(request);
 }
 
@@ -138,9 +138,8 @@ static void hello_answered(NodeConnection *connection, const RpcResult *result)
                    .rtt_us = connection->established ? result->elapsed_us : 0};
     event.classic = result->code == RPC_UNIMPLEMENTED;
     if (!event.classic &&
-        (result->data == NULL ||
-         wire_decode_hello(connection->options.arena, result->data, result->len, &hello) !=
-             ERR_OK)) {
+        (result->data == NULL || wire_decode_hello(connection->options.arena, result->data,
+                                                   result->len, &hello) != ERR_OK)) {
         report_down(connection, "its answer to Hello makes no sense");
         return;
     }
@@ -204,9 +203,8 @@ static void send_done(void *context, const RpcResult *result)
             return;
         }
         success = false;
-    } else if (result->data == NULL ||
-               wire_decode_success(connection->options.arena, result->data, result->len,
-                                   &success) != ERR_OK) {
+    } else if (result->data == NULL || wire_decode_success(connection->options.arena, result->data,
+                                                           result->len, &success) != ERR_OK) {
         success = false;
     }
     if (success) {
@@ -214,8 +212,7 @@ static void send_done(void *context, const RpcResult *result)
         return;
     }
     const char *text = result->text[0] != '\0' ? result->text : "it gave no reason";
-    report(connection,
-           &(Event){.kind = EVENT_REFUSED, .text = text, .text_len = strlen(text)});
+    report(connection, &(Event){.kind = EVENT_REFUSED, .text = text, .text_len = strlen(text)});
 }
 
 void node_connection_send(NodeConnection *connection, Message *message)

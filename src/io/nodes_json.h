@@ -39,8 +39,9 @@ typedef struct NodesJson {
     size_t warnings_count;
 } NodesJson;
 
-/* Reads the file at path. Where there is none it is made, whole or not at all, with localhost 50051,
- * 50052 and 50053; where it cannot be made, that is a warning and the three are used all the same.
+/* Reads the file at path. Where there is none it is made, whole or not at all, with localhost
+ * 50051, 50052 and 50053; where it cannot be made, that is a warning and the three are used all the
+ * same.
  *
  * On success the caller owns *ret_nodes (nodes_json_done). On failure it owns *ret_error: one line
  * that says where and what is wrong and what to do, safe to show.

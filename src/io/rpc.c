@@ -18,13 +18,14 @@ static void rpc_pump(void *argument)
 {
     Rpc *rpc = argument;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(
-            rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN) {
             break;
         }
         if (event.type == GRPC_OP_COMPLETE) {
             Mail *mail = event.tag;
+            TAG_BACK(mail);
             mail->ok = event.success != 0;
             loop_post(rpc->loop, mail);
         }
@@ -54,8 +55,7 @@ Rpc *rpc_open(Loop *loop)
     /* The system's resolver knows what getaddrinfo knows: /etc/hosts, mDNS, VPN names. */
     setenv("GRPC_DNS_RESOLVER", "native", 0);
     gpr_set_log_function(rpc_log);
-    gpr_set_log_verbosity(log_enabled(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO
-                                                 : GPR_LOG_SEVERITY_ERROR);
+    gpr_set_log_verbosity(log_enabled(LOG_DEBUG) ? GPR_LOG_SEVERITY_INFO : GPR_LOG_SEVERITY_ERROR);
     /* The threads started here inherit the mask: signals are the owner thread's. */
     sigset_t all;
     sigset_t before;
@@ -84,10 +84,10 @@ void rpc_close(Rpc *rpc, void (*done)(void *context), void *context)
 
 void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *mail)
 {
+    TAG_GIVEN(mail);
     grpc_call_error error = grpc_call_start_batch(call, ops, count, mail, NULL);
     if (error != GRPC_CALL_OK) {
-        fprintf(stderr, "chat_node: grpc_call_start_batch: %s\n",
-                grpc_call_error_to_string(error));
+        fprintf(stderr, "chat_node: grpc_call_start_batch: %s\n", grpc_call_error_to_string(error));
         abort();
     }
 }

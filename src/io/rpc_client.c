@@ -94,6 +94,7 @@ static void channel_free(RpcChannel *channel)
 static void channel_watch_next(RpcChannel *channel, grpc_connectivity_state last)
 {
     channel->watching = true;
+    TAG_GIVEN(&channel->watch);
     grpc_channel_watch_connectivity_state(channel->channel, last,
                                           gpr_inf_future(GPR_CLOCK_REALTIME), channel->rpc->queue,
                                           &channel->watch);
@@ -231,15 +232,14 @@ static grpc_op recv_status_op(RpcCall *call)
 
 static grpc_op recv_message_op(RpcCall *call)
 {
-    return (grpc_op){.op = GRPC_OP_RECV_MESSAGE,
-                     .data.recv_message.recv_message = &call->answer};
+    return (grpc_op){.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &call->answer};
 }
 
 RpcCall *rpc_unary(RpcChannel *channel, const char *method, Bytes *request, uint32_t deadline_ms,
                    RpcDone done, void *context)
 {
-    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                                         gpr_time_from_millis(deadline_ms, GPR_TIMESPAN));
+    gpr_timespec deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(deadline_ms, GPR_TIMESPAN));
     RpcCall *call = call_new(channel, method, deadline, done, context);
     call->answer_counts = true;
     grpc_byte_buffer *message = rpc_buffer_of(request);
@@ -287,8 +287,7 @@ static void stream_received(Mail *mail, bool ok)
 RpcCall *rpc_hold_stream(RpcChannel *channel, const char *method, Bytes *request, RpcDone done,
                          void *context)
 {
-    RpcCall *call =
-        call_new(channel, method, gpr_inf_future(GPR_CLOCK_MONOTONIC), done, context);
+    RpcCall *call = call_new(channel, method, gpr_inf_future(GPR_CLOCK_MONOTONIC), done, context);
     call->started.deliver = stream_started;
     call->received.deliver = stream_received;
     grpc_byte_buffer *message = rpc_buffer_of(request);

@@ -15,6 +15,17 @@ struct Rpc {
     void *context;
 };
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+/* What the library does between taking a tag and giving it back is hidden from ThreadSanitizer: it
+ * is told that one comes before the other. */
+#define TAG_GIVEN(tag) __tsan_release(tag)
+#define TAG_BACK(tag) __tsan_acquire(tag)
+#else
+#define TAG_GIVEN(tag) ((void)(tag))
+#define TAG_BACK(tag) ((void)(tag))
+#endif
+
 /* The struct of which member is a part. */
 #define CONTAINER_OF(pointer, Type, member) ((Type *)((char *)(pointer)-offsetof(Type, member)))
 

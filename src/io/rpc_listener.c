@@ -5,7 +5,8 @@
  *
  * The library's own listener goes deaf for ever once a process has run out of descriptors (1.51.1
  * does not arm it again after EMFILE), does not say why it cannot listen, and has no cap. Here the
- * number of a new descriptor tells how many are open, since the kernel gives the lowest free one. */
+ * number of a new descriptor tells how many are open, since the kernel gives the lowest free
+ * one. */
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -22,9 +23,10 @@
 #include <unistd.h>
 
 enum {
-    LISTEN_BACKLOG = 1024,
+    /* Linux caps it at net.core.somaxconn, which is that; below, a crowd waits for SYN retries. */
+    LISTEN_BACKLOG = 4096,
     /* So that a crowd of connections does not hold up the links and the terminal. */
-    ACCEPTS_PER_TURN = 64,
+    ACCEPTS_PER_TURN = 8,
     ACCEPT_PAUSE_MS = 100,
     /* For links, files and the library itself. */
     DESCRIPTORS_RESERVED = 64,
@@ -57,9 +59,9 @@ static Err listen_error(int error, const char *address, uint16_t port, char **re
         err = ERR_INVALID;
         advice = ": give --listen an address of this machine";
     }
-    strbuf_addf(&text, strchr(address, ':') != NULL ? "cannot listen on [%s]:%u" :
-                                                      "cannot listen on %s:%u",
-                address, (unsigned)port);
+    strbuf_addf(
+        &text, strchr(address, ':') != NULL ? "cannot listen on [%s]:%u" : "cannot listen on %s:%u",
+        address, (unsigned)port);
     strbuf_addf(&text, ": %s%s", strerror(error), advice);
     *ret_text = strbuf_take(&text);
     return err;

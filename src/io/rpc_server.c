@@ -176,8 +176,7 @@ static grpc_op send_status_op(RpcServerCall *call, int code, const char *text, g
     *slice = rpc_slice_of(call->status_text);
     return (grpc_op){
         .op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-        .data.send_status_from_server = {.status = (grpc_status_code)code,
-                                         .status_details = slice},
+        .data.send_status_from_server = {.status = (grpc_status_code)code, .status_details = slice},
     };
 }
 
@@ -198,8 +197,8 @@ void rpc_server_call_answer(RpcServerCall *call, Bytes *response, int code, cons
     };
     size_t count = 3;
     if (message != NULL) {
-        ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE,
-                                 .data.send_message.send_message = message};
+        ops[count++] =
+            (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message};
     }
     call->ended = true;
     server_call_start(call, ops, count, &call->finished);
@@ -249,13 +248,14 @@ void rpc_server_call_end(RpcServerCall *call, int code, const char *text)
 
 static void slot_request(MethodSlot *slot)
 {
+    TAG_GIVEN(&slot->requested);
     RpcServer *server = slot->server;
     grpc_completion_queue *queue = server->rpc->queue;
     grpc_call_error error;
     if (slot->method != NULL) {
-        error = grpc_server_request_registered_call(
-            server->server, slot->handle, &slot->call, &slot->deadline, &slot->metadata,
-            &slot->request, queue, queue, &slot->requested);
+        error = grpc_server_request_registered_call(server->server, slot->handle, &slot->call,
+                                                    &slot->deadline, &slot->metadata,
+                                                    &slot->request, queue, queue, &slot->requested);
     } else {
         error = grpc_server_request_call(server->server, &slot->call, &slot->details,
                                          &slot->metadata, queue, queue, &slot->requested);
@@ -320,8 +320,8 @@ static size_t server_args(grpc_arg *args, uint32_t streams_max)
     args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, SERVER_KEEPALIVE_TIME_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, SERVER_KEEPALIVE_TIMEOUT_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                                PING_INTERVAL_MIN_MS);
+    args[count++] =
+        rpc_int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, PING_INTERVAL_MIN_MS);
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PING_STRIKES, PING_STRIKES_MAX);
     args[count++] = rpc_int_arg(GRPC_ARG_MAX_METADATA_SIZE, METADATA_MAX_BYTES);
     return count;
@@ -490,6 +490,7 @@ void rpc_server_close(RpcServer *server, void (*done)(void *context), void *cont
     server->closing = true;
     server->done = done;
     server->done_context = context;
+    TAG_GIVEN(&server->shutdown);
     grpc_server_shutdown_and_notify(server->server, server->rpc->queue, &server->shutdown);
     uv_timer_start(&server->grace, server_grace_over, CLOSE_GRACE_MS, 0);
 }

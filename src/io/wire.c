@@ -38,8 +38,8 @@ static void arena_free(void *context, void *memory)
 WireArena *wire_arena_new(void)
 {
     WireArena *arena = mem_new(WireArena);
-    arena->allocator = (ProtobufCAllocator){
-        .alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
+    arena->allocator =
+        (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
     return arena;
 }
 
@@ -105,8 +105,7 @@ static size_t string_len(const uint8_t *data, size_t len, uint64_t field)
 
 Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft)
 {
-    Chat__MessageRequest *request =
-        chat__message_request__unpack(arena_reset(arena), len, data);
+    Chat__MessageRequest *request = chat__message_request__unpack(arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
@@ -160,8 +159,7 @@ Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHel
 
 Err wire_decode_success(WireArena *arena, const uint8_t *data, size_t len, bool *ret_success)
 {
-    Chat__MessageResponse *response =
-        chat__message_response__unpack(arena_reset(arena), len, data);
+    Chat__MessageResponse *response = chat__message_response__unpack(arena_reset(arena), len, data);
     if (response == NULL) {
         return ERR_INVALID;
     }

@@ -97,16 +97,14 @@ static inline const char *trace_step(CoreTrace *trace, Event event)
 
 static inline const char *trace_line(CoreTrace *trace, const char *text)
 {
-    return trace_step(trace,
-                      (Event){.kind = EVENT_LINE, .text = text, .text_len = strlen(text)});
+    return trace_step(trace, (Event){.kind = EVENT_LINE, .text = text, .text_len = strlen(text)});
 }
 
 static inline const char *trace_down(CoreTrace *trace, size_t link, const char *why)
 {
-    return trace_step(trace, (Event){.kind = EVENT_LINK_DOWN,
-                                     .link = link,
-                                     .text = why,
-                                     .text_len = strlen(why)});
+    return trace_step(
+        trace,
+        (Event){.kind = EVENT_LINK_DOWN, .link = link, .text = why, .text_len = strlen(why)});
 }
 
 /* A node of our kind, named after the byte of its id. */

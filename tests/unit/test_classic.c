@@ -12,10 +12,8 @@ static const NodeId BOB = {.bytes = {2}};
 static bool told(ClassicLines *lines, const char *content, int32_t second, int64_t time_ms,
                  const NodeId *source)
 {
-    MessageDraft draft = {.sender = "kim",
-                          .sender_len = 3,
-                          .content = content,
-                          .content_len = strlen(content)};
+    MessageDraft draft = {
+        .sender = "kim", .sender_len = 3, .content = content, .content_len = strlen(content)};
     return classic_line_is_new(lines, &draft, second, time_ms, source);
 }
 
@@ -93,8 +91,10 @@ static void memory_is_bounded_and_the_oldest_goes_first(void **state)
     ClassicLines *lines = classic_lines_new();
     char content[] = "0000";
     for (int i = 0; i <= CLASSIC_LINES_MAX; i++) {
-        memcpy(content, (char[]){(char)('a' + i % 16), (char)('a' + i / 16 % 16),
-                                 (char)('a' + i / 256 % 16), (char)('a' + i / 4096)}, 4);
+        memcpy(content,
+               (char[]){(char)('a' + i % 16), (char)('a' + i / 16 % 16), (char)('a' + i / 256 % 16),
+                        (char)('a' + i / 4096)},
+               4);
         assert_true(told(lines, content, NOON, NOON_MS, NULL));
     }
     assert_false(told(lines, "baaa", NOON, NOON_MS, &ANN));

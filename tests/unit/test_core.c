@@ -7,8 +7,7 @@ static const NodeConfig TWO[] = {{.host = "b", .port = 2}, {.host = "c", .port =
 static CoreTrace two_links(void)
 {
     CoreTrace trace = trace_new("ann", TWO, 2);
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_START}),
-                        "connect 0\nconnect 1\n");
+    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_START}), "connect 0\nconnect 1\n");
     return trace;
 }
 
@@ -291,8 +290,7 @@ static void two_entries_for_one_node_are_one_link(void **state)
     /* When that link is gone, the other address is tried again. */
     trace_down(&trace, 0, "cut");
     trace.mono_ms += LINK_RETRY_MIN_MS;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}),
-                        "connect 0\nconnect 1\n");
+    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "connect 0\nconnect 1\n");
     trace_done(&trace);
 }
 
@@ -352,11 +350,10 @@ static void refused_line_is_told_and_the_next_goes_out(void **state)
     CoreTrace trace = two_links_up();
     trace_line(&trace, "one");
     trace_line(&trace, "two");
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_REFUSED,
-                                                   .link = 0,
-                                                   .text = "too long",
-                                                   .text_len = 8}),
-                        "error: b:2 refused a line: too long\nsend 0 two\n");
+    assert_string_equal(
+        trace_step(&trace,
+                   (Event){.kind = EVENT_REFUSED, .link = 0, .text = "too long", .text_len = 8}),
+        "error: b:2 refused a line: too long\nsend 0 two\n");
     trace_done(&trace);
 }
 

@@ -13,11 +13,11 @@
 #include <string.h>
 
 enum {
-    NODES = 4,      /* of ours; the mesh names them all to each other */
-    MORTAL = 3,     /* this one dies and comes back */
-    KIM = NODES,    /* a classic node, which calls all of ours */
+    NODES = 4,   /* of ours; the mesh names them all to each other */
+    MORTAL = 3,  /* this one dies and comes back */
+    KIM = NODES, /* a classic node, which calls all of ours */
     SPEAKERS = NODES + 1,
-    LINES = 40,     /* that each says */
+    LINES = 40, /* that each says */
     TROUBLE_MS = 20000,
     HEALED_MS = 60000,
     MAIL_MAX = 1024,
@@ -46,7 +46,7 @@ typedef struct SimNode {
     uint64_t generation[NODES];
     uint64_t timer_generation;
     int said;
-    int last_shown[SPEAKERS]; /* in this life */
+    int last_shown[SPEAKERS];  /* in this life */
     bool kim_shown[LINES + 1]; /* in this life */
     bool seen[SPEAKERS][LINES + 1];
 } SimNode;
@@ -119,7 +119,7 @@ static void sim_shown(Sim *sim, int at, const Message *message)
     }
     int number = 0;
     sscanf(message->content, "line %d", &number);
-    /* A classic node's line may come straight or by another node, so only its number of times counts. */
+    /* A classic node's line may come straight or by another node: how often it comes counts. */
     bool wrong = speaker == KIM ? node->kim_shown[number] : number <= node->last_shown[speaker];
     node->kim_shown[number] = node->kim_shown[number] || speaker == KIM;
     if (wrong) {
@@ -157,8 +157,7 @@ static void sim_do(Sim *sim, int at, const Action *action)
         return;
     case ACTION_CONNECT:
         sim->nodes[at].generation[to]++;
-        sim_answer(sim, at, to,
-                   sim_reachable(sim, at, to) ? EVENT_LINK_ANSWERED : EVENT_LINK_DOWN);
+        sim_answer(sim, at, to, sim_reachable(sim, at, to) ? EVENT_LINK_ANSWERED : EVENT_LINK_DOWN);
         return;
     case ACTION_DISCONNECT:
         sim->nodes[at].generation[to]++;
@@ -214,10 +213,8 @@ static void sim_start_node(Sim *sim, int at)
     memset(node->last_shown, 0, sizeof(node->last_shown));
     memset(node->kim_shown, 0, sizeof(node->kim_shown));
     /* The list names the node itself too: it finds out by Hello. */
-    node->core = core_new(&(CoreConfig){.node_id = sim_id(sim, at),
-                                        .name = NAMES[at],
-                                        .nodes = configs,
-                                        .nodes_count = NODES});
+    node->core = core_new(&(CoreConfig){
+        .node_id = sim_id(sim, at), .name = NAMES[at], .nodes = configs, .nodes_count = NODES});
     sim_step(sim, at, (Event){.kind = EVENT_START});
 }
 
@@ -331,8 +328,7 @@ static void sim_speak(Sim *sim, int speaker)
     }
     char content[32];
     int len = snprintf(content, sizeof(content), "line %d", ++node->said);
-    sim_step(sim, speaker,
-             (Event){.kind = EVENT_LINE, .text = content, .text_len = (size_t)len});
+    sim_step(sim, speaker, (Event){.kind = EVENT_LINE, .text = content, .text_len = (size_t)len});
 }
 
 static void sim_trouble(Sim *sim)

@@ -113,7 +113,7 @@ static const LinkView LINKS[] = {
      .rtt_us = 12345,
      .queued_lines = 1,
      .down_reason = ""},
-    {.host = "no.such.host.example",
+    {.host = "no.such.example",
      .port = 50054,
      .state = LINK_WAITING,
      .peer_name = "",
@@ -132,16 +132,16 @@ static void list_is_numbered_and_says_why(void **state)
         line_format_list_row(&out, &PLAIN, i + 1, &LINKS[i]);
     }
     line_format_list_end(&out, 2, 4);
-    assert_string_equal(strbuf_text(&out), "1  localhost:50051  self\n"
-                                           "2  localhost:50052  up  bob  312 us\n"
-                                           "3  [::1]:50053  up  classic  12.3 ms\n"
-                                           "   1 line waits\n"
-                                           "4  no.such.host.example:50054  waiting\n"
-                                           "   no address for this name\n"
-                                           "   next try in 3.2 s, 1000 lines wait\n"
-                                           "   7 lines found the queue full\n"
-                                           "5  c␛[m:1  connecting\n"
-                                           "connected 2/4\n");
+    assert_string_equal(strbuf_text(&out), "-- 1  localhost:50051  self\n"
+                                           "-- 2  localhost:50052  up  bob  312 us\n"
+                                           "-- 3  [::1]:50053  up  classic  12.3 ms\n"
+                                           "--    1 line waits\n"
+                                           "-- 4  no.such.example:50054  waiting\n"
+                                           "--    no address for this name\n"
+                                           "--    next try in 3.2 s, 1000 lines wait\n"
+                                           "--    7 lines found the queue full\n"
+                                           "-- 5  c␛[m:1  connecting\n"
+                                           "-- connected 2/4\n");
     size_t start = 0;
     for (size_t at = 0; at < out.len; at++) {
         if (out.text[at] == '\n') {

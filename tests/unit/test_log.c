@@ -57,11 +57,11 @@ static void level_decides_what_is_written(void **state)
     log_debug("D");
     read_caught(&caught, &out);
     release_stderr(&caught);
-    assert_non_null(strstr(out.text, " error: e1\n"));
-    assert_non_null(strstr(out.text, " warning: w\n"));
-    assert_null(strstr(out.text, " info: i\n"));
-    assert_null(strstr(out.text, " debug: d\n"));
-    assert_non_null(strstr(out.text, " debug: D\n"));
+    assert_non_null(strstr(strbuf_text(&out), " error: e1\n"));
+    assert_non_null(strstr(strbuf_text(&out), " warning: w\n"));
+    assert_null(strstr(strbuf_text(&out), " info: i\n"));
+    assert_null(strstr(strbuf_text(&out), " debug: d\n"));
+    assert_non_null(strstr(strbuf_text(&out), " debug: D\n"));
     assert_int_equal(strcspn(out.text, "."), strlen("2026-11-22 16:00:00"));
 }
 
@@ -73,7 +73,7 @@ static void controls_are_shown(void **state)
     log_error("a%sb", "\033[2J\n\xff");
     read_caught(&caught, &out);
     release_stderr(&caught);
-    assert_non_null(strstr(out.text, "error: a␛[2J␊<FF>b\n"));
+    assert_non_null(strstr(strbuf_text(&out), "error: a␛[2J␊<FF>b\n"));
 }
 
 static void nobody_reading_does_not_block(void **state)
@@ -85,13 +85,13 @@ static void nobody_reading_does_not_block(void **state)
         log_error("line %0100d", i);
     }
     read_caught(&caught, &out);
-    assert_non_null(strstr(out.text, "line 0000"));
+    assert_non_null(strstr(strbuf_text(&out), "line 0000"));
     strbuf_clear(&out);
     log_error("after");
     read_caught(&caught, &out);
     release_stderr(&caught);
-    assert_non_null(strstr(out.text, "lines before were dropped"));
-    assert_non_null(strstr(out.text, "after\n"));
+    assert_non_null(strstr(strbuf_text(&out), "lines before were dropped"));
+    assert_non_null(strstr(strbuf_text(&out), "after\n"));
 }
 
 static void long_line_is_cut(void **state)
@@ -135,8 +135,8 @@ static void sink_gets_the_lines_instead(void **state)
     assert_int_equal(sunk.count, 1);
     assert_int_equal(sunk.level, LOG_WARNING);
     assert_string_equal(sunk.last, "to the sink");
-    assert_null(strstr(out.text, "sink"));
-    assert_non_null(strstr(out.text, "to stderr"));
+    assert_null(strstr(strbuf_text(&out), "sink"));
+    assert_non_null(strstr(strbuf_text(&out), "to stderr"));
 }
 
 static void *log_hundred(void *argument)

@@ -75,10 +75,9 @@ static void what_nodes_add_has_rules_too(void **state)
         int64_t time_ms;
         Err err;
     } rows[] = {
-        {32, 16, 1, 0, ERR_OK},         {0, 0, 0, INT64_C(1) << 53, ERR_OK},
-        {33, 0, 0, 0, ERR_INVALID},     {0, 15, 1, 0, ERR_INVALID},
-        {0, 17, 1, 0, ERR_INVALID},     {0, 16, 0, 0, ERR_INVALID},
-        {0, 0, 0, -1, ERR_INVALID},     {0, 0, 0, INT64_MAX, ERR_INVALID},
+        {32, 16, 1, 0, ERR_OK},     {0, 0, 0, INT64_C(1) << 53, ERR_OK}, {33, 0, 0, 0, ERR_INVALID},
+        {0, 15, 1, 0, ERR_INVALID}, {0, 17, 1, 0, ERR_INVALID},          {0, 16, 0, 0, ERR_INVALID},
+        {0, 0, 0, -1, ERR_INVALID}, {0, 0, 0, INT64_MAX, ERR_INVALID},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         MessageDraft draft = draft_of("ann", "hi", "");

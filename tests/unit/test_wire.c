@@ -98,9 +98,9 @@ static void nul_inside_a_string_does_not_hide_the_rest(void **state)
 static void unknown_fields_are_passed_over(void **state)
 {
     (void)state;
-    static const uint8_t bytes[] = {0x0a, 1, 'a', 0xf8, 0x07, 0x96, 0x01, /* 127: varint */
-                                    0xfa, 0x07, 2,    'z',  'z',          /* 127: bytes */
-                                    0x12, 1,   'b'};
+    static const uint8_t bytes[] = {0x0a, 1,    'a', 0xf8, 0x07, 0x96, 0x01, /* 127: varint */
+                                    0xfa, 0x07, 2,   'z',  'z',              /* 127: bytes */
+                                    0x12, 1,    'b'};
     WireArena *arena = wire_arena_new();
     MessageDraft draft;
     assert_int_equal(wire_decode_message(arena, bytes, sizeof(bytes), &draft), ERR_OK);
@@ -155,8 +155,7 @@ static void hello_and_stream_request_come_back(void **state)
     WireArena *arena = wire_arena_new();
     Bytes *bytes = wire_hello(&OWN, "Zo\xc3\xab");
     WireHello hello;
-    assert_int_equal(wire_decode_hello(arena, bytes_data(bytes), bytes_len(bytes), &hello),
-                     ERR_OK);
+    assert_int_equal(wire_decode_hello(arena, bytes_data(bytes), bytes_len(bytes), &hello), ERR_OK);
     assert_memory_equal(hello.node_id, OWN.bytes, 16);
     assert_string_equal(hello.name, "Zo\xc3\xab");
     bytes_unref(bytes);

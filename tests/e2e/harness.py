@@ -1,0 +1,666 @@
+"""Real processes, driven and watched: what every end-to-end test stands on.
+
+    cluster (fixture) -- owns --> Node, ClassicNode, Child -- one thread per pipe --> lines, events
+                                        |
+                                     wait_for(predicate, what): wakes at each line, has a deadline
+
+Settings come from the environment:
+    CHAT_NODE       the program (default build/chat_node beside this project)
+    CHAT_BUILD      the build folder; stubs and logs of failed tests land in it
+    CHAT_TEST_SLOW  a factor for every deadline, and a divisor for some sizes: sanitizers, valgrind
+"""
+
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+# Before grpc is imported anywhere: forking beside its threads is safe here (exec follows at once).
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve()
+CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
+SLOW = max(1.0, float(os.environ.get("CHAT_TEST_SLOW") or 1))
+
+PYTHON = "/usr/bin/python3"
+SANITIZER_MARKS = re.compile(
+    r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|runtime error:|"
+    r"ASSERTION FAILED|Assertion .* failed")
+LINE = re.compile(r"^\[(\d\d:\d\d:\d\d)\] (.*)$")
+
+
+def scaled(seconds):
+    """A deadline: never shorter on a slower build."""
+    return seconds * SLOW
+
+
+def sized(count, least=1):
+    """An amount of work: smaller on a slower build."""
+    return max(least, int(count / SLOW))
+
+
+def assert_memory(measure, most, what, seconds=5.0):
+    """measure() comes down to most KiB, soon: what was freed goes back to the system a bit later.
+    Sanitizers keep freed memory back and add their own: there it proves nothing."""
+    if SLOW > 1:
+        return measure()
+    deadline = time.monotonic() + seconds
+    while (kib := measure()) > most:
+        if time.monotonic() > deadline:
+            raise Failed(f"{what}: {kib} KiB, and {most:.0f} is the most")
+        time.sleep(0.05)
+    return kib
+
+
+class Failed(AssertionError):
+    """An expectation that did not come true in time."""
+
+
+def eventually(check, what, seconds=10.0, interval=0.02):
+    """For state that tells nobody when it changes (/proc, sockets): asks until check() is true.
+    what: a text, or a function that makes it when it is needed."""
+    deadline = time.monotonic() + scaled(seconds)
+    while True:
+        value = check()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failed(f"waited {scaled(seconds):g} s for {what() if callable(what) else what}")
+        time.sleep(interval)
+
+
+# ---------------------------------------------------------------------------------------- ports
+
+_given_ports = set()
+
+
+def _can_listen(port):
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if family == socket.AF_INET6 and error.errno in (97, 99):  # a host without IPv6
+                    continue
+                return False
+    return True
+
+
+def free_port():
+    """A port nobody listens on, below the range from which the kernel takes those of outgoing
+    connections: it stays free until the test uses it, also after its node was killed."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        low = int(file.read().split()[0])
+    for _ in range(1000):
+        port = random.randrange(10000, max(low, 11000))
+        if port not in _given_ports and _can_listen(port):
+            _given_ports.add(port)
+            return port
+    raise RuntimeError("no free port")
+
+
+def is_listening(port):
+    """Asks the kernel, not the program: connecting would be an event of its own."""
+    wanted = f":{port:04X}"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as file:
+                for row in file:
+                    fields = row.split()
+                    if len(fields) > 3 and fields[1].endswith(wanted) and fields[3] == "0A":
+                        return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+# ------------------------------------------------------------------------------------ processes
+
+class Child:
+    """A process whose output is read as it comes, by a thread for each pipe.
+
+    out, err: its lines so far. It dies with the test run, whatever happens (PR_SET_PDEATHSIG), and
+    must be started on the main thread for that."""
+
+    ours = False  # a chat_node: its end and its standard error are looked at
+
+    def __init__(self, argv, cwd=None, label=None, env=None, read_stdout=True,
+                 stdin=subprocess.PIPE, stdout=subprocess.PIPE):
+        self.argv = [str(part) for part in argv]
+        self.label = label or os.path.basename(self.argv[0])
+        self.changed = threading.Condition()
+        self.out, self.err = [], []
+        self.out_ended = stdout != subprocess.PIPE
+        self.err_ended = False
+        self.expected_dead = False
+        clean = {key: value for key, value in os.environ.items()
+                 if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
+        clean.update({"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+        clean.update(env or {})
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--"] + self.argv, cwd=cwd, env=clean, stdin=stdin,
+            stdout=stdout, stderr=subprocess.PIPE, bufsize=0)
+        self.pid = self.process.pid
+        self._threads = []
+        if stdin == subprocess.PIPE:
+            _widen(self.process.stdin)
+        if stdout == subprocess.PIPE and read_stdout:
+            self.start_reading_stdout()
+        self._start(self._read_err)
+
+    def _start(self, target):
+        thread = threading.Thread(target=target, daemon=True, name=self.label)
+        thread.start()
+        self._threads.append(thread)
+
+    def start_reading_stdout(self):
+        self._start(self._read_out)
+
+    def _lines(self, pipe, take):
+        rest = b""
+        fd = pipe.fileno()
+        while True:
+            try:
+                data = os.read(fd, 1 << 16)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            rest += data
+            *lines, rest = rest.split(b"\n")
+            if lines:
+                texts = [line.decode("utf-8", "backslashreplace") for line in lines]
+                with self.changed:
+                    for text in texts:
+                        take(text)
+                    self.changed.notify_all()
+        with self.changed:
+            if rest:
+                take(rest.decode("utf-8", "backslashreplace"))
+
+    def _read_out(self):
+        self._lines(self.process.stdout, self.take_out)
+        with self.changed:
+            self.out_ended = True
+            self.changed.notify_all()
+
+    def _read_err(self):
+        self._lines(self.process.stderr, self.err.append)
+        with self.changed:
+            self.err_ended = True
+            self.changed.notify_all()
+
+    def take_out(self, line):
+        self.out.append(line)
+
+    def wait_for(self, predicate, what, seconds=10.0):
+        """Waits until predicate() gives something true, and returns it. It is asked after each
+        batch of lines, under the lock; a process that ended without it fails at once."""
+        deadline = time.monotonic() + scaled(seconds)
+        with self.changed:
+            while True:
+                value = predicate()
+                if value:
+                    return value
+                if self.out_ended and self.err_ended:
+                    raise Failed(f"{self.label} ended without "
+                                 f"{what() if callable(what) else what}; its last words: "
+                                 f"{self.tail(self.err, 5)}")
+                left = deadline - time.monotonic()
+                if left <= 0 or not self.changed.wait(left):
+                    value = predicate()
+                    if value:
+                        return value
+                    raise Failed(f"{self.label}: waited {scaled(seconds):g} s for "
+                                 f"{what() if callable(what) else what}")
+
+    @staticmethod
+    def tail(lines, count):
+        return "\n".join(lines[-count:])
+
+    def write(self, data):
+        """Blocks where the child does not read: the test's own time limit ends that."""
+        if isinstance(data, str):
+            data = data.encode()
+        fd, view = self.process.stdin.fileno(), memoryview(data)
+        while view:
+            view = view[os.write(fd, view):]
+
+    def close_stdin(self):
+        self.process.stdin.close()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        """kill -9, and waits until it is gone."""
+        self.expected_dead = True
+        self.process.kill()
+        self.process.wait()
+        self._join()
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self, seconds=10.0):
+        """The exit code, with all its output read."""
+        try:
+            code = self.process.wait(scaled(seconds))
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{self.label} (pid {self.pid}) still runs after {scaled(seconds):g} s") \
+                from None
+        self.expected_dead = True
+        self._join()
+        return code
+
+    def _join(self):
+        for thread in self._threads:
+            thread.join(scaled(5))
+
+    def stop(self, seconds=10.0):
+        """Leaves cleanly (SIGTERM) and gives the exit code."""
+        self.expected_dead = True
+        if self.running():
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        return self.wait(seconds)
+
+    # What /proc knows.
+
+    def rss_kib(self):
+        with open(f"/proc/{self.pid}/smaps_rollup", encoding="ascii") as file:
+            for row in file:
+                if row.startswith("Rss:"):
+                    return int(row.split()[1])
+        raise Failed("no Rss in smaps_rollup")
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def context_switches(self):
+        """voluntary and not, of all its threads."""
+        total = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            try:
+                with open(f"/proc/{self.pid}/task/{task}/status", encoding="ascii",
+                          errors="replace") as file:
+                    total += sum(int(row.split()[1]) for row in file if "ctxt_switches" in row)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+        return total
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def _widen(pipe):
+    """A megabyte of pipe, so that a burst of lines never blocks the test."""
+    try:
+        import fcntl
+        fcntl.fcntl(pipe.fileno(), 1031, 1 << 20)  # F_SETPIPE_SZ
+    except OSError:
+        pass
+
+
+class Node(Child):
+    """A chat_node in one of three modes:
+
+    json      standard input stays open; messages, notices, lists hold parsed objects
+    pipe      plain lines
+    headless  standard input is not read
+    """
+
+    ours = True
+
+    def __init__(self, port, cwd, mode="json", name=None, args=(), nodes="nodes.json", **options):
+        self.port, self.mode, self.name = port, mode, name
+        self.cwd = pathlib.Path(cwd)
+        self.messages, self.notices, self.lists, self.errors, self.others = [], [], [], [], []
+        self.lost = 0
+        argv = [CHAT_NODE]
+        if name is not None:
+            argv += ["--name", name]
+        if mode == "json":
+            argv += ["--json"]
+        elif mode == "headless":
+            argv += ["--headless"]
+        argv += list(args) + [str(port)] + ([nodes] if nodes else [])
+        options.setdefault("label", f"{name or 'node'}:{port}")
+        super().__init__(argv, cwd=cwd, **options)
+
+    def take_out(self, line):
+        super().take_out(line)
+        if self.mode != "json":
+            return
+        try:
+            event = json.loads(line)
+            kind = event["type"]
+        except (ValueError, KeyError, TypeError):
+            self.others.append(line)
+            return
+        if kind == "lost":
+            self.lost += event["count"]
+        {"message": self.messages, "notice": self.notices, "list": self.lists,
+         "error": self.errors}.get(kind, self.others).append(event)
+
+    def wait_listening(self, seconds=10.0):
+        def check():
+            if not self.running():
+                self.wait()
+                raise Failed(f"{self.label} ended with {self.process.returncode} at its start: "
+                             f"{self.tail(self.err, 5)}")
+            return is_listening(self.port)
+        eventually(check, f"{self.label} to listen", seconds)
+        return self
+
+    # json mode
+
+    def send(self, *objects):
+        self.write("".join(json.dumps(one) + "\n" for one in objects))
+
+    def say(self, *lines):
+        self.send(*({"type": "message", "content": line} for line in lines))
+
+    def command(self, line):
+        self.send({"type": "command", "line": line})
+
+    def list(self, seconds=10.0):
+        """The state of its links now."""
+        before = len(self.lists)
+        self.command("/list")
+        return self.wait_for(lambda: len(self.lists) > before and self.lists[-1], "a list", seconds)
+
+    def link(self, port, seconds=10.0):
+        for entry in self.list(seconds)["nodes"]:
+            if entry["port"] == port:
+                return entry
+        raise Failed(f"{self.label} does not list port {port}")
+
+    def wait_connected(self, count, seconds=15.0):
+        return eventually(lambda: (lambda seen: seen["connected"] == count and seen)(self.list()),
+                          lambda: f"{self.label} to have {count} peers; it lists "
+                                  f"{json.dumps(self.lists[-1:])}",
+                          seconds, 0.05)
+
+    def wait_messages(self, count, seconds=10.0):
+        """Until it has shown count messages, its own lines included."""
+        try:
+            self.wait_for(lambda: len(self.messages) >= count, f"{count} messages", seconds)
+        except Failed as error:
+            raise Failed(f"{error}; it has shown {len(self.messages)}, the last "
+                         f"{self.contents()[-1:]}") from None
+        return self.messages
+
+    def wait_content(self, content, count=1, seconds=10.0):
+        return self.wait_for(lambda: self.contents().count(content) >= count,
+                             f"the line {content!r}", seconds)
+
+    def contents(self, sender=None):
+        return [one["content"] for one in self.messages if sender in (None, one["sender"])]
+
+    def wait_notice(self, pattern, seconds=10.0, since=0):
+        regex = re.compile(pattern)
+        return self.wait_for(
+            lambda: next((one for one in self.notices[since:] if regex.search(one["text"])), None),
+            lambda: f"a notice like {pattern!r}; the last are "
+                    f"{[one['text'] for one in self.notices[-5:]]}",
+            seconds)
+
+    # pipe and headless mode
+
+    def shown(self):
+        """What stands behind the clock of each message line."""
+        return [match.group(2) for match in map(LINE.match, self.out) if match]
+
+    def wait_shown(self, text, count=1, seconds=10.0):
+        return self.wait_for(lambda: self.shown().count(text) >= count, f"the line {text!r}",
+                             seconds)
+
+
+class ClassicNode(Child):
+    """The older kind, in Python: classic_node.py."""
+
+    def __init__(self, port, cwd, name, nodes="nodes.json"):
+        self.port, self.name, self.cwd = port, name, pathlib.Path(cwd)
+        super().__init__([PYTHON, "-u", HERE / "classic_node.py", "--name", name, str(port), nodes],
+                         cwd=cwd, label=f"classic {name}:{port}")
+
+    def wait_listening(self, seconds=15.0):
+        eventually(lambda: is_listening(self.port), f"{self.label} to listen", seconds)
+        return self
+
+    def say(self, *lines):
+        self.write("".join(line + "\n" for line in lines))
+
+    def shown(self):
+        return [match.group(2) for match in map(LINE.match, self.out) if match]
+
+    def wait_shown(self, text, count=1, seconds=10.0):
+        return self.wait_for(lambda: self.shown().count(text) >= count, f"the line {text!r}",
+                             seconds)
+
+    def connected(self):
+        """(connected, total) as its /list says."""
+        before = len(self.out)
+        self.write("/list\n")
+        pattern = re.compile(r"^Connected: (\d+)/(\d+)$")
+        match = self.wait_for(
+            lambda: next(filter(None, map(pattern.match, self.out[before:])), None), "its list")
+        return int(match.group(1)), int(match.group(2))
+
+    def wait_connected(self, count, seconds=20.0):
+        eventually(lambda: self.connected()[0] == count, f"{self.label} to have {count} peers",
+                   seconds, 0.1)
+
+
+# -------------------------------------------------------------------------------------- clusters
+
+class Cluster:
+    """Every process of one test. stop_all ends them, whatever happened, and says what went wrong
+    with those that are ours: a crash, a sanitizer's report, an end that hangs."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.children = []
+
+    def folder_for(self, port):
+        path = self.folder / f"node-{port}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_nodes(self, port, peers):
+        """peers: ports on localhost, or whole entries."""
+        entries = [{"host": "localhost", "port": peer} if isinstance(peer, int) else peer
+                   for peer in peers]
+        path = self.folder_for(port) / "nodes.json"
+        path.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        return path
+
+    def add(self, child):
+        self.children.append(child)
+        return child
+
+    def child(self, argv, **options):
+        return self.add(Child(argv, **options))
+
+    def node(self, port=None, peers=(), name=None, wait=True, **options):
+        """peers=None leaves the nodes.json that is there."""
+        port = port or free_port()
+        if peers is not None:
+            self.write_nodes(port, peers)
+        node = self.add(Node(port, self.folder_for(port), name=name, **options))
+        if wait:
+            node.wait_listening()
+        return node
+
+    def classic(self, port=None, peers=(), name="classic", wait=True):
+        port = port or free_port()
+        if peers is not None:
+            self.write_nodes(port, peers)
+        node = self.add(ClassicNode(port, self.folder_for(port), name))
+        if wait:
+            node.wait_listening()
+        return node
+
+    def mesh(self, names, order=None, connected=True, **options):
+        """A node for each name, all in each other's nodes.json; started in that order."""
+        ports = [free_port() for _ in names]
+        nodes = [None] * len(names)
+        for index in order or range(len(names)):
+            nodes[index] = self.node(ports[index], ports, names[index], wait=False, **options)
+        for node in nodes:
+            node.wait_listening()
+        if connected:
+            for node in nodes:
+                node.wait_connected(len(names) - 1)
+        return nodes
+
+    def again(self, node, **options):
+        """The same node, started anew; its nodes.json as it is."""
+        return self.node(node.port, None, node.name, mode=node.mode, **options)
+
+    def stop_all(self):
+        complaints = []
+        for child in self.children:
+            if child.ours and child.expected_dead is False and not child.running():
+                complaints.append(f"{child.label} ended by itself with {child.process.returncode}")
+        for child in self.children:
+            if child.running():
+                try:
+                    child.signal(signal.SIGCONT)
+                    child.signal(signal.SIGTERM if child.ours else signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        deadline = time.monotonic() + scaled(8)
+        for child in self.children:
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                complaints.append(f"{child.label} did not leave within 8 s of SIGTERM")
+                child.process.kill()
+                child.process.wait()
+            child._join()
+            for pipe in (child.process.stdin, child.process.stdout, child.process.stderr):
+                try:
+                    if pipe:
+                        pipe.close()
+                except OSError:
+                    pass
+            code = child.process.returncode
+            if child.ours and code < 0 and -code not in (signal.SIGKILL, signal.SIGTERM,
+                                                         signal.SIGPIPE):
+                complaints.append(f"{child.label} was ended by {signal.Signals(-code).name}")
+            if child.ours and any(SANITIZER_MARKS.search(line) for line in child.err):
+                complaints.append(f"{child.label}: a sanitizer or an assertion complains")
+        return complaints
+
+    def logs(self, count=25):
+        for child in self.children:
+            yield (child.label, f"$ {' '.join(child.argv)}\nexit code: {child.process.poll()}\n"
+                   f"--- stdout, {len(child.out)} lines\n{child.tail(child.out, count)}\n"
+                   f"--- stderr, {len(child.err)} lines\n{child.tail(child.err, count)}")
+
+    def save_logs(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, child in enumerate(self.children):
+            name = re.sub(r"[^\w.-]+", "-", child.label)
+            (folder / f"{number}-{name}.out").write_text("\n".join(child.out) + "\n", "utf-8")
+            (folder / f"{number}-{name}.err").write_text("\n".join(child.err) + "\n", "utf-8")
+
+
+# ----------------------------------------------------------------------------------------- stubs
+
+def make_stubs(folder):
+    """chat_pb2 and chat_pb2_grpc from proto/chat.proto, importable after; nothing is committed."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    plugin = shutil.which("grpc_python_plugin")
+    if not plugin:
+        raise RuntimeError("grpc_python_plugin is missing: apt-get install protobuf-compiler-grpc")
+    subprocess.run(["protoc", f"--proto_path={PROJECT / 'proto'}", f"--python_out={folder}",
+                    f"--grpc_out={folder}", f"--plugin=protoc-gen-grpc={plugin}", "chat.proto"],
+                   check=True, timeout=scaled(60))
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    return folder
+
+
+CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+
+
+class Bot:
+    """A program that talks to one node by gRPC."""
+
+    def __init__(self, node_or_port, host="127.0.0.1"):
+        import grpc
+        import chat_pb2
+        import chat_pb2_grpc
+        port = getattr(node_or_port, "port", node_or_port)
+        self.pb = chat_pb2
+        self.channel = grpc.insecure_channel(f"{host}:{port}", options=CHANNEL_OPTIONS)
+        self.chat = chat_pb2_grpc.ChatServiceStub(self.channel)
+        self.mesh = chat_pb2_grpc.MeshServiceStub(self.channel)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.channel.close()
+
+    def say(self, content, sender="bot", seconds=10.0, **fields):
+        return self.chat.SendMessage(
+            self.pb.MessageRequest(sender=sender, content=content, **fields),
+            timeout=scaled(seconds), wait_for_ready=True)
+
+    def refused(self, content="hi", sender="bot", **fields):
+        """The status code and words of a SendMessage that must fail."""
+        import grpc
+        try:
+            self.say(content, sender, **fields)
+        except grpc.RpcError as error:
+            return error.code(), error.details()
+        raise Failed("the message was taken")
+
+    def stream(self, client_id="", seconds=60.0, **fields):
+        """Open once its initial metadata came: what is said from now on must arrive on it."""
+        call = self.chat.StreamMessages(
+            self.pb.StreamRequest(client_id=client_id, **fields), timeout=scaled(seconds),
+            wait_for_ready=True)
+        return call
+
+
+def assert_in_order(contents, sender, count, first=0):
+    """sender's numbered lines ("ann 17") are all there, once, in order."""
+    wanted = [f"{sender} {number}" for number in range(first, first + count)]
+    assert_same(contents, wanted, sender)
+
+
+def assert_same(found, wanted, whose):
+    if found == wanted:
+        return
+    missing = [line for line in wanted if line not in set(found)]
+    doubled = sorted({line for line in found if found.count(line) > 1}) if len(found) < 20000 \
+        else ["?"]
+    at = next((number for number, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]),
+              min(len(found), len(wanted)))
+    raise Failed(f"{whose}: {len(found)} lines instead of {len(wanted)}; "
+                 f"{len(missing)} missing {missing[:3]}, {len(doubled)} doubled {doubled[:3]}; "
+                 f"they differ from number {at} on: {found[at:at + 3]} instead of "
+                 f"{wanted[at:at + 3]}")
