@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct Arguments {
     SimConfig config;
@@ -24,6 +25,7 @@ static const struct argp_option OPTIONS[] = {
     {"lines", 'l', "N", 0, "Lines said in all", 0},
     {"calm", 'c', NULL, 0, "No faults", 0},
     {"mutation", 'm', "NAME", 0, "Break the world on purpose", 0},
+    {"fresh", 'f', NULL, 0, "Begin with a seed that the clock gives", 0},
     {"self-test", 'S', NULL, 0, "Show that every mutation is caught, and that traces repeat", 0},
     {"trace", 't', NULL, 0, "Print what happens", 0},
     {0},
@@ -65,6 +67,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
             }
         }
         argp_error(state, "no such mutation: %s", value);
+        return 0;
+    case 'f':
+        arguments->first_seed = (uint64_t)time(NULL) << 20;
+        printf("seeds from 0x%" PRIx64 " on\n", arguments->first_seed);
         return 0;
     case 'S':
         arguments->self_test = true;
