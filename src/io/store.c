@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Each event in a batch costs this besides its bytes. */
@@ -34,19 +35,31 @@ static void job_deliver(Mail *mail, bool ok)
     job->finish(job);
 }
 
-void queue_push(JobQueue *queue, Job *job)
+bool queue_offer(JobQueue *queue, Job *job)
 {
     job->mail.deliver = job_deliver;
     job->next = NULL;
     pthread_mutex_lock(&queue->mutex);
-    if (queue->first == NULL) {
-        queue->first = job;
-    } else {
-        queue->last->next = job;
+    bool open = !queue->closing;
+    if (open) {
+        if (queue->first == NULL) {
+            queue->first = job;
+        } else {
+            queue->last->next = job;
+        }
+        queue->last = job;
+        pthread_cond_signal(&queue->wake);
     }
-    queue->last = job;
-    pthread_cond_signal(&queue->wake);
     pthread_mutex_unlock(&queue->mutex);
+    return open;
+}
+
+void queue_push(JobQueue *queue, Job *job)
+{
+    if (!queue_offer(queue, job)) {
+        log_error("the store was asked for something after store_close");
+        abort();
+    }
 }
 
 void queue_close(JobQueue *queue)
@@ -211,6 +224,22 @@ static Err open_log(Store *store, Db *db, char **ret_error)
     return err == ERR_INVALID ? ERR_IO : err;
 }
 
+static Err open_readers(Store *store, ReaderKind first, char **ret_error)
+{
+    int code = SQLITE_OK;
+    for (int i = (int)first; i < READER_COUNT && code == SQLITE_OK; i++) {
+        code = db_open(&store->readers[i].db, store->file, DB_READ);
+    }
+    if (code == SQLITE_OK) {
+        return ERR_OK;
+    }
+    store_say(ret_error, "cannot open %s: %s", store->file, sqlite3_errstr(code));
+    for (int i = 0; i < READER_COUNT; i++) {
+        db_close(&store->readers[i].db);
+    }
+    return ERR_IO;
+}
+
 static Err open_for_writing(Store *store, char **ret_error)
 {
     Err err = dir_identity(&store->dir, store->seed, ret_error);
@@ -224,12 +253,10 @@ static Err open_for_writing(Store *store, char **ret_error)
     }
     dir_sync(&store->dir);
     dir_unmark(&store->dir, "damaged");
-    int code = db_open(&store->reader_db, store->file, DB_READ);
-    if (code != SQLITE_OK) {
-        store_say(ret_error, "cannot open %s: %s", store->file, sqlite3_errstr(code));
-        db_close(&store->reader_db);
+    err = open_readers(store, READER_LOG, ret_error);
+    if (err != ERR_OK) {
         db_close(&db);
-        return ERR_IO;
+        return err;
     }
     store->writer = writer_new(store, &db);
     return ERR_OK;
@@ -237,12 +264,14 @@ static Err open_for_writing(Store *store, char **ret_error)
 
 static Err open_for_reading(Store *store, char **ret_error)
 {
-    Err err = schema_open_read(&store->reader_db, store->file, ret_error);
-    if (err == ERR_OK && !load_heads(store, &store->reader_db)) {
+    Db *db = &store->readers[READER_LOG].db;
+    Err err = schema_open_read(db, store->file, ret_error);
+    if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
-        db_close(&store->reader_db);
+        db_close(db);
         err = ERR_IO;
     }
+    err = err == ERR_OK ? open_readers(store, READER_LOG + 1, ret_error) : err;
     return err == ERR_INVALID ? ERR_IO : err;
 }
 
@@ -263,19 +292,14 @@ static void writer_ended(Mail *mail, bool ok)
     store_helper_ended((Store *)(void *)((char *)mail - offsetof(Store, writer_end)));
 }
 
-static void reader_ended(Mail *mail, bool ok)
-{
-    (void)ok;
-    store_helper_ended((Store *)(void *)((char *)mail - offsetof(Store, reader_end)));
-}
-
 static void start(Store *store)
 {
-    queue_init(&store->reads_queue);
     store->writer_end.deliver = writer_ended;
-    store->reader_end.deliver = reader_ended;
-    store->helpers = 1;
-    store_thread_start(&store->reader, reader_main, store);
+    store->helpers = READER_COUNT;
+    for (size_t i = 0; i < READER_COUNT; i++) {
+        store->readers[i].store = store;
+        reader_start(&store->readers[i]);
+    }
     if (store->writer != NULL) {
         store->helpers++;
         writer_start(store->writer);
@@ -315,7 +339,9 @@ void store_close(Store *store, void (*closed)(void *context), void *context)
     if (store->backup != NULL) {
         backup_stop(store->backup);
     }
-    queue_close(&store->reads_queue);
+    for (size_t i = 0; i < READER_COUNT; i++) {
+        queue_close(&store->readers[i].queue);
+    }
 }
 
 /* Mail comes in the order in which it was posted: with its last word all of a helper's answers have
@@ -330,8 +356,9 @@ void store_helper_ended(Store *store)
     if (store->helpers > 0) {
         return;
     }
-    pthread_join(store->reader, NULL);
-    queue_done(&store->reads_queue);
+    for (size_t i = 0; i < READER_COUNT; i++) {
+        reader_done(&store->readers[i]);
+    }
     if (store->writer != NULL) {
         writer_free(store->writer);
     }

@@ -3,12 +3,13 @@
  *
  *   owner thread                     helper threads, each with a connection of its own
  *   store_append  --- batch ------>  writer: all batches that wait, in one transaction; then fsync
- *   store_read_*  --- job -------->  reader: decodes, checks, searches
+ *   store_read_*  --- job -------->  reader: decodes, checks
+ *   store_search  --- job -------->  writer (indexes what is new), then a reader for searches alone
  *   callback      <-- loop_post ---
  *
  * The owner thread never touches the disk between store_open and the end of store_close. Every
  * function here is for the owner thread alone, and every callback comes on it, from the loop, never
- * from within the call. What was asked first is answered first, among writes and among reads; a read
+ * from within the call. What was asked first is answered first, among writes, reads, searches; a read
  * that is asked for after a batch was acknowledged sees that batch.
  *
  * A stream is kept without holes: lo..hi, each event chained to the one before. An event and the mark
@@ -199,13 +200,17 @@ typedef struct StoreHits {
     const StoreHit *hits; /* the store's until the callback returns */
     size_t count;
     bool more;
+    /* Events stored and not searched yet: 0, except for some seconds after very many came at once. */
+    uint64_t unsearched;
 } StoreHits;
 
 typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
 
-/* Newest first. Text, /me and topics are searched. Where more than some thousand texts of one day
+/* Newest first. Text, /me and topics are searched, with all that was appended before (but see
+ * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where more than some thousand texts of one day
  * match, those of them that came first may be passed over.
- * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8. */
+ * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8.
+ * To done, besides: ERR_UNAVAILABLE: the store was closed before its turn. */
 Err store_search(Store *store, const StoreSearch *search, StoreSearchDone done, void *context);
 
 /* ---- export: all of the log, in the order of (stream, seq) ---- */

@@ -1,9 +1,9 @@
 /* What the store's files share. Nobody else includes this.
  *
  *   store.c         life, and the owner thread's side of every call
- *   store_writer.c  the writer thread: group commit
+ *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
  *   store_reader.c  the reader thread: runs, pages, export
- *   store_search.c  the reader thread: search        store_words.c   what a word is, for FTS5
+ *   store_search.c  another reader: search           store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
  *   store_backup.c  backup and restore */
@@ -25,11 +25,13 @@
     X(SQL_COMMIT, "COMMIT")                                                                        \
     X(SQL_ROLLBACK, "ROLLBACK")                                                                    \
     X(SQL_PROBE, "UPDATE probe SET count = count + 1")                                             \
-    X(SQL_HEADS, "SELECT id, origin, epoch, lo, hi, hash FROM streams ORDER BY origin, epoch")     \
+    X(SQL_HEADS, "SELECT id, origin, epoch, lo, hi, hash, indexed FROM streams"                    \
+                 " ORDER BY origin, epoch")                                                        \
     X(SQL_HEAD, "SELECT id, lo, hi, hash FROM streams WHERE origin = ?1 AND epoch = ?2")           \
-    X(SQL_HEAD_PUT, "INSERT INTO streams(id, origin, epoch, lo, hi, hash)"                         \
-                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)"                                              \
+    X(SQL_HEAD_PUT, "INSERT INTO streams(id, origin, epoch, lo, hi, hash, indexed)"                \
+                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?4 - 1)"                                      \
                     " ON CONFLICT(id) DO UPDATE SET hi = excluded.hi, hash = excluded.hash")       \
+    X(SQL_INDEXED_PUT, "UPDATE streams SET indexed = ?2 WHERE id = ?1")                            \
     X(SQL_ROOM, "SELECT id FROM rooms WHERE name = ?1")                                            \
     X(SQL_ROOM_ADD, "INSERT INTO rooms(name) VALUES(?1)")                                          \
     X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes)"                         \
@@ -168,7 +170,8 @@ struct Job {
     Mail mail; /* first: a Job is found by its mail */
     Job *next;
     Store *store;
-    void (*run)(Job *job, Db *db); /* on the helper */
+    void (*run)(Job *job, Db *db); /* on the reader; NULL: a Batch */
+    uint64_t backlog;              /* of a search: events it could not look at */
     void (*finish)(Job *job);      /* on the owner: the callback; frees the job */
 };
 
@@ -183,6 +186,8 @@ typedef struct JobQueue {
 void queue_init(JobQueue *queue);
 void queue_done(JobQueue *queue);
 void queue_push(JobQueue *queue, Job *job);
+/* False: it is closing, and the job is the caller's as before. */
+bool queue_offer(JobQueue *queue, Job *job);
 void queue_close(JobQueue *queue);
 /* Under the mutex. */
 Job *queue_pop(JobQueue *queue);
@@ -206,10 +211,23 @@ void writer_start(Writer *writer);
 void writer_free(Writer *writer); /* joins */
 JobQueue *writer_queue(Writer *writer);
 
-/* store_reader.c. Ends and posts store->reader_end as the writer does. */
-void *reader_main(void *store);
-/* ERR_LIMIT, and the job is the caller's as before. */
-Err reader_push(Store *store, Job *job);
+/* store_reader.c. Two of them: a word that starts half of all words keeps FTS5 busy for seconds, and
+ * links that catch up must not wait for that. */
+typedef struct Reader {
+    Store *store;
+    JobQueue queue;
+    Db db;
+    pthread_t thread;
+    Mail end; /* posted when the queue is closing and empty */
+} Reader;
+
+typedef enum ReaderKind { READER_LOG, READER_SEARCH, READER_COUNT } ReaderKind;
+
+void reader_start(Reader *reader);
+/* Joins. */
+void reader_done(Reader *reader);
+/* By way of that queue. ERR_LIMIT, and the job is the caller's as before. */
+Err reader_push(Store *store, Job *job, JobQueue *queue);
 
 /* An answer with events, which it owns. */
 typedef struct Answer {
@@ -244,11 +262,8 @@ struct Store {
     Backup *backup; /* the one that runs */
 
     Writer *writer;
-    JobQueue reads_queue;
-    Db reader_db;
-    pthread_t reader;
     Mail writer_end;
-    Mail reader_end;
+    Reader readers[READER_COUNT];
     unsigned helpers; /* threads that have not said their last word */
     void (*closed)(void *context);
     void *closed_context;

@@ -114,7 +114,7 @@ static Err read_push(Store *store, Read *read, void (*run)(Job *, Db *), StoreRe
     read->context = context;
     read->job.run = run;
     read->job.finish = read_finish;
-    Err err = reader_push(store, &read->job);
+    Err err = reader_push(store, &read->job, &store->readers[READER_LOG].queue);
     if (err != ERR_OK) {
         mem_free(read);
     }
@@ -448,21 +448,21 @@ void store_export_hash(const StoreExport *export, uint8_t ret_hash[EVENT_HASH_BY
 
 /* ---- the thread ---- */
 
-Err reader_push(Store *store, Job *job)
+Err reader_push(Store *store, Job *job, JobQueue *queue)
 {
     if (store->reads >= STORE_READS_MAX) {
         return ERR_LIMIT;
     }
     store->reads++;
     job->store = store;
-    queue_push(&store->reads_queue, job);
+    queue_push(queue, job);
     return ERR_OK;
 }
 
-void *reader_main(void *context)
+static void *reader_main(void *context)
 {
-    Store *store = context;
-    JobQueue *queue = &store->reads_queue;
+    Reader *reader = context;
+    JobQueue *queue = &reader->queue;
     pthread_mutex_lock(&queue->mutex);
     while (!queue->closing || queue->first != NULL) {
         if (queue->first == NULL) {
@@ -471,12 +471,31 @@ void *reader_main(void *context)
         }
         Job *job = queue_pop(queue);
         pthread_mutex_unlock(&queue->mutex);
-        job->run(job, &store->reader_db);
-        loop_post(store->loop, &job->mail);
+        job->run(job, &reader->db);
+        loop_post(reader->store->loop, &job->mail);
         pthread_mutex_lock(&queue->mutex);
     }
     pthread_mutex_unlock(&queue->mutex);
-    db_close(&store->reader_db);
-    loop_post(store->loop, &store->reader_end);
+    db_close(&reader->db);
+    loop_post(reader->store->loop, &reader->end);
     return NULL;
+}
+
+static void reader_ended(Mail *mail, bool ok)
+{
+    (void)ok;
+    store_helper_ended(((Reader *)(void *)((char *)mail - offsetof(Reader, end)))->store);
+}
+
+void reader_start(Reader *reader)
+{
+    queue_init(&reader->queue);
+    reader->end.deliver = reader_ended;
+    store_thread_start(&reader->thread, reader_main, reader);
+}
+
+void reader_done(Reader *reader)
+{
+    pthread_join(reader->thread, NULL);
+    queue_done(&reader->queue);
 }

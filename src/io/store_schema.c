@@ -1,6 +1,6 @@
 /* The tables of log.db: made, recognised, checked.
  *
- *   streams   id <- (origin, epoch)    lo, hi, hash of hi      one row a stream, all read at open
+ *   streams   id <- (origin, epoch)    lo, hi, hash of hi, indexed    one row each, all read at open
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
@@ -24,7 +24,8 @@ enum {
 static const char SCHEMA[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE streams(id INTEGER PRIMARY KEY, origin BLOB NOT NULL, epoch INTEGER NOT NULL,"
-    " lo INTEGER NOT NULL, hi INTEGER NOT NULL, hash BLOB NOT NULL, UNIQUE(origin, epoch)) STRICT;"
+    " lo INTEGER NOT NULL, hi INTEGER NOT NULL, hash BLOB NOT NULL, indexed INTEGER NOT NULL,"
+    " UNIQUE(origin, epoch)) STRICT;"
     "CREATE TABLE rooms(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE events(id INTEGER PRIMARY KEY, room INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " signature BLOB, bytes BLOB NOT NULL) STRICT;"

@@ -207,7 +207,9 @@ static char *snippet_of(const Search *search, Db *db, int64_t doc)
 
 static int make_hits(Search *search, Db *db)
 {
-    qsort(search->matches, search->count, sizeof(*search->matches), newest_first);
+    if (search->count > 1) {
+        qsort(search->matches, search->count, sizeof(*search->matches), newest_first);
+    }
     search->more = search->count > search->max_hits;
     size_t count = search->more ? search->max_hits : search->count;
     search->hits = mem_array(count, sizeof(*search->hits));
@@ -235,6 +237,7 @@ static int make_hits(Search *search, Db *db)
 static void run_search(Job *job, Db *db)
 {
     Search *search = (Search *)job;
+    search->err = ERR_OK;
     if (search->expression == NULL) {
         return;
     }
@@ -277,6 +280,7 @@ static void search_finish(Job *job)
         .hits = search->hits,
         .count = search->err == ERR_OK ? search->hits_count : 0,
         .more = search->more,
+        .unsearched = job->backlog,
     };
     search->done(search->context, &result);
     search_free(search);
@@ -306,7 +310,10 @@ Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, v
                            : asked->max_hits;
     search->job.run = run_search;
     search->job.finish = search_finish;
-    Err err = reader_push(store, &search->job);
+    search->err = ERR_UNAVAILABLE; /* what it stays where it never reaches the reader */
+    JobQueue *queue =
+        store->writer != NULL ? writer_queue(store->writer) : &store->readers[READER_SEARCH].queue;
+    Err err = reader_push(store, &search->job, queue);
     if (err != ERR_OK) {
         search_free(search);
     }

@@ -1,76 +1,33 @@
 /* The writer thread: takes every batch that waits, writes them in one transaction, answers each.
  *
- *   batch batch batch -> BEGIN | check and insert, event by event | words, heads | COMMIT -> answers
- *                                  a refused batch takes its rows back      \ failed: all as before
+ *   batch batch batch -> BEGIN | check and insert, event by event | heads | COMMIT -> answers
+ *                                  a refused batch takes its rows back   \\ failed: all as before
  *
  * While one transaction is on its way to the disk the next batches gather: so the more there is to
  * do, the more share a commit, and one alone waits for nobody. The heads of all streams are kept in
  * memory (some 200 bytes each): what comes is checked against them, and only what is here already
  * needs a look at the disk. */
-#include "io/store_impl.h"
+#include "io/store_writer.h"
 
 #include "base/log.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
-#include <uthash.h>
 
 enum {
     COMMIT_MAX_BYTES = 1024 * 1024, /* a transaction's worth: beyond, joining saves nothing more */
     CHECKPOINT_PAGES = 1000,        /* 4 MB of -wal, SQLite's own measure: when there is time */
     CHECKPOINT_MUST_PAGES = 8000,   /* whatever else waits */
     PROBE_MS = 1000,
-    MS_PER_DAY = 24 * 60 * 60 * 1000,
+    INDEX_IDLE_MS = 100, /* a conversation's next line comes later than this, a burst's sooner */
+    /* What a search waits for: some 30 ms. Where more is missing, after much came at once, it finds
+     * what is indexed so far, and says how much is not. */
+    INDEX_SEARCH_EVENTS = 2 * INDEX_EVENTS,
+    /* Beyond, appending slows down to what the index takes: it must not fall behind for ever. */
+    INDEX_BACKLOG_MAX = 500 * 1000,
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
-};
-
-typedef struct Head {
-    StreamId stream; /* the key; no padding within */
-    int64_t id;
-    uint64_t lo;
-    uint64_t hi; /* 0: new in this transaction */
-    EventHash hash;
-    bool touched; /* in this transaction */
-    UT_hash_handle hh;
-} Head;
-_Static_assert(sizeof(StreamId) == EVENT_KEY_BYTES + sizeof(uint64_t), "hashed as bytes");
-
-/* How to take back what a transaction, or one batch of it, did to the heads. */
-typedef struct Undo {
-    Head *head;
-    uint64_t hi;
-    EventHash hash;
-} Undo;
-
-typedef struct Doc {
-    const LogEvent *event;
-    int64_t row;
-    int64_t day;
-} Doc;
-
-struct Writer {
-    Store *store;
-    Db db;
-    pthread_t thread;
-    JobQueue queue;
-    Head *heads;
-    int64_t last_stream_id;
-    bool degraded;
-    uint64_t commits;
-    int wal_pages;
-
-    /* Of the transaction; kept for the next, so that none allocates. */
-    Undo *undo;
-    size_t undo_count, undo_cap;
-    Doc *docs;
-    size_t docs_count, docs_cap;
-    /* The room asked for last: most events are of the same. */
-    char room[EVENT_ROOM_MAX_BYTES];
-    size_t room_len;
-    int64_t room_id;
 };
 
 /* ---- undo ---- */
@@ -174,22 +131,6 @@ static int insert(Writer *writer, const Head *head, const LogEvent *event)
     return db_finish(add);
 }
 
-static void want_words(Writer *writer, const Head *head, const LogEvent *event)
-{
-    if (!words_wanted(&event->fields)) {
-        return;
-    }
-    if (writer->docs_count == writer->docs_cap) {
-        writer->docs_cap = writer->docs_cap == 0 ? 64 : writer->docs_cap * 2;
-        writer->docs = mem_resize(writer->docs, writer->docs_cap, sizeof(*writer->docs));
-    }
-    writer->docs[writer->docs_count++] = (Doc){
-        .event = event,
-        .row = event_row(head->id, event->fields.seq),
-        .day = hlc_time_ms(event->fields.hlc) / MS_PER_DAY,
-    };
-}
-
 /* Is what is here already the same? */
 static int compare_stored(Writer *writer, const Head *head, const LogEvent *event, bool *ret_same)
 {
@@ -264,7 +205,6 @@ static int drop_rows(Writer *writer, size_t mark)
 static int write_batch(Writer *writer, Batch *batch)
 {
     size_t undo_mark = writer->undo_count;
-    size_t docs_mark = writer->docs_count;
     int code = SQLITE_OK;
     size_t added = 0;
     for (size_t i = 0; i < batch->count && code == SQLITE_OK; i++) {
@@ -279,7 +219,6 @@ static int write_batch(Writer *writer, Batch *batch)
             }
             code = drop_rows(writer, undo_mark);
             take_back(writer, undo_mark);
-            writer->docs_count = docs_mark;
             batch->result = (StoreAppended){.err = err, .at = i};
             return code;
         }
@@ -288,8 +227,10 @@ static int write_batch(Writer *writer, Batch *batch)
         }
         code = insert(writer, head, event);
         remember(writer, head);
-        want_words(writer, head, event);
-        head->lo = head->hi == 0 ? event->fields.seq : head->lo;
+        if (head->hi == 0) {
+            head->lo = event->fields.seq;
+            head->indexed = head->lo - 1;
+        }
         head->hi = event->fields.seq;
         head->hash = event->hash;
         added++;
@@ -298,65 +239,7 @@ static int write_batch(Writer *writer, Batch *batch)
     return code;
 }
 
-/* ---- what goes in once a transaction ---- */
-
-static int compare_docs(const void *a, const void *b)
-{
-    const Doc *left = a;
-    const Doc *right = b;
-    if (left->day != right->day) {
-        return left->day < right->day ? -1 : 1;
-    }
-    return left->row < right->row ? -1 : left->row > right->row;
-}
-
-static int write_doc(Writer *writer, const Doc *doc, int64_t id)
-{
-    sqlite3_stmt *add = db_statement(&writer->db, SQL_DOC_ADD);
-    if (add == NULL) {
-        return sqlite3_extended_errcode(writer->db.sqlite);
-    }
-    sqlite3_bind_int64(add, 1, id);
-    sqlite3_bind_int64(add, 2, doc->row);
-    int code = db_finish(add);
-    sqlite3_stmt *words = code == SQLITE_OK ? db_statement(&writer->db, SQL_WORDS_ADD) : NULL;
-    if (words == NULL) {
-        return code != SQLITE_OK ? code : sqlite3_extended_errcode(writer->db.sqlite);
-    }
-    const EventFields *fields = &doc->event->fields;
-    sqlite3_bind_int64(words, 1, id);
-    sqlite3_bind_text(words, 2, fields->room, (int)fields->room_len, SQLITE_STATIC);
-    sqlite3_bind_text(words, 3, fields->sender, (int)fields->sender_len, SQLITE_STATIC);
-    sqlite3_bind_text(words, 4, (const char *)fields->body, (int)fields->body_len, SQLITE_STATIC);
-    return db_finish(words);
-}
-
-/* Sorted, because FTS5 begins a new segment whenever a number is not higher than the one before. */
-static int write_docs(Writer *writer)
-{
-    qsort(writer->docs, writer->docs_count, sizeof(*writer->docs), compare_docs);
-    int code = SQLITE_OK;
-    int64_t id = 0;
-    for (size_t i = 0; i < writer->docs_count && code == SQLITE_OK; i++) {
-        const Doc *doc = &writer->docs[i];
-        int64_t first = doc->day << DOC_DAY_SHIFT;
-        if (i == 0 || doc->day != writer->docs[i - 1].day) {
-            sqlite3_stmt *last = db_statement(&writer->db, SQL_DOC_LAST);
-            if (last == NULL) {
-                return sqlite3_extended_errcode(writer->db.sqlite);
-            }
-            sqlite3_bind_int64(last, 1, first + (INT64_C(1) << DOC_DAY_SHIFT));
-            code = sqlite3_step(last);
-            id = code == SQLITE_ROW ? sqlite3_column_int64(last, 0) : 0;
-            sqlite3_reset(last);
-            code = code == SQLITE_ROW ? SQLITE_OK : code;
-            id = id < first ? first : id;
-        }
-        id++;
-        code = code == SQLITE_OK ? write_doc(writer, doc, id) : code;
-    }
-    return code;
-}
+/* ---- one transaction ---- */
 
 static int write_heads(Writer *writer)
 {
@@ -386,20 +269,17 @@ static int write_heads(Writer *writer)
     return code;
 }
 
-/* ---- one transaction ---- */
-
 static int write_all(Writer *writer, Job *first)
 {
     int code = db_run(&writer->db, SQL_BEGIN);
     for (Job *job = first; job != NULL && code == SQLITE_OK; job = job->next) {
         code = write_batch(writer, (Batch *)job);
     }
-    code = code == SQLITE_OK ? write_docs(writer) : code;
     code = code == SQLITE_OK ? write_heads(writer) : code;
     return code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
 }
 
-static void set_degraded(Writer *writer, int code)
+void writer_set_degraded(Writer *writer, int code)
 {
     if (code == SQLITE_OK) {
         if (writer->degraded) {
@@ -421,26 +301,30 @@ static void set_degraded(Writer *writer, int code)
     store_post_state(writer->store, text);
 }
 
-static void roll_back(Writer *writer)
+/* Where there is nothing to roll back, nothing is. */
+void writer_roll_back(Writer *writer)
 {
     if (!sqlite3_get_autocommit(writer->db.sqlite)) {
         (void)db_run(&writer->db, SQL_ROLLBACK);
     }
     take_back(writer, 0);
-    writer->room_len = 0; /* it may have been new */
 }
 
 static void commit(Writer *writer, Job *first)
 {
     writer->undo_count = 0;
-    writer->docs_count = 0;
     int code = write_all(writer, first);
     Err err = db_err(&writer->db, code); /* before a rollback makes the connection forget */
-    set_degraded(writer, code);
+    writer_set_degraded(writer, code);
     if (code == SQLITE_OK) {
         writer->commits++;
+        for (size_t i = 0; i < writer->undo_count; i++) {
+            index_note(writer, writer->undo[i].head, 1);
+        }
+        writer->undo_count = 0;
     } else {
-        roll_back(writer);
+        writer_roll_back(writer);
+        writer->room_len = 0; /* it may have been new */
     }
     for (Job *job = first, *next = NULL; job != NULL; job = next) {
         Batch *batch = (Batch *)job;
@@ -480,10 +364,15 @@ static void probe(Writer *writer)
     int code = db_run(&writer->db, SQL_BEGIN);
     code = code == SQLITE_OK ? db_run(&writer->db, SQL_PROBE) : code;
     code = code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
-    set_degraded(writer, code);
+    writer_set_degraded(writer, code);
     if (code != SQLITE_OK) {
-        roll_back(writer);
+        writer_roll_back(writer);
     }
+}
+
+static void index_idle(Writer *writer)
+{
+    index_some(writer, INDEX_EVENTS);
 }
 
 static struct timespec in_ms(int64_t ms)
@@ -502,6 +391,9 @@ static bool is_urgent(const JobQueue *queue)
     size_t events = 0;
     for (const Job *job = queue->first; job != NULL; job = job->next) {
         const Batch *batch = (const Batch *)job;
+        if (job->run != NULL) {
+            return true;
+        }
         events += batch->count;
         if ((batch->flags & STORE_LAZY) == 0 || events >= STORE_LAZY_EVENTS) {
             return true;
@@ -523,33 +415,69 @@ static Job *take_batches(JobQueue *queue)
     return first;
 }
 
+/* A search comes through here, so that it finds what was appended before it. */
+static void index_for_search(Writer *writer, Job *job)
+{
+    if (writer->backlog <= INDEX_SEARCH_EVENTS) {
+        index_some(writer, INDEX_SEARCH_EVENTS);
+    }
+    job->backlog = writer->backlog;
+    if (!queue_offer(&writer->store->readers[READER_SEARCH].queue, job)) { /* closing */
+        loop_post(writer->store->loop, &job->mail);
+    }
+}
+
+static void take_next(Writer *writer)
+{
+    JobQueue *queue = &writer->queue;
+    if (queue->first->run != NULL) {
+        Job *job = queue_pop(queue);
+        pthread_mutex_unlock(&queue->mutex);
+        index_for_search(writer, job);
+    } else {
+        Job *first = take_batches(queue);
+        pthread_mutex_unlock(&queue->mutex);
+        commit(writer, first);
+        if (writer->backlog > INDEX_BACKLOG_MAX) {
+            index_some(writer, 2 * INDEX_EVENTS);
+        }
+    }
+    pthread_mutex_lock(&queue->mutex);
+}
+
+/* Nothing came for so long. */
+static bool stays_idle(JobQueue *queue, int64_t ms)
+{
+    struct timespec deadline = in_ms(ms);
+    return pthread_cond_timedwait(&queue->wake, &queue->mutex, &deadline) != 0 &&
+           queue->first == NULL && !queue->closing;
+}
+
 /* Under the queue's mutex, which is let go of while anything is written. */
 static void work(Writer *writer)
 {
     JobQueue *queue = &writer->queue;
+    void (*chore)(Writer *) = NULL;
     if (queue->first != NULL && writer->wal_pages < CHECKPOINT_MUST_PAGES) {
         struct timespec deadline = in_ms(STORE_LAZY_MS);
         while (!is_urgent(queue) &&
                pthread_cond_timedwait(&queue->wake, &queue->mutex, &deadline) == 0) {
         }
-        Job *first = take_batches(queue);
-        pthread_mutex_unlock(&queue->mutex);
-        commit(writer, first);
-        pthread_mutex_lock(&queue->mutex);
+        take_next(writer);
     } else if (writer->wal_pages >= CHECKPOINT_PAGES) {
-        pthread_mutex_unlock(&queue->mutex);
-        checkpoint(writer);
-        pthread_mutex_lock(&queue->mutex);
+        chore = checkpoint;
     } else if (writer->degraded) {
-        struct timespec deadline = in_ms(PROBE_MS);
-        if (pthread_cond_timedwait(&queue->wake, &queue->mutex, &deadline) != 0 &&
-            queue->first == NULL) {
-            pthread_mutex_unlock(&queue->mutex);
-            probe(writer);
-            pthread_mutex_lock(&queue->mutex);
-        }
+        chore = stays_idle(queue, PROBE_MS) ? probe : NULL;
+    } else if (writer->behind != NULL && !writer->index_broken) {
+        chore =
+            writer->backlog >= INDEX_EVENTS || stays_idle(queue, INDEX_IDLE_MS) ? index_idle : NULL;
     } else {
         pthread_cond_wait(&queue->wake, &queue->mutex);
+    }
+    if (chore != NULL) {
+        pthread_mutex_unlock(&queue->mutex);
+        chore(writer);
+        pthread_mutex_lock(&queue->mutex);
     }
 }
 
@@ -582,7 +510,9 @@ static void load_heads(Writer *writer)
         head->lo = (uint64_t)sqlite3_column_int64(rows, 3);
         head->hi = (uint64_t)sqlite3_column_int64(rows, 4);
         memcpy(head->hash.bytes, sqlite3_column_blob(rows, 5), EVENT_HASH_BYTES);
+        head->indexed = (uint64_t)sqlite3_column_int64(rows, 6);
         HASH_ADD(hh, writer->heads, stream, sizeof(head->stream), head);
+        index_note(writer, head, head->hi - head->indexed);
         if (head->id > writer->last_stream_id) {
             writer->last_stream_id = head->id;
         }
@@ -620,7 +550,6 @@ void writer_free(Writer *writer)
     }
     queue_done(&writer->queue);
     mem_free(writer->undo);
-    mem_free(writer->docs);
     mem_free(writer);
 }
 
