@@ -71,7 +71,8 @@ static size_t some_text(char *text, size_t cap)
     while (len < cap - 24) {
         double u = (double)draw(1 << 30) / (double)(1 << 30);
         unsigned n = (unsigned)exp(u * log(WORDS));
-        len += (size_t)snprintf(text + len, cap - len, "%sw%x", len > 0 ? " " : "", n * 2654435761U >> 8);
+        len += (size_t)snprintf(text + len, cap - len, "%sw%x", len > 0 ? " " : "",
+                                n * 2654435761U >> 8);
     }
     return len;
 }
@@ -281,12 +282,14 @@ typedef struct Waited {
     bool more;
     size_t count;
     uint64_t seq;
+    uint64_t unsearched;
 } Waited;
 
 static void on_hits(void *context, const StoreHits *result)
 {
     Waited *waited = context;
     waited->count = result->count;
+    waited->unsearched = result->unsearched;
     waited->done = true;
     if (result->err != ERR_OK) {
         fprintf(stderr, "search: %s\n", err_text(result->err));
@@ -331,6 +334,26 @@ static void search(Store *store, const char *what, const char *words, const char
     printf("  search: %-28s%9.1f ms, again %.1f ms (%zu hits)\n", what, ms[0], ms[1], waited.count);
 }
 
+/* Until all that was stored is in the search too. */
+static void wait_for_index(Store *store)
+{
+    StoreSearch asked = {.words = "nothing"};
+    Waited waited = {.unsearched = 1};
+    double start = now_s();
+    uint64_t missing = 0;
+    while (waited.unsearched > 0) {
+        waited = (Waited){0};
+        usleep(20000);
+        if (store_search(store, &asked, on_hits, &waited) != ERR_OK) {
+            exit(1);
+        }
+        wait_for(&waited);
+        missing = waited.unsearched > missing ? waited.unsearched : missing;
+    }
+    printf("  indexing what was behind, %7" PRIu64 "   %9.0f events/s\n", missing,
+           (double)missing / (now_s() - start));
+}
+
 static void read_all(Store *store)
 {
     StoreExport *export = store_export_new(store);
@@ -354,8 +377,10 @@ static void read_one_stream(Store *store)
     double start = now_s();
     while (waited.more) {
         waited.done = false;
-        StoreRun run = {.stream = authors[0].stream, .from = waited.seq + 1,
-                        .max_bytes = EVENT_GROUP_MAX_BYTES, .whole_groups = true};
+        StoreRun run = {.stream = authors[0].stream,
+                        .from = waited.seq + 1,
+                        .max_bytes = EVENT_GROUP_MAX_BYTES,
+                        .whole_groups = true};
         if (store_read_run(store, &run, on_events, &waited) != ERR_OK) {
             exit(1);
         }
@@ -429,6 +454,7 @@ static void large(const char *directory, uint64_t count)
     Store *store = open_store(directory);
     printf("  open                                %9.2f ms  (%ld KiB)\n", (now_s() - start) * 1e3,
            resident_kib() - before);
+    wait_for_index(store);
     char common[16];
     char rare[16];
     snprintf(common, sizeof(common), "w%x", 1 * 2654435761U >> 8);
@@ -464,8 +490,11 @@ static void many_streams(const char *directory, uint64_t count)
 {
     Flow flow = {.store = open_store(directory)};
     for (uint64_t i = 0; i < count; i++) {
-        make_authors(i + 1); /* cheap enough: only the first is used */
-        LogEvent *event = some_event(&authors[0]);
+        Author *author = &authors[0];
+        author->stream.epoch = i + 1;
+        author->seq = 0;
+        author->last = (EventHash){0};
+        LogEvent *event = some_event(author);
         flow.waiting++;
         if (store_append(flow.store, &event, 1, 0, on_filled, &flow) != ERR_OK) {
             exit(1);
