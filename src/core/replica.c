@@ -233,6 +233,13 @@ static void advance(RStep *step, Stream *stream, LogEvent *const *events, size_t
     send_wake_stream(step->replica, stream);
 }
 
+/* Nobody may know it yet: all are told, and at once. */
+static void tell_of_new_stream(RStep *step)
+{
+    step->replica->have_at_ms = step->input->mono_ms;
+    step->replica->news_for_all = true;
+}
+
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     bool first = stream->applied == 0;
@@ -240,7 +247,7 @@ void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t c
     store(step, stream, events, count, link, false);
     pull_progress(step, stream);
     if (first) {
-        step->replica->have_at_ms = step->input->mono_ms; /* a stream nobody may know yet */
+        tell_of_new_stream(step);
     }
 }
 
@@ -284,7 +291,7 @@ static void own_stored(RStep *step)
     replica->storing_count = 0;
     replica->storing_own = false;
     if (first) {
-        replica->have_at_ms = step->input->mono_ms;
+        tell_of_new_stream(step);
     }
     own_store_group(step);
 }

@@ -38,6 +38,10 @@ typedef struct ReplicaConfig {
     uint32_t have_interval_ms; /* 0: 250 */
     uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
     uint32_t coalesce_ms;      /* a busy link's frames are held this long; 0: not at all */
+    /* Takes every stream from one peer, the one with the lowest key, where that is lower than one's
+     * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
+     * For nodes that pay for each frame. */
+    bool frugal;
     /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
 } ReplicaConfig;

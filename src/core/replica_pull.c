@@ -14,9 +14,12 @@ static void say_on(ReplicaLink *link, Stream *stream)
     }
 }
 
-static uint32_t first_repair_ms(const ReplicaLink *link)
+/* Two round trips, and what the peer may hold back (as we do) on its way. */
+static uint32_t first_repair_ms(const Replica *replica, const ReplicaLink *link)
 {
-    return 2 * link->rtt_ms > REPAIR_MIN_MS ? 2 * link->rtt_ms : REPAIR_MIN_MS;
+    uint32_t rtt_ms = link->rtt_known ? link->rtt_ms : RTT_UNKNOWN_MS;
+    uint32_t wait_ms = 2 * (rtt_ms + replica->config.coalesce_ms);
+    return wait_ms > REPAIR_MIN_MS ? wait_ms : REPAIR_MIN_MS;
 }
 
 void pull_from(RStep *step, Stream *stream, size_t index)
@@ -31,10 +34,13 @@ void pull_from(RStep *step, Stream *stream, size_t index)
     stream->upstream = index;
     stream->progress_ms = step->input->mono_ms;
     if (stream->repair_wait_ms == 0) {
-        stream->repair_wait_ms = first_repair_ms(link);
+        stream->repair_wait_ms = first_repair_ms(replica, link);
     }
     link_stream(link, stream)->wanted = true;
     say_on(link, stream);
+    if (!link->rtt_known && link->ping == 0) {
+        pull_ping(step, link);
+    }
 }
 
 /* Nearest first among those that are ahead; where nobody is, one that does not itself wait for us. */
@@ -61,6 +67,20 @@ static size_t best_link(Replica *replica, const Stream *stream, size_t except)
     return best;
 }
 
+size_t pull_hub(const Replica *replica)
+{
+    size_t hub = NO_LINK;
+    const uint8_t *lowest = replica->config.signer.public_key;
+    for (size_t i = 0; replica->config.frugal && i < replica->links_cap; i++) {
+        const ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted && memcmp(link->key, lowest, EVENT_KEY_BYTES) < 0) {
+            hub = i;
+            lowest = link->key;
+        }
+    }
+    return hub;
+}
+
 static bool is_own(const Replica *replica, const Stream *stream)
 {
     return stream == replica->own || (stream->id.epoch == replica->config.epoch &&
@@ -75,9 +95,22 @@ void pull_stream(RStep *step, Stream *stream)
         (!stream->behind && !stream_is_newest(replica, stream))) {
         return;
     }
-    size_t link = best_link(replica, stream, NO_LINK);
+    size_t hub = pull_hub(replica);
+    size_t link = hub != NO_LINK ? hub : best_link(replica, stream, NO_LINK);
     if (link != NO_LINK) {
         pull_from(step, stream, link);
+    }
+}
+
+void pull_all_from(RStep *step, size_t link)
+{
+    Replica *replica = step->replica;
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        Stream *stream = replica->streams[i];
+        bool may_go_on = stream->behind || stream_is_newest(replica, stream);
+        if (stream->upstream != link && may_go_on && !stream->frozen && !is_own(replica, stream)) {
+            pull_from(step, stream, link);
+        }
     }
 }
 
@@ -101,7 +134,9 @@ void pull_progress(RStep *step, Stream *stream)
 {
     stream->progress_ms = step->input->mono_ms;
     stream->repair_wait_ms =
-        stream->upstream != NO_LINK ? first_repair_ms(&step->replica->links[stream->upstream]) : 0;
+        stream->upstream != NO_LINK
+            ? first_repair_ms(step->replica, &step->replica->links[stream->upstream])
+            : 0;
     if (stream->behind && stream->applied >= stream->target) {
         stream->behind = false;
         DL_DELETE(step->replica->behind, stream);
@@ -166,10 +201,15 @@ static void tell_news(RStep *step)
 {
     Replica *replica = step->replica;
     replica->have_at_ms = step->input->mono_ms + replica->config.have_interval_ms;
+    size_t hub_index = pull_hub(replica);
+    const ReplicaLink *hub = hub_index != NO_LINK ? &replica->links[hub_index] : NULL;
     size_t told = 0;
-    for (size_t n = 0; n < replica->links_cap && told < replica->config.have_fanout; n++) {
+    size_t most = replica->news_for_all ? replica->links_cap : replica->config.have_fanout;
+    replica->news_for_all = false;
+    for (size_t n = 0; n < replica->links_cap && told < most; n++) {
         ReplicaLink *link = &replica->links[(replica->have_turn + n) % replica->links_cap];
-        if (link->up && link->greeted) {
+        if (link->up && link->greeted && 
+            (!replica->config.frugal || link->is_child || link == hub)) {
             link->have_due = true;
             link->news = true;
             told++;
@@ -182,17 +222,23 @@ static void tell_news(RStep *step)
     }
 }
 
+void pull_ping(RStep *step, ReplicaLink *link)
+{
+    link->ping = step->input->random | 1;
+    link->ping_due = true;
+    link->ping_sent_ms = step->input->mono_ms;
+    link->news = true;
+}
+
 static void send_pings(RStep *step)
 {
     Replica *replica = step->replica;
     replica->root_at_ms = step->input->mono_ms + ROOT_INTERVAL_MS;
+    size_t hub = pull_hub(replica);
     for (size_t i = 0; i < replica->links_cap; i++) {
         ReplicaLink *link = &replica->links[i];
-        if (link->up && link->greeted) {
-            link->ping = step->input->random | 1;
-            link->ping_due = true;
-            link->ping_sent_ms = step->input->mono_ms;
-            link->news = true;
+        if (link->up && link->greeted && (hub == NO_LINK || hub == i)) {
+            pull_ping(step, link);
         }
     }
 }

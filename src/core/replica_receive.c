@@ -54,14 +54,19 @@ static bool same_network(const uint8_t *a, const uint8_t *b)
 }
 
 /* The peer's own stream comes best from the peer itself. */
-static void follow_peer(RStep *step, size_t index)
+static void follow_peer(RStep *step, size_t index, bool in_any_case)
 {
     const ReplicaLink *link = &step->replica->links[index];
     StreamId id = {.epoch = link->peer_epoch};
     memcpy(id.origin, link->key, EVENT_KEY_BYTES);
     Stream *stream = stream_get(step->replica, &id);
-    if (stream != NULL && stream->upstream != index) {
+    if (stream == NULL || stream->upstream == index) {
+        return;
+    }
+    if (in_any_case || pull_hub(step->replica) == NO_LINK) {
         pull_from(step, stream, index);
+    } else {
+        pull_stream(step, stream);
     }
 }
 
@@ -83,7 +88,10 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     }
     link->have_due = !equal;
     link->news = true;
-    follow_peer(step, index);
+    follow_peer(step, index, false);
+    if (pull_hub(replica) == index) {
+        pull_all_from(step, index);
+    }
     for (size_t i = 0; i < replica->streams_count; i++) {
         pull_stream(step, replica->streams[i]);
     }
@@ -257,6 +265,10 @@ static void receive_wants(RStep *step, size_t index, const FrameIn *frame)
             continue;
         }
         LinkStream *on_link = link_stream(link, stream);
+        if (!link->is_child) {
+            link->is_child = true; /* a frugal one, then, takes from us only, and gives to us */
+            follow_peer(step, index, true);
+        }
         on_link->next = want->from;
         if (want->from > 1 && want->from - 1 > on_link->peer_hi) {
             on_link->peer_hi = want->from - 1; /* that far it has it */
@@ -286,6 +298,7 @@ static void receive_numbers(RStep *step, size_t index, const FrameIn *frame)
     if (frame->pong != 0 && frame->pong == link->ping) {
         uint64_t rtt_ms = step->input->mono_ms - link->ping_sent_ms;
         link->rtt_ms = (uint32_t)(rtt_ms < REPAIR_MAX_MS ? rtt_ms : REPAIR_MAX_MS);
+        link->rtt_known = true;
         link->ping = 0;
     }
 }

@@ -14,6 +14,7 @@ enum {
      * is asked for elsewhere. Doubles up to the cap while it does not help. */
     REPAIR_MIN_MS = 150,
     REPAIR_MAX_MS = 5000,
+    RTT_UNKNOWN_MS = 500,
     CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
     NO_LINK = REPLICA_LINKS_MAX,
 };
@@ -81,6 +82,8 @@ typedef struct ReplicaLink {
     uint64_t pong;
     uint64_t ping_sent_ms;
     uint32_t rtt_ms;
+    bool rtt_known;
+    bool is_child; /* the peer takes something from us */
     uint64_t send_at_ms; /* coalescing: not before; 0: at once */
     uint64_t last_sent_ms;
 } ReplicaLink;
@@ -125,6 +128,7 @@ struct Replica {
     uint64_t tickets;
     uint64_t root;
     bool news;
+    bool news_for_all; /* and not only for have_fanout of the links */
     uint64_t have_at_ms;
     uint64_t root_at_ms;
     ReplicaStats stats;
@@ -177,6 +181,11 @@ void pull_target(RStep *step, Stream *stream, uint64_t hi);
 /* Finds an upstream where it has none and needs one. */
 void pull_stream(RStep *step, Stream *stream);
 void pull_from(RStep *step, Stream *stream, size_t link);
+/* The link that a frugal node takes everything from; NO_LINK: there is none, or it is not frugal. */
+size_t pull_hub(const Replica *replica);
+/* Measures the round trip, and compares roots. */
+void pull_ping(RStep *step, ReplicaLink *link);
+void pull_all_from(RStep *step, size_t link);
 /* Some of it has come. */
 void pull_progress(RStep *step, Stream *stream);
 void pull_link_lost(RStep *step, size_t link);

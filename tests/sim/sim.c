@@ -31,6 +31,8 @@ typedef enum TaskKind {
     TASK_SAY,
     TASK_FAULT,
     TASK_RESTART,
+    TASK_CLIENT_READ,
+    TASK_PARTITION,
 } TaskKind;
 
 typedef struct Task {
@@ -110,8 +112,17 @@ typedef struct Known {
     UT_hash_handle hh;
 } Known;
 
+typedef struct ClientRead {
+    uint64_t at_ms;
+    int node;
+} ClientRead;
+
 typedef struct World {
     SimConfig config;
+    ClientRead *reads;
+    size_t reads_count;
+    uint32_t *applied_ms; /* by known index, node; 0: not yet */
+    size_t applied_cap;
     uint64_t random;
     uint64_t now_ms;
     uint64_t order;
@@ -382,6 +393,20 @@ static void check_contiguous(World *world, int at, const EventFields *fields)
     applied->seq = fields->seq;
 }
 
+static void note_applied(World *world, int at, const Known *known)
+{
+    size_t need = world->known_count * (size_t)world->config.nodes;
+    if (need > world->applied_cap) {
+        size_t cap = 2 * need;
+        world->applied_ms = mem_resize(world->applied_ms, cap, sizeof(uint32_t));
+        memset(world->applied_ms + world->applied_cap, 0,
+               (cap - world->applied_cap) * sizeof(uint32_t));
+        world->applied_cap = cap;
+    }
+    world->applied_ms[known->index * (size_t)world->config.nodes + (size_t)at] =
+        (uint32_t)world->now_ms;
+}
+
 static void note_hop(World *world, int at, int from, const Known *known)
 {
     uint8_t *hops = &world->hops[known->index * (size_t)world->config.nodes];
@@ -390,6 +415,9 @@ static void note_hop(World *world, int at, int from, const Known *known)
         world->report.last_hop = hops[at];
     }
     uint64_t latency = world->now_ms - known->said_ms;
+    if (world->config.operations_per_s > 0) {
+        note_applied(world, at, known);
+    }
     if (from >= 0) {
         world->latency_sum += (double)latency;
         world->latency_count++;
@@ -515,7 +543,8 @@ static void store_events(World *world, int at, const ReplicaOutput *output)
     *last = pending;
     Task done = {
         .kind = TASK_STORED, .node = at, .life = node->life, .ticket = output->ticket};
-    uint64_t delay = between(world, DISK_MIN_MS, DISK_MAX_MS) + node->disk_slow_ms;
+    uint32_t slowest = world->config.disk_max_ms > 0 ? world->config.disk_max_ms : DISK_MAX_MS;
+    uint64_t delay = between(world, DISK_MIN_MS, slowest) + node->disk_slow_ms;
     if (world->config.mutation == MUTATION_ACK_BEFORE_DISK) {
         done.from = 1; /* only said */
         post(world, 0, done);
@@ -677,6 +706,7 @@ static void node_start(World *world, int at)
         .coalesce_ms = world->config.coalesce_ms,
         .have_interval_ms = world->config.have_interval_ms,
         .have_fanout = world->config.have_fanout,
+        .frugal = world->config.frugal,
         .verify = world->config.mutation == MUTATION_NO_VERIFY ? verify_nothing : verify_once,
     };
     event_signer_init(&config.signer, node->seed);
@@ -790,6 +820,18 @@ static void fault_round(World *world)
             node->has_backup = true;
         } else {
             node_restore(world, victim);
+        }
+    }
+}
+
+/* Splits the nodes into two halves, or makes them whole. */
+static void partition(World *world, bool split)
+{
+    for (size_t i = 0; i < world->edges_count; i++) {
+        Edge *edge = &world->edges[i];
+        edge->cut = split && edge->a % 2 != edge->b % 2;
+        if (edge->cut) {
+            edge_down(world, i);
         }
     }
 }
@@ -913,6 +955,14 @@ static void run_task(World *world, const Task *task)
         return;
     case TASK_RESTART:
         node_start(world, task->node);
+        return;
+    case TASK_CLIENT_READ:
+        world->reads = mem_resize(world->reads, world->reads_count + 1, sizeof(ClientRead));
+        world->reads[world->reads_count++] =
+            (ClientRead){.at_ms = world->now_ms, .node = task->node};
+        return;
+    case TASK_PARTITION:
+        partition(world, task->from != 0);
         return;
     }
 }
@@ -1092,9 +1142,82 @@ static void world_free(World *world)
         mem_free(verified);
     }
     mem_free(world->hops);
+    mem_free(world->applied_ms);
+    mem_free(world->reads);
     mem_free(world->heap);
     mem_free(world->nodes);
     mem_free(world->edges);
+}
+
+/* ---- the broadcast challenge ---- */
+
+enum { CHALLENGE_START_MS = 3000, PARTITION_MS = 5000 };
+
+static void challenge_post(World *world)
+{
+    const SimConfig *config = &world->config;
+    uint64_t count = (uint64_t)config->operations_per_s * config->operations_for_s;
+    for (uint64_t i = 0; i < count; i++) {
+        int node = (int)(world_random(world) % (uint64_t)config->nodes);
+        post(world, CHALLENGE_START_MS + i * 1000 / config->operations_per_s,
+             (Task){.kind = i % 2 == 0 ? TASK_SAY : TASK_CLIENT_READ, .node = node});
+    }
+    uint64_t end = CHALLENGE_START_MS + config->operations_for_s * 1000;
+    for (uint64_t at = CHALLENGE_START_MS + PARTITION_MS; config->partitions && at < end;
+         at += 2 * (uint64_t)PARTITION_MS) {
+        post(world, at, (Task){.kind = TASK_PARTITION, .from = 1});
+        post(world, at + PARTITION_MS, (Task){.kind = TASK_PARTITION});
+    }
+    world->config.trouble_ms = end + 5000; /* reads go on until all have all */
+    for (uint64_t at = end; at < world->config.trouble_ms; at += 20) {
+        post(world, at,
+             (Task){.kind = TASK_CLIENT_READ,
+                    .node = (int)(world_random(world) % (uint64_t)config->nodes)});
+    }
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void challenge_report(World *world)
+{
+    size_t count = world->known_count;
+    size_t nodes = (size_t)world->config.nodes;
+    uint64_t *stable = mem_array(count, sizeof(uint64_t));
+    uint64_t *everywhere = mem_array(count, sizeof(uint64_t));
+    for (const Known *known = world->known; known != NULL; known = known->hh.next) {
+        const uint32_t *applied = &world->applied_ms[known->index * nodes];
+        uint64_t last_absent = known->said_ms;
+        for (size_t i = 0; i < world->reads_count; i++) {
+            const ClientRead *read = &world->reads[i];
+            uint32_t at_ms = applied[read->node];
+            if (read->at_ms > last_absent && (at_ms == 0 || at_ms > read->at_ms)) {
+                last_absent = read->at_ms;
+            }
+        }
+        stable[known->index] = last_absent - known->said_ms;
+        for (size_t i = 0; i < nodes; i++) {
+            uint64_t took = applied[i] - known->said_ms;
+            everywhere[known->index] = took > everywhere[known->index] ? took
+                                                                       : everywhere[known->index];
+        }
+    }
+    qsort(stable, count, sizeof(uint64_t), compare_u64);
+    qsort(everywhere, count, sizeof(uint64_t), compare_u64);
+    SimReport *report = &world->report;
+    report->stable_median_ms = stable[count / 2];
+    report->stable_max_ms = stable[count - 1];
+    report->everywhere_median_ms = everywhere[count / 2];
+    report->everywhere_max_ms = everywhere[count - 1];
+    report->frames_per_operation =
+        (double)report->frames /
+        ((double)world->config.operations_per_s * world->config.operations_for_s);
+    mem_free(stable);
+    mem_free(everywhere);
 }
 
 SimReport sim_run(const SimConfig *config)
@@ -1112,12 +1235,15 @@ SimReport sim_run(const SimConfig *config)
     for (size_t i = 0; i < world.edges_count; i++) {
         post(&world, between(&world, 0, 200), (Task){.kind = TASK_CONNECT, .link = i});
     }
-    for (int i = 0; i < config->lines; i++) {
+    for (int i = 0; i < config->lines && config->operations_per_s == 0; i++) {
         post(&world, between(&world, 1000, config->trouble_ms),
              (Task){.kind = TASK_SAY, .node = i % config->writers});
     }
+    if (config->operations_per_s > 0) {
+        challenge_post(&world);
+    }
     post(&world, FAULT_EVERY_MS, (Task){.kind = TASK_FAULT});
-    run_until(&world, config->trouble_ms);
+    run_until(&world, world.config.trouble_ms);
     heal(&world);
     uint64_t healed = world.now_ms;
     while (world.report.ok && world.now_ms < healed + config->heal_ms &&
@@ -1132,6 +1258,9 @@ SimReport sim_run(const SimConfig *config)
     }
     if (world.report.ok) {
         check_end(&world);
+    }
+    if (world.report.ok && config->operations_per_s > 0) {
+        challenge_report(&world);
     }
     world.report.mean_latency_ms =
         world.latency_count > 0 ? world.latency_sum / (double)world.latency_count : 0;

@@ -37,6 +37,13 @@ typedef struct SimConfig {
     uint32_t coalesce_ms;
     uint32_t have_interval_ms;
     uint32_t have_fanout;
+    bool frugal;
+    uint32_t disk_max_ms; /* 0: 15 */
+    /* The broadcast challenge of the Gossip Glomers: so many client operations a second, half of
+     * them lines, half of them reads, for so long; lines and trouble_ms are not used then. */
+    uint32_t operations_per_s;
+    uint32_t operations_for_s;
+    bool partitions; /* of half the nodes, 5 s in every 10 */
     SimMutation mutation;
     FILE *trace; /* NULL: none */
 } SimConfig;
@@ -57,6 +64,12 @@ typedef struct SimReport {
     int last_hop;
     double mean_latency_ms; /* from said to applied, over all nodes */
     uint64_t max_latency_ms;
+    /* Of the challenge. */
+    double frames_per_operation;
+    uint64_t stable_median_ms; /* as Jepsen's set-full checker has it: until the last read without */
+    uint64_t stable_max_ms;
+    uint64_t everywhere_median_ms; /* until the last node had it, in truth */
+    uint64_t everywhere_max_ms;
 } SimReport;
 
 /* Bounded by the configuration's virtual time. */
