@@ -9,15 +9,16 @@
  *
  * The owner thread never touches the disk between store_open and the end of store_close. Every
  * function here is for the owner thread alone, and every callback comes on it, from the loop, never
- * from within the call. What was asked first is answered first, among writes, reads, searches; a read
- * that is asked for after a batch was acknowledged sees that batch.
+ * from within the call. What was asked first is answered first, among writes, reads, searches; a
+ * read that is asked for after a batch was acknowledged sees that batch.
  *
- * A stream is kept without holes: lo..hi, each event chained to the one before. An event and the mark
- * that it has been seen are one row.
+ * A stream is kept without holes: lo..hi, each event chained to the one before. An event and the
+ * mark that it has been seen are one row.
  *
  * The directory holds: log.db (with -wal and -shm while in use), lock, identity (the node's secret
  * seed), clean (there while nobody has the store open, after a proper end), damaged (there once an
- * event was found that is not what was stored), log.db.corrupt-TIME (set aside, never touched again). */
+ * event was found that is not what was stored), log.db.corrupt-TIME (set aside, never touched
+ * again). */
 #pragma once
 
 #include "core/event.h"
@@ -39,7 +40,8 @@ enum {
     /* What a batch with STORE_LAZY waits for others to share its commit with. */
     STORE_LAZY_MS = 10,
     STORE_LAZY_EVENTS = 256,
-    /* More in one stream are refused (a row's key has 40 bits for it): 35,000 years at one a second. */
+    /* More in one stream are refused (a row's key has 40 bits for it): 35,000 years at one a
+     * second. */
     STORE_SEQ_BITS = 40,
 };
 
@@ -59,8 +61,8 @@ typedef struct StoreOptions {
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
  * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version.
- * ERR_NOT_FOUND: read_only, and there is none. ERR_INVALID: the identity file is not one; it is never
- * replaced. ERR_IO: all else.
+ * ERR_NOT_FOUND: read_only, and there is none. ERR_INVALID: the identity file is not one; it is
+ * never replaced. ERR_IO: all else.
  * A corrupt log.db is not an error, except with read_only: it is set aside, a new one is begun, and
  * store_notice tells. */
 Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char **ret_error);
@@ -70,10 +72,11 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
  * a backup that runs is given up. */
 void store_close(Store *store, void (*closed)(void *context), void *context);
 
-/* What a person should know about how it opened (a corrupt file was set aside, and where), or NULL. */
+/* What a person should know about how it opened (a corrupt file was set aside: where), or NULL. */
 const char *store_notice(const Store *store);
 
-/* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the end. */
+/* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the
+ * end. */
 const uint8_t *store_seed(const Store *store);
 
 typedef struct StoreHead {
@@ -90,9 +93,9 @@ void store_heads_drop(Store *store);
 /* The highest epoch of that origin among them; 0: none. */
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES]);
 
-/* NULL while writing works; else why it does not, for a person: "cannot write ...: the disk is full".
- * Appends may still be tried. Where none is, the store tries by itself every second, and says through
- * state_changed when it works again. */
+/* NULL while writing works; else why it does not, for a person: "cannot write ...: the disk is
+ * full". Appends may still be tried. Where none is, the store tries by itself every second, and
+ * says through state_changed when it works again. */
 const char *store_degraded(const Store *store);
 
 typedef struct StoreStats {
@@ -110,7 +113,7 @@ enum {
     /* May wait STORE_LAZY_MS or until STORE_LAZY_EVENTS are there: others' events, which are safe
      * with their author. */
     STORE_LAZY = 1 << 0,
-    /* A stream that is new here may start after seq 1: its author's peers no longer keep the rest. */
+    /* A stream that is new here may start after seq 1: the peers no longer keep the rest. */
     STORE_STARTS_LATE = 1 << 1,
 };
 
@@ -127,9 +130,10 @@ typedef void (*StoreAppendDone)(void *context, const StoreAppended *result);
  * any more (event_sign before this). An event that is here already, equal, is fine.
  * ERR_LIMIT: STORE_PENDING_MAX_BYTES are waiting; nothing was taken and done will not come.
  * ERR_DENIED: opened read_only.
- * To done: ERR_EXISTS: another event has that stream and seq, or that place in the chain: `at` names
- * the newcomer, which was not stored. ERR_INVALID: it would leave a hole, or its seq is past
- * STORE_SEQ_BITS. ERR_GONE: it is below the stream's lo. ERR_UNAVAILABLE: the disk or a quota is full.
+ * To done: ERR_EXISTS: another event has that stream and seq, or that place in the chain: `at`
+ * names the newcomer, which was not stored. ERR_INVALID: it would leave a hole, or its seq is past
+ * STORE_SEQ_BITS. ERR_GONE: it is below the stream's lo. ERR_UNAVAILABLE: the disk or a quota is
+ * full.
  * ERR_DENIED: the file system has become read-only. ERR_IO: else. The last three: see
  * store_degraded; batches that shared the transaction get the same. */
 Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned flags,
@@ -148,7 +152,8 @@ typedef void (*StoreReadDone)(void *context, const StoreEvents *result);
 
 /* Limits of 0, or above STORE_READ_MAX_*, mean STORE_READ_MAX_*. Every read returns:
  * ERR_LIMIT: STORE_READS_MAX are waiting; done will not come.
- * And may give to done: ERR_IO: the disk failed, or an event is not what was stored (store_degraded). */
+ * And may give to done: ERR_IO: the disk failed, or an event is not what was stored
+ * (store_degraded). */
 
 typedef struct StoreRun {
     StreamId stream;
@@ -173,7 +178,8 @@ typedef struct StorePage {
     size_t max_events;
 } StorePage;
 
-/* The last events of a room before a place, oldest first; borrowed fields are read before it returns. */
+/* The last events of a room before a place, oldest first; borrowed fields are read before it
+ * returns. */
 Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context);
 
 typedef struct StoreSearch {
@@ -200,18 +206,18 @@ typedef struct StoreHits {
     const StoreHit *hits; /* the store's until the callback returns */
     size_t count;
     bool more;
-    /* Events stored and not searched yet: 0, except for some seconds after very many came at once. */
+    /* Events stored and not searched yet: 0, except for seconds after very many came at once. */
     uint64_t unsearched;
 } StoreHits;
 
 typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
 
 /* Newest first. Text, /me and topics are searched, with all that was appended before (but see
- * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where more than some thousand texts of one day
- * match, those of them that came first may be passed over.
+ * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where
+ * more than some thousand texts of one day match, those of them that came first may be passed over.
  * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8.
  * To done, besides: ERR_UNAVAILABLE: the store was closed before its turn. */
-Err store_search(Store *store, const StoreSearch *search, StoreSearchDone done, void *context);
+Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, void *context);
 
 /* ---- export: all of the log, in the order of (stream, seq) ---- */
 
@@ -224,7 +230,8 @@ void store_export_free(StoreExport *export);
 /* The next events; result.more is false with the last ones. */
 Err store_export_next(StoreExport *export, size_t max_bytes, StoreReadDone done, void *context);
 /* BLAKE2b-256 of what was given out so far: of each event its length (4 bytes, least first), its
- * bytes, whether it is signed (1 byte) and its signature. Two nodes with equal logs get equal hashes. */
+ * bytes, whether it is signed (1 byte) and its signature. Two nodes with equal logs get equal
+ * hashes. */
 void store_export_hash(const StoreExport *export, uint8_t ret_hash[EVENT_HASH_BYTES]);
 
 /* ---- backup ---- */
@@ -235,13 +242,14 @@ typedef void (*StoreBackupDone)(void *context, Err err, const char *text);
 /* A copy of log.db as it is now, in a file of its own, mode 0600, while reading and writing go on.
  * There whole, or not at all. The identity is not in it.
  * ERR_LIMIT: one is running; done will not come.
- * To done: ERR_EXISTS: there is a file at path. ERR_UNAVAILABLE: disk full, or the store was closed.
+ * To done: ERR_EXISTS: there is a file at path. ERR_UNAVAILABLE: disk full, or the store was
+ * closed.
  * ERR_DENIED, ERR_IO. */
 Err store_backup(Store *store, const char *path, StoreBackupDone done, void *context);
 
-/* Puts the backup at path into the place of directory's log.db; the store that was there is kept, as
- * log.db.replaced-TIME. All of the backup is checked first, every event's place in its chain too. No
- * store may be open there. Blocks (some seconds for a million events).
+/* Puts the backup at path into the place of directory's log.db; the store that was there is kept,
+ * as log.db.replaced-TIME. All of the backup is checked first, every event's place in its chain
+ * too. No store may be open there. Blocks (some seconds for a million events).
  * The caller owns *ret_text: on success what was done, on failure why not.
  * ERR_IN_USE, ERR_DENIED, ERR_EXISTS, ERR_LIMIT: as store_open. ERR_NOT_FOUND: no such backup.
  * ERR_INVALID: it is damaged. ERR_UNAVAILABLE: disk full. ERR_IO. */

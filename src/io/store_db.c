@@ -101,7 +101,8 @@ bool db_is_corrupt(int code)
     return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
 }
 
-/* errno of what has failed. A failed COMMIT leaves none in the connection, but the -wal's file has it. */
+/* errno of what has failed. A failed COMMIT leaves none in the connection, but the -wal's file has
+ * it. */
 static int db_errno(Db *db)
 {
     int error = sqlite3_system_errno(db->sqlite);

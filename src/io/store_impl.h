@@ -204,15 +204,15 @@ typedef struct Batch {
     uint64_t commits; /* the writer's count so far, for StoreStats */
 } Batch;
 
-/* store_writer.c. The thread ends when its queue is closing and empty, and posts store->writer_end. */
+/* store_writer.c. Ends when its queue is closing and empty, and posts store->writer_end. */
 typedef struct Writer Writer;
 Writer *writer_new(Store *store, Db *db); /* takes over the connection */
 void writer_start(Writer *writer);
 void writer_free(Writer *writer); /* joins */
 JobQueue *writer_queue(Writer *writer);
 
-/* store_reader.c. Two of them: a word that starts half of all words keeps FTS5 busy for seconds, and
- * links that catch up must not wait for that. */
+/* store_reader.c. Two of them: a word that starts half of all words keeps FTS5 busy for seconds,
+ * and links that catch up must not wait for that. */
 typedef struct Reader {
     Store *store;
     JobQueue queue;

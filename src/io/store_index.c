@@ -1,9 +1,9 @@
 /* Words of events that are committed already, put into the search.
  *
- * Not in the commit itself: FTS5 costs as much as all the rest, three times over when the commits are
- * small, and nobody waits for it. How far each stream is indexed stands in its row of `streams`, and
- * moves with the words in one transaction: a crash loses none and doubles none. It is done when the
- * writer has nothing else to do, and before a search. */
+ * Not in the commit itself: FTS5 costs as much as all the rest, three times over when the commits
+ * are small, and nobody waits for it. How far each stream is indexed stands in its row of
+ * `streams`, and moves with the words in one transaction: a crash loses none and doubles none. It
+ * is done when the writer has nothing else to do, and before a search. */
 #include "io/store_writer.h"
 
 #include "base/log.h"

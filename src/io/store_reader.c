@@ -1,5 +1,5 @@
-/* The reader thread: one read after the other, on a connection of its own, so that a read never waits
- * for a commit and the owner thread never waits for the disk. Decoding is done here too. */
+/* The reader thread: one read after the other, on a connection of its own, so that a read never
+ * waits for a commit and the owner thread never waits for the disk. Decoding is done here too. */
 #include "io/store_impl.h"
 
 #include <inttypes.h>
@@ -183,7 +183,7 @@ static Err read_rows(Store *store, Db *db, const StreamId *stream, const Found *
         if (event == NULL || event->fields.seq != seq ||
             stream_id_compare(&event->fields.stream, stream) != 0 ||
             (before != NULL &&
-             memcmp(&event->fields.prev_hash, &before->hash, sizeof(EventHash)))) {
+             memcmp(&event->fields.prev_hash, &before->hash, sizeof(EventHash)) != 0)) {
             err = event_damaged(store, event_row(found->id, seq));
             event_unref(event);
             break;

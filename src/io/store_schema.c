@@ -1,6 +1,6 @@
 /* The tables of log.db: made, recognised, checked.
  *
- *   streams   id <- (origin, epoch)    lo, hi, hash of hi, indexed    one row each, all read at open
+ *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed   one row each, read at open
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order

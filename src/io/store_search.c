@@ -1,9 +1,9 @@
 /* Search: from what somebody typed to an expression of FTS5, and from its rows to the newest hits.
  *
- * Texts are numbered by day and then as they came (DOC_DAY_SHIFT), and FTS5 gives rows by number, the
- * highest first, without looking at those it does not give. So the newest hits cost what the newest
- * days cost, however common the words: rows are taken until there are enough and their day is done,
- * and only those are sorted by their exact time. */
+ * Texts are numbered by day and then as they came (DOC_DAY_SHIFT), and FTS5 gives rows by number,
+ * the highest first, without looking at those it does not give. So the newest hits cost what the
+ * newest days cost, however common the words: rows are taken until there are enough and their day
+ * is done, and only those are sorted by their exact time. */
 #include "io/store_impl.h"
 
 #include "base/text.h"
@@ -15,7 +15,7 @@ enum {
     /* Rows of one day that are sorted: 5,000 take some 15 ms. A day in which more texts than that
      * match is searched from its end. */
     SCAN_MAX = 5000,
-    /* Rows that fit the words and not the room or sender by its exact name: passed over, so many. */
+    /* Rows that fit the words, and not the room's or sender's exact name: so many are passed. */
     PASS_MAX = 100000,
 };
 

@@ -124,7 +124,7 @@ static int chat_tokenize(Fts5Tokenizer *tokenizer, void *context, int flags, con
 
 static int chat_create(void *context, const char **args, int args_count, Fts5Tokenizer **ret)
 {
-    static const char *WORDS[] = {"remove_diacritics", "2", "categories", "L* M* N* Co"};
+    static const char *words[] = {"remove_diacritics", "2", "categories", "L* M* N* Co"};
     fts5_api *api = context;
     (void)args;
     (void)args_count;
@@ -132,7 +132,7 @@ static int chat_create(void *context, const char **args, int args_count, Fts5Tok
     Chat *chat = mem_new(Chat);
     int code = api->xFindTokenizer(api, "unicode61", &user_data, &chat->words);
     if (code == SQLITE_OK) {
-        code = chat->words.xCreate(user_data, WORDS, sizeof(WORDS) / sizeof(WORDS[0]),
+        code = chat->words.xCreate(user_data, words, sizeof(words) / sizeof(words[0]),
                                    &chat->instance);
     }
     if (code != SQLITE_OK) {

@@ -150,7 +150,7 @@ static int compare_stored(Writer *writer, const Head *head, const LogEvent *even
     return code == SQLITE_ROW ? SQLITE_OK : code == SQLITE_DONE ? SQLITE_CORRUPT : code;
 }
 
-/* What the event may not be, before anything is written; ERR_OK with *ret_new false: here already. */
+/* Before anything of it is written. ERR_OK with *ret_new false: it is here already. */
 static Err check(Writer *writer, const Head *head, const LogEvent *event, unsigned flags, int *code,
                  bool *ret_new)
 {
@@ -347,8 +347,8 @@ static int on_wal(void *context, sqlite3 *sqlite, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* A disk that is full may be too full for this and not for the next commit, whose pages come back to
- * the start of the -wal: whether writing works is for commits to tell. */
+/* A disk that is full may be too full for this and not for the next commit, whose pages come back
+ * to the start of the -wal: whether writing works is for commits to tell. */
 static void checkpoint(Writer *writer)
 {
     writer->wal_pages = 0;

@@ -68,5 +68,6 @@ enum {
 
 /* The head has count more events, committed. */
 void index_note(Writer *writer, Head *head, uint64_t count);
-/* One transaction's worth of the backlog, at most max events. False: there is no more, or it failed. */
+/* One transaction's worth of the backlog, at most max events. False: there is no more, or it
+ * failed. */
 bool index_some(Writer *writer, size_t max);

@@ -5,7 +5,8 @@
  *     |  after 0 to 60 ms: SIGKILL
  *     `--fork--> child: opens what is left, and compares it with what the pipe said
  *
- * CHAT_CRASH_ROUNDS (500) is how often, CHAT_CRASH_SEED repeats a run's choices (not the kernel's). */
+ * CHAT_CRASH_ROUNDS (500) is how often, CHAT_CRASH_SEED repeats a run's choices (not the kernel's).
+ */
 #include "base/log.h"
 #include "base/random.h"
 #include "io/store_impl.h"
@@ -25,7 +26,8 @@ enum {
     IN_FLIGHT_MAX = 24,
     BATCH_MAX = 20,
     LIFE_MAX_US = 60000,
-    /* So that the log stays small enough to be read whole after each, and beginnings are hit too. */
+    /* So that the log stays small enough to be read whole after each, and beginnings are hit too.
+     */
     ROUNDS_A_DIRECTORY = 25,
 };
 
@@ -69,8 +71,8 @@ static void authors_of(const Store *store, Author authors[STREAMS])
 {
     size_t count = 0;
     const StoreHead *heads = store_heads(store, &count);
-    for (uint8_t i = 0; i < STREAMS; i++) {
-        uint8_t seed[EVENT_SEED_BYTES] = {i};
+    for (unsigned i = 0; i < STREAMS; i++) {
+        uint8_t seed[EVENT_SEED_BYTES] = {(uint8_t)i};
         Author *author = &authors[i];
         memset(author, 0, sizeof(*author));
         event_signer_init(&author->signer, seed);
