@@ -101,9 +101,14 @@ static void stream_ended(void *context, const RpcResult *result)
     report_down(connection, reason_of(result));
 }
 
+/* The held stream ends in the same moment, or a little later where the peer drains it, and its
+ * status says why. */
 static void channel_lost(void *context)
 {
-    report_down(context, "it closed the connection");
+    NodeConnection *connection = context;
+    if (connection->stream == NULL) {
+        report_down(connection, "it closed the connection");
+    }
 }
 
 /* ---- connecting ---- */
