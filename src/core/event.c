@@ -266,8 +266,8 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
     }
     Arena arena; /* its memory needs no clearing */
     arena.used = 0;
-    arena.allocator = (ProtobufCAllocator){
-        .alloc = arena_alloc, .free = arena_free, .allocator_data = &arena};
+    arena.allocator =
+        (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = &arena};
     const Chat__Event *event =
         chat__event__unpack(&arena.allocator, bytes_len(bytes), bytes_data(bytes));
     if (event == NULL) {

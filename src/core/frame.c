@@ -219,8 +219,7 @@ static Err read_rows(const Chat__Frame *in, FrameIn *frame, const char **ret_rea
     return ERR_OK;
 }
 
-static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame,
-                    const char **ret_reason)
+static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame, const char **ret_reason)
 {
     run->events = mem_array(in->n_events, sizeof(LogEvent *));
     for (size_t i = 0; i < in->n_events; i++) {
@@ -252,8 +251,8 @@ static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame,
 
 static Err read_frame(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
 {
-    if (in->n_have > FRAME_ROWS_MAX || in->n_want > FRAME_ROWS_MAX ||
-        in->n_stop > FRAME_ROWS_MAX || in->n_events > FRAME_ROWS_MAX) {
+    if (in->n_have > FRAME_ROWS_MAX || in->n_want > FRAME_ROWS_MAX || in->n_stop > FRAME_ROWS_MAX ||
+        in->n_events > FRAME_ROWS_MAX) {
         *ret_reason = "too many rows in one frame";
         return ERR_LIMIT;
     }

@@ -357,8 +357,8 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     Replica *replica = mem_new(Replica);
     replica->config = *config;
     ReplicaConfig *own = &replica->config;
-    own->have_interval_ms = config->have_interval_ms > 0 ? config->have_interval_ms
-                                                         : HAVE_INTERVAL_MS;
+    own->have_interval_ms =
+        config->have_interval_ms > 0 ? config->have_interval_ms : HAVE_INTERVAL_MS;
     own->have_fanout = config->have_fanout > 0 ? config->have_fanout : HAVE_FANOUT;
     own->verify = config->verify != NULL ? config->verify : event_signature_is_good;
     for (size_t i = 0; i < heads_count; i++) {
@@ -400,8 +400,7 @@ void replica_free(Replica *replica)
     mem_free(replica->links);
     Origin *origin;
     Origin *next;
-    HASH_ITER(hh, replica->origins, origin, next)
-    {
+    HASH_ITER(hh, replica->origins, origin, next) {
         HASH_DEL(replica->origins, origin);
         mem_free(origin);
     }

@@ -33,8 +33,8 @@ enum {
 
 typedef struct ReplicaConfig {
     EventSigner signer;
-    const uint8_t *network; /* NULL: open mode; borrowed for the replica's life */
-    uint64_t epoch;         /* of the own stream: never used before, also not by a lost backup */
+    const uint8_t *network;    /* NULL: open mode; borrowed for the replica's life */
+    uint64_t epoch;            /* of the own stream: never used before, also not by a lost backup */
     uint32_t have_interval_ms; /* 0: 250 */
     uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
     uint32_t coalesce_ms;      /* a busy link's frames are held this long; 0: not at all */

@@ -83,9 +83,9 @@ size_t pull_hub(const Replica *replica)
 
 static bool is_own(const Replica *replica, const Stream *stream)
 {
-    return stream == replica->own || (stream->id.epoch == replica->config.epoch &&
-                                      memcmp(stream->id.origin, replica->config.signer.public_key,
-                                             EVENT_KEY_BYTES) == 0);
+    return stream == replica->own ||
+           (stream->id.epoch == replica->config.epoch &&
+            memcmp(stream->id.origin, replica->config.signer.public_key, EVENT_KEY_BYTES) == 0);
 }
 
 void pull_stream(RStep *step, Stream *stream)
@@ -177,8 +177,8 @@ void pull_link_lost(RStep *step, size_t index)
 
 static uint64_t repair_at(const Stream *stream)
 {
-    return stream->progress_ms + (stream->repair_wait_ms > 0 ? stream->repair_wait_ms
-                                                             : REPAIR_MIN_MS);
+    return stream->progress_ms +
+           (stream->repair_wait_ms > 0 ? stream->repair_wait_ms : REPAIR_MIN_MS);
 }
 
 /* Somebody has it, and whom we asked does not send it: asks another, more patiently each time. */
@@ -187,8 +187,8 @@ static void repair(RStep *step, Stream *stream)
     size_t link = best_link(step->replica, stream, stream->upstream);
     uint32_t wait = 2 * stream->repair_wait_ms;
     stream->progress_ms = step->input->mono_ms;
-    if (link != NO_LINK && link_stream(&step->replica->links[link], stream)->peer_hi >
-                               stream->applied) {
+    if (link != NO_LINK &&
+        link_stream(&step->replica->links[link], stream)->peer_hi > stream->applied) {
         step->replica->stats.repairs++;
         pull_from(step, stream, link);
     } else if (stream->upstream != NO_LINK) {
@@ -208,7 +208,7 @@ static void tell_news(RStep *step)
     replica->news_for_all = false;
     for (size_t n = 0; n < replica->links_cap && told < most; n++) {
         ReplicaLink *link = &replica->links[(replica->have_turn + n) % replica->links_cap];
-        if (link->up && link->greeted && 
+        if (link->up && link->greeted &&
             (!replica->config.frugal || link->is_child || link == hub)) {
             link->have_due = true;
             link->news = true;
@@ -249,8 +249,7 @@ void pull_timer(RStep *step)
     uint64_t now_ms = step->input->mono_ms;
     Stream *stream;
     Stream *next;
-    DL_FOREACH_SAFE(replica->behind, stream, next)
-    {
+    DL_FOREACH_SAFE(replica->behind, stream, next) {
         if (repair_at(stream) <= now_ms) {
             repair(step, stream);
         }

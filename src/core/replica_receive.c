@@ -161,7 +161,8 @@ static bool count_repeats(const Stream *stream, const FrameRun *run, size_t *ret
     size_t count = 0;
     while (count < run->count && run->events[count]->fields.seq <= stream->applied) {
         const LogEvent *here = stream_window_at(stream, run->events[count]->fields.seq);
-        if (here != NULL && memcmp(&here->hash, &run->events[count]->hash, sizeof(EventHash)) != 0) {
+        if (here != NULL &&
+            memcmp(&here->hash, &run->events[count]->hash, sizeof(EventHash)) != 0) {
             return false;
         }
         count++;
@@ -186,8 +187,7 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
     Replica *replica = step->replica;
     const EventFields *first = &run->events[0]->fields;
     Stream *stream = stream_find(replica, &first->stream);
-    LinkStream *on_link =
-        stream != NULL ? link_stream(&replica->links[index], stream) : NULL;
+    LinkStream *on_link = stream != NULL ? link_stream(&replica->links[index], stream) : NULL;
     if (on_link == NULL || !on_link->wanted) {
         return true; /* on its way when we said STOP */
     }
@@ -225,8 +225,8 @@ static void leave_used_epoch(RStep *step, const Stream *stream, uint64_t hi)
     Replica *replica = step->replica;
     if (replica->said == 0 && hi > 0 && stream->id.epoch == replica->config.epoch &&
         memcmp(stream->id.origin, replica->config.signer.public_key, EVENT_KEY_BYTES) == 0) {
-        replica->config.epoch = replica_next_epoch(stream->id.epoch, step->input->wall_ms,
-                                                   step->input->random);
+        replica->config.epoch =
+            replica_next_epoch(stream->id.epoch, step->input->wall_ms, step->input->random);
     }
 }
 

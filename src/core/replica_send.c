@@ -201,8 +201,7 @@ static void add_events(RStep *step, size_t index, Draft *draft)
     }
     link->ready.count -= taken;
     if (taken > 0) {
-        memmove(link->ready.items, link->ready.items + taken,
-                link->ready.count * sizeof(size_t));
+        memmove(link->ready.items, link->ready.items + taken, link->ready.count * sizeof(size_t));
     }
     link->credit -= draft->bytes < link->credit ? draft->bytes : link->credit;
 }
@@ -245,8 +244,8 @@ static void send_draft(RStep *step, size_t index, Draft *draft)
 static bool draft_is_empty(const Draft *draft)
 {
     const FrameOut *out = &draft->out;
-    return out->hello == NULL && out->haves_count + out->wants_count + out->stops_count +
-                                         out->runs_count == 0 &&
+    return out->hello == NULL &&
+           out->haves_count + out->wants_count + out->stops_count + out->runs_count == 0 &&
            out->credit == 0 && out->ping == 0 && out->pong == 0;
 }
 

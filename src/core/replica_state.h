@@ -46,13 +46,13 @@ typedef struct Stream {
 
 /* One stream on one link. */
 typedef struct LinkStream {
-    uint64_t peer_hi;   /* what the peer holds, as far as it told */
-    uint64_t told_hi;   /* what it was told that we hold */
-    uint64_t next;      /* the peer wants from here on; 0: it does not want it */
-    bool wanted;        /* we want it from the peer */
-    bool reading;       /* the store is asked for what comes next */
-    bool ready;         /* something it wants is here; it stands in ReplicaLink.ready */
-    bool to_say;        /* a WANT or STOP; it stands in ReplicaLink.to_say */
+    uint64_t peer_hi; /* what the peer holds, as far as it told */
+    uint64_t told_hi; /* what it was told that we hold */
+    uint64_t next;    /* the peer wants from here on; 0: it does not want it */
+    bool wanted;      /* we want it from the peer */
+    bool reading;     /* the store is asked for what comes next */
+    bool ready;       /* something it wants is here; it stands in ReplicaLink.ready */
+    bool to_say;      /* a WANT or STOP; it stands in ReplicaLink.to_say */
 } LinkStream;
 
 typedef struct IndexList {
@@ -67,8 +67,8 @@ typedef struct ReplicaLink {
     bool greeted; /* the peer's hello came */
     bool hello_sent;
     bool in_flight;
-    bool news;       /* something is to be said on this link */
-    bool have_due;   /* and HAVEs are part of it */
+    bool news;        /* something is to be said on this link */
+    bool have_due;    /* and HAVEs are part of it */
     IndexList ready;  /* streams with events to send, in turn */
     IndexList to_say; /* streams with a WANT or STOP to send */
     uint8_t key[EVENT_KEY_BYTES];
@@ -77,13 +77,13 @@ typedef struct ReplicaLink {
     size_t streams_cap;
     uint64_t credit;      /* bytes of events that may be sent */
     uint64_t credit_owed; /* that came and are durable: to be returned */
-    uint64_t ping; /* not yet answered */
+    uint64_t ping;        /* not yet answered */
     bool ping_due;
     uint64_t pong;
     uint64_t ping_sent_ms;
     uint32_t rtt_ms;
     bool rtt_known;
-    bool is_child; /* the peer takes something from us */
+    bool is_child;       /* the peer takes something from us */
     uint64_t send_at_ms; /* coalescing: not before; 0: at once */
     uint64_t last_sent_ms;
 } ReplicaLink;
@@ -111,7 +111,7 @@ struct Replica {
     size_t links_cap;
     Stream *behind;
     struct Origin *origins; /* the newest stream of each */
-    size_t have_turn; /* the link at which the next round of HAVEs begins */
+    size_t have_turn;       /* the link at which the next round of HAVEs begins */
 
     Stream *own;
     LogEvent **group; /* own events, said and not yet given to the store */
@@ -121,7 +121,7 @@ struct Replica {
     bool storing_own;
     LogEvent **storing; /* the group that is being stored */
     size_t storing_count;
-    uint64_t said;      /* the last own number */
+    uint64_t said; /* the last own number */
     EventHash said_hash;
 
     Batch *batches;

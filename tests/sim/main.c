@@ -98,7 +98,8 @@ static void print_report(const SimConfig *config, const SimReport *report)
 {
     printf("seed 0x%" PRIx64 " nodes %d: %s trace %016" PRIx64 " steps %" PRIu64 " frames %" PRIu64
            " applied %" PRIu64 " repeated %" PRIu64 " repairs %" PRIu64 " crashes %" PRIu64
-           " cuts %" PRIu64 " restores %" PRIu64 " equal after %" PRIu64 " ms, hops %d, latency %.0f "
+           " cuts %" PRIu64 " restores %" PRIu64 " equal after %" PRIu64
+           " ms, hops %d, latency %.0f "
            "ms mean, %" PRIu64 " ms max\n",
            config->seed, config->nodes, report->ok ? "ok" : report->failure, report->trace_hash,
            report->steps, report->frames, report->applied, report->repeated, report->repairs,
@@ -116,9 +117,9 @@ static int broadcast(const Arguments *arguments)
         uint32_t coalesce_ms;
         uint32_t have_interval_ms;
     } rows[] = {
-        {"full mesh", 0, false, 0, 250},    {"full mesh", 0, false, 100, 5000},
-        {"degree 6", 6, false, 0, 250},     {"degree 6", 6, false, 100, 5000},
-        {"full mesh, hub", 0, true, 0, 250},   {"full mesh, hub", 0, true, 100, 5000},
+        {"full mesh", 0, false, 0, 250},        {"full mesh", 0, false, 100, 5000},
+        {"degree 6", 6, false, 0, 250},         {"degree 6", 6, false, 100, 5000},
+        {"full mesh, hub", 0, true, 0, 250},    {"full mesh, hub", 0, true, 100, 5000},
         {"full mesh, hub", 0, true, 180, 5000}, {"full mesh, hub", 0, true, 500, 5000},
         {"full mesh, hub", 0, true, 800, 5000}, {"degree 6, hub", 6, true, 180, 5000},
     };

@@ -14,12 +14,12 @@
 
 typedef enum SimMutation {
     MUTATION_NONE,
-    MUTATION_ACK_BEFORE_DISK,  /* says stored at once, and writes later: a crash loses it */
-    MUTATION_APPLY_TWICE,      /* shows what came last a second time */
-    MUTATION_SAME_EPOCH,       /* a restarted node goes on in its old stream from what it has */
-    MUTATION_DEAF_LINK,        /* one node's links carry nothing after the trouble */
-    MUTATION_NO_VERIFY,        /* takes any signature; a hostile node forges */
-    MUTATION_CLOCK_DRAGGED,    /* stamps far ahead are believed */
+    MUTATION_ACK_BEFORE_DISK, /* says stored at once, and writes later: a crash loses it */
+    MUTATION_APPLY_TWICE,     /* shows what came last a second time */
+    MUTATION_SAME_EPOCH,      /* a restarted node goes on in its old stream from what it has */
+    MUTATION_DEAF_LINK,       /* one node's links carry nothing after the trouble */
+    MUTATION_NO_VERIFY,       /* takes any signature; a hostile node forges */
+    MUTATION_CLOCK_DRAGGED,   /* stamps far ahead are believed */
     MUTATIONS_COUNT,
 } SimMutation;
 
@@ -66,7 +66,8 @@ typedef struct SimReport {
     uint64_t max_latency_ms;
     /* Of the challenge. */
     double frames_per_operation;
-    uint64_t stable_median_ms; /* as Jepsen's set-full checker has it: until the last read without */
+    uint64_t
+        stable_median_ms; /* as Jepsen's set-full checker has it: until the last read without */
     uint64_t stable_max_ms;
     uint64_t everywhere_median_ms; /* until the last node had it, in truth */
     uint64_t everywhere_max_ms;

@@ -81,8 +81,8 @@ static void frame_comes_back_as_it_went(void **state)
     sample_init(&sample);
     FrameIn in;
     const char *reason = "";
-    assert_int_equal(
-        frame_decode(bytes_data(sample.bytes), bytes_len(sample.bytes), &in, &reason), ERR_OK);
+    assert_int_equal(frame_decode(bytes_data(sample.bytes), bytes_len(sample.bytes), &in, &reason),
+                     ERR_OK);
     assert_true(in.has_hello);
     assert_int_equal(in.hello.epoch, 7);
     assert_null(in.hello.network);

@@ -260,8 +260,9 @@ static void who_does_not_say_hello_is_dropped(void **state)
     (void)state;
     Mesh mesh = mesh_new();
     mesh_step(&mesh, 0, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = 1});
-    mesh_step(&mesh, 0,
-              (ReplicaInput){.kind = REPLICA_FRAME, .link = 1, .data = (const uint8_t *)"", .len = 0});
+    mesh_step(
+        &mesh, 0,
+        (ReplicaInput){.kind = REPLICA_FRAME, .link = 1, .data = (const uint8_t *)"", .len = 0});
     assert_string_equal(mesh.dropped, "it did not say hello");
     mesh_done(&mesh);
 }

@@ -1,0 +1,345 @@
+/* Real replicas in the simulated world. */
+#include "sim_world.h"
+
+static int64_t node_wall_ms(const World *world, int at)
+{
+    if (node_is_hostile(world, at, FAULT_CLOCK_LIAR)) {
+        return WALL_MS + (int64_t)world->now_ms + LIE_MS;
+    }
+    return WALL_MS + (int64_t)world->now_ms + world->nodes[at].skew_ms;
+}
+
+int edge_other(const Edge *edge, int node)
+{
+    return edge->a == node ? edge->b : edge->a;
+}
+
+static bool verify_nothing(const LogEvent *event)
+{
+    return event->is_signed;
+}
+
+static uint64_t latency_of(World *world, const Edge *edge)
+{
+    return world_between(world, world->config.latency_min_ms, world->config.latency_max_ms) +
+           edge->clog_ms;
+}
+
+/* One bit of what it passes on, or of its own words. */
+static Bytes *damage(World *world, Bytes *frame)
+{
+    Bytes *copy = bytes_new(bytes_data(frame), bytes_len(frame));
+    size_t bit = world_random(world) % (8 * bytes_len(frame));
+    bytes_fill(copy)[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    return copy;
+}
+
+static void send_frame(World *world, int at, size_t link, Bytes *frame)
+{
+    Edge *edge = &world->edges[world->nodes[at].edges[link]];
+    int direction = edge->a == at ? 0 : 1;
+    world->report.frames++;
+    uint64_t arrival = world->now_ms + latency_of(world, edge);
+    if (arrival < edge->last_arrival[direction]) {
+        arrival = edge->last_arrival[direction];
+    }
+    edge->last_arrival[direction] = arrival;
+    bool deaf = world->config.mutation == MUTATION_DEAF_LINK && world->healing &&
+                (edge->a == 0 || edge->b == 0);
+    if (edge->up && !edge->cut && !deaf) {
+        Bytes *carried = bytes_ref(frame);
+        if (node_is_hostile(world, at, FAULT_FORGER) && !world->healing &&
+            world_chance(world, 200)) {
+            bytes_unref(carried);
+            carried = damage(world, frame);
+        }
+        world_post(world, arrival - world->now_ms,
+                   (Task){.kind = TASK_FRAME,
+                          .node = edge_other(edge, at),
+                          .link = (size_t)world->nodes[at].edges[link],
+                          .life = edge->life,
+                          .frame = carried});
+    }
+    world_post(world, edge->clog_ms / 4,
+               (Task){.kind = TASK_SENT, .node = at, .link = link, .life = edge->life});
+}
+
+static void store_events(World *world, int at, const ReplicaOutput *output)
+{
+    Node *node = &world->nodes[at];
+    Pending *pending = mem_new(Pending);
+    pending->ticket = output->ticket;
+    pending->count = output->events_count;
+    pending->events = mem_array(pending->count, sizeof(LogEvent *));
+    for (size_t i = 0; i < pending->count; i++) {
+        pending->events[i] = event_ref(output->events[i]);
+    }
+    Pending **last = &node->pending;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = pending;
+    Task done = {.kind = TASK_STORED, .node = at, .life = node->life, .ticket = output->ticket};
+    uint32_t slowest = world->config.disk_max_ms > 0 ? world->config.disk_max_ms : DISK_MAX_MS;
+    uint64_t delay = world_between(world, DISK_MIN_MS, slowest) + node->disk_slow_ms;
+    if (world->config.mutation == MUTATION_ACK_BEFORE_DISK) {
+        done.from = 1; /* only said */
+        world_post(world, 0, done);
+        done.from = 2; /* only done */
+        delay += 500;
+    }
+    world_post(world, delay, done);
+}
+
+static void apply_events(World *world, int at, int from, const ReplicaOutput *output)
+{
+    int twice = world->config.mutation == MUTATION_APPLY_TWICE && at == 1 ? 2 : 1;
+    for (int n = 0; n < twice; n++) {
+        for (size_t i = 0; i < output->events_count; i++) {
+            const LogEvent *event = output->events[i];
+            bool own =
+                memcmp(event->fields.stream.origin, world->nodes[at].seed, 0) == 0 && from < 0;
+            check_shown(world, at, own ? -1 : from, event);
+            world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
+        }
+    }
+}
+
+static void node_do(World *world, int at, int from, ReplicaOutput *output)
+{
+    switch (output->kind) {
+    case REPLICA_STORE:
+        store_events(world, at, output);
+        return;
+    case REPLICA_READ:
+        world_post(world, 1,
+                   (Task){.kind = TASK_READ,
+                          .node = at,
+                          .life = world->nodes[at].life,
+                          .link = output->link,
+                          .stream = output->stream,
+                          .from = output->from});
+        return;
+    case REPLICA_SEND:
+        world_trace(world, "send", at, output->link, bytes_len(output->frame));
+        send_frame(world, at, output->link, output->frame);
+        return;
+    case REPLICA_DROP:
+        world_trace(world, "drop", at, output->link, 0);
+        if (!node_is_hostile(world,
+                             edge_other(&world->edges[world->nodes[at].edges[output->link]], at),
+                             FAULT_FORGER)) {
+            world_fail(world, "node %d drops an honest peer: %s", at, output->reason);
+        }
+        edge_down(world, world->nodes[at].edges[output->link]);
+        return;
+    case REPLICA_APPLY:
+        apply_events(world, at, from, output);
+        return;
+    case REPLICA_FROZEN:
+        world_fail(world, "node %d froze the stream of an honest node", at);
+        return;
+    }
+}
+
+/* One that is posted already and comes early enough will do; it looks again when it comes. */
+static void node_set_timer(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    if (node->timer_ms == 0 || node->wake_ms < node->timer_ms) {
+        node->timer_ms = node->wake_ms;
+        world_post(world, node->wake_ms - world->now_ms, (Task){.kind = TASK_TIMER, .node = at});
+    }
+}
+
+void node_timer(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    if (node->timer_ms != world->now_ms) {
+        return; /* an earlier one has taken its place */
+    }
+    node->timer_ms = 0;
+    if (node->wake_ms > world->now_ms) {
+        node_set_timer(world, at);
+    } else {
+        node_step(world, at, (ReplicaInput){.kind = REPLICA_TIMER});
+    }
+}
+
+void node_step(World *world, int at, ReplicaInput input)
+{
+    Node *node = &world->nodes[at];
+    if (node->replica == NULL) {
+        return;
+    }
+    int from = -1;
+    if (input.kind == REPLICA_FRAME) {
+        from = edge_other(&world->edges[node->edges[input.link]], at);
+    }
+    input.mono_ms = world->now_ms + START_WALL_MS;
+    input.wall_ms = node_wall_ms(world, at);
+    if (world->config.mutation == MUTATION_CLOCK_DRAGGED && input.kind == REPLICA_FRAME) {
+        input.wall_ms += LIE_MS;
+    }
+    input.random = world_random(world);
+    ReplicaOutputs outputs = {0};
+    replica_step(node->replica, &input, &outputs);
+    world->report.steps++;
+    for (size_t i = 0; i < outputs.count; i++) {
+        node_do(world, at, from, &outputs.items[i]);
+    }
+    if (node->replica != NULL) {
+        uint64_t now = world->now_ms + START_WALL_MS;
+        node->wake_ms =
+            outputs.wake_at_ms > now ? outputs.wake_at_ms - START_WALL_MS : world->now_ms;
+        node_set_timer(world, at);
+    }
+    replica_outputs_done(&outputs);
+}
+
+size_t edge_link_at(const World *world, int node, size_t edge)
+{
+    size_t link = 0;
+    while (world->nodes[node].edges[link] != edge) {
+        link++;
+    }
+    return link;
+}
+
+static void edge_tell(World *world, size_t index, ReplicaInputKind kind)
+{
+    const Edge *edge = &world->edges[index];
+    int ends[] = {edge->a, edge->b};
+    for (int i = 0; i < 2; i++) {
+        node_step(world, ends[i],
+                  (ReplicaInput){.kind = kind, .link = edge_link_at(world, ends[i], index)});
+    }
+}
+
+void edge_down(World *world, size_t index)
+{
+    Edge *edge = &world->edges[index];
+    if (!edge->up) {
+        return;
+    }
+    edge->up = false;
+    edge->life++;
+    world->report.cuts++;
+    edge_tell(world, index, REPLICA_LINK_DOWN);
+    world_post(world, world_between(world, RECONNECT_MIN_MS, RECONNECT_MAX_MS),
+               (Task){.kind = TASK_CONNECT, .link = index});
+}
+
+void edge_connect(World *world, size_t index)
+{
+    Edge *edge = &world->edges[index];
+    if (edge->up) {
+        return;
+    }
+    if (edge->cut || world->nodes[edge->a].replica == NULL ||
+        world->nodes[edge->b].replica == NULL) {
+        world_post(world, world_between(world, RECONNECT_MIN_MS, RECONNECT_MAX_MS),
+                   (Task){.kind = TASK_CONNECT, .link = index});
+        return;
+    }
+    edge->up = true;
+    edge->last_arrival[0] = world->now_ms;
+    edge->last_arrival[1] = world->now_ms;
+    edge_tell(world, index, REPLICA_LINK_UP);
+}
+
+static uint64_t own_highest_epoch(const Node *node, const uint8_t *key)
+{
+    uint64_t highest = 0;
+    for (const DiskStream *stream = node->disk; stream != NULL; stream = stream->hh.next) {
+        if (memcmp(stream->id.origin, key, EVENT_KEY_BYTES) == 0 && stream->id.epoch > highest) {
+            highest = stream->id.epoch;
+        }
+    }
+    return highest;
+}
+
+void node_start(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    ReplicaConfig config = {
+        .coalesce_ms = world->config.coalesce_ms,
+        .have_interval_ms = world->config.have_interval_ms,
+        .have_fanout = world->config.have_fanout,
+        .frugal = world->config.frugal,
+        .verify = world->config.mutation == MUTATION_NO_VERIFY ? verify_nothing : check_verify_once,
+    };
+    event_signer_init(&config.signer, node->seed);
+    uint64_t stored = own_highest_epoch(node, config.signer.public_key);
+    config.epoch = replica_next_epoch(stored, node_wall_ms(world, at), world_random(world));
+    if (world->config.mutation == MUTATION_SAME_EPOCH && node->epoch != 0) {
+        config.epoch = node->epoch;
+    }
+    node->epoch = config.epoch;
+
+    size_t count = HASH_COUNT(node->disk);
+    StreamHead *heads = mem_array(count, sizeof(StreamHead));
+    size_t i = 0;
+    for (const DiskStream *stream = node->disk; stream != NULL; stream = stream->hh.next, i++) {
+        heads[i] = (StreamHead){.stream = stream->id,
+                                .hi = stream->count,
+                                .last_hash = stream->events[stream->count - 1]->hash};
+    }
+    node->replica = replica_new(&config, heads, count);
+    mem_free(heads);
+    node->life++;
+    world_trace(world, "start", at, node->epoch, count);
+}
+
+void node_say(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    if (node->replica == NULL) {
+        return;
+    }
+    char body[64];
+    snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
+    EventFields fields = {
+        .room = "lobby",
+        .room_len = 5,
+        .kind = LOG_TEXT,
+        .sender = "sim",
+        .sender_len = 3,
+        .body = (const uint8_t *)body,
+        .body_len = strlen(body),
+    };
+    node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
+}
+
+void node_read_done(World *world, const Task *task)
+{
+    Node *node = &world->nodes[task->node];
+    DiskStream *stream = disk_find(node->disk, &task->stream);
+    size_t count = 0;
+    size_t end = 0;
+    size_t bytes = 0;
+    size_t from = (size_t)task->from - 1;
+    while (stream != NULL && from + count < stream->count && bytes < REPLICA_FRAME_EVENTS_BYTES) {
+        const LogEvent *event = stream->events[from + count++];
+        bytes += bytes_len(event->bytes);
+        end = event->is_signed ? count : end;
+    }
+    node_step(world, task->node,
+              (ReplicaInput){.kind = REPLICA_READ_DONE,
+                             .link = task->link,
+                             .stream = task->stream,
+                             .from = task->from,
+                             .events = end > 0 ? &stream->events[from] : NULL,
+                             .events_count = end});
+}
+
+void node_stored(World *world, const Task *task)
+{
+    if (task->from != 1) {
+        disk_commit(world, task->node, task->ticket);
+    }
+    if (task->from != 2) {
+        node_step(world, task->node,
+                  (ReplicaInput){.kind = REPLICA_STORED, .ticket = task->ticket});
+    }
+}

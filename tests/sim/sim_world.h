@@ -1,0 +1,211 @@
+/* What the parts of the simulator share. For tests/sim alone. */
+#pragma once
+
+#include "sim.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <uthash.h>
+
+enum {
+    FAULT_EVERY_MS = 250,
+    DISK_MIN_MS = 1,
+    DISK_MAX_MS = 15,
+    START_WALL_MS = 1000,
+    RECONNECT_MIN_MS = 50,
+    RECONNECT_MAX_MS = 800,
+    LIE_MS = 10 * 86400000,
+    HOSTILE = 0, /* where a seed has a hostile node, it is this one */
+};
+
+static const int64_t WALL_MS = INT64_C(1700000000000);
+
+/* ---- types ---- */
+
+typedef enum TaskKind {
+    TASK_FRAME,
+    TASK_SENT,
+    TASK_STORED,
+    TASK_READ,
+    TASK_TIMER,
+    TASK_CONNECT,
+    TASK_SAY,
+    TASK_FAULT,
+    TASK_RESTART,
+    TASK_CLIENT_READ,
+    TASK_PARTITION,
+} TaskKind;
+
+typedef struct Task {
+    uint64_t at_ms;
+    uint64_t order;
+    TaskKind kind;
+    int node;
+    size_t link;
+    uint32_t life; /* of the node, or of the edge */
+    uint64_t ticket;
+    StreamId stream;
+    uint64_t from;
+    Bytes *frame;
+} Task;
+
+typedef struct DiskStream {
+    StreamId id;
+    LogEvent **events; /* seq 1 is events[0] */
+    size_t count;
+    size_t cap;
+    UT_hash_handle hh;
+} DiskStream;
+
+typedef struct Pending {
+    uint64_t ticket;
+    LogEvent **events;
+    size_t count;
+    struct Pending *next;
+} Pending;
+
+typedef struct Edge {
+    int a;
+    int b;
+    bool up;
+    bool cut;
+    uint32_t life;
+    uint32_t clog_ms;
+    uint64_t last_arrival[2]; /* by direction: what was sent first comes first */
+} Edge;
+
+typedef struct Applied {
+    StreamId id;
+    uint64_t seq;
+    UT_hash_handle hh;
+} Applied;
+
+typedef struct Node {
+    Replica *replica; /* NULL: down */
+    uint8_t seed[EVENT_SEED_BYTES];
+    uint32_t life;
+    uint64_t timer_ms; /* the earliest TASK_TIMER that is posted; 0: none */
+    uint64_t wake_ms;  /* when it wants one */
+    uint64_t epoch;
+    int64_t skew_ms;
+    uint32_t disk_slow_ms;
+    DiskStream *disk;
+    DiskStream *backup;
+    bool has_backup;
+    Pending *pending;
+    size_t *edges; /* by link */
+    size_t edges_count;
+    Applied *applied; /* in this life */
+    uint64_t say_count;
+} Node;
+
+/* What everybody may know of an event. */
+typedef struct Known {
+    struct {
+        StreamId stream;
+        uint64_t seq;
+    } key;
+    EventHash hash;
+    bool acknowledged;
+    bool excused; /* the only disk that held it is gone */
+    uint64_t said_ms;
+    size_t index;
+    UT_hash_handle hh;
+} Known;
+
+typedef struct ClientRead {
+    uint64_t at_ms;
+    int node;
+} ClientRead;
+
+typedef struct World {
+    SimConfig config;
+    ClientRead *reads;
+    size_t reads_count;
+    uint32_t *applied_ms; /* by known index, node; 0: not yet */
+    size_t applied_cap;
+    uint64_t random;
+    uint64_t now_ms;
+    uint64_t order;
+    Task *heap;
+    size_t heap_count;
+    size_t heap_cap;
+    Node *nodes;
+    Edge *edges;
+    size_t edges_count;
+    Known *known;
+    size_t known_count;
+    uint8_t *hops; /* by known index, node */
+    size_t hops_cap;
+    bool healing;
+    int lines_left;
+    double latency_sum;
+    uint64_t latency_count;
+    unsigned swarm; /* which faults this seed has */
+    SimReport report;
+} World;
+
+enum {
+    FAULT_CUT = 1,
+    FAULT_PARTITION = 2,
+    FAULT_CRASH = 4,
+    FAULT_CLOG = 8,
+    FAULT_SLOW_DISK = 16,
+    FAULT_CLOCK = 32,
+    FAULT_RESTORE = 64,
+    FAULT_FORGER = 128,     /* one node damages what it passes on */
+    FAULT_CLOCK_LIAR = 256, /* one node stamps its lines ten days ahead */
+    FAULTS_ALL = 511,
+};
+
+/* sim_time.c: chance, the queue of what will happen, failure, trace. */
+uint64_t world_random(World *world);
+uint64_t world_between(World *world, uint64_t min, uint64_t max);
+bool world_chance(World *world, unsigned per_mille);
+[[gnu::format(printf, 2, 3)]] void world_fail(World *world, const char *format, ...);
+void world_trace(World *world, const char *what, int node, uint64_t a, uint64_t b);
+void world_post(World *world, uint64_t delay_ms, Task task);
+Task world_take(World *world);
+
+/* sim_disk.c */
+DiskStream *disk_find(DiskStream *disk, const StreamId *id);
+void disk_append(World *world, int at, DiskStream **disk, LogEvent *event);
+void disk_free(DiskStream **disk);
+DiskStream *disk_copy(World *world, DiskStream *disk);
+bool disk_holds(DiskStream *disk, const StreamId *id, uint64_t seq);
+void pending_free(Node *node);
+void disk_commit(World *world, int at, uint64_t ticket);
+
+/* sim_check.c: what must hold, at every step and at the end. */
+bool node_is_hostile(const World *world, int at, unsigned how);
+void check_shown(World *world, int at, int from, const LogEvent *event);
+bool check_all_equal(const World *world);
+void check_tell_differences(World *world);
+void check_end(World *world);
+bool check_verify_once(const LogEvent *event);
+void check_forget(void); /* the signatures that were found good */
+
+/* sim_node.c: nodes, and the edges between them. */
+int edge_other(const Edge *edge, int node);
+void node_step(World *world, int at, ReplicaInput input);
+void node_timer(World *world, int at);
+void edge_down(World *world, size_t index);
+void edge_connect(World *world, size_t index);
+void node_start(World *world, int at);
+void node_say(World *world, int at);
+void node_read_done(World *world, const Task *task);
+void node_stored(World *world, const Task *task);
+size_t edge_link_at(const World *world, int node, size_t edge);
+
+/* sim_fault.c */
+void fault_round(World *world);
+void world_part(World *world, bool split);
+void world_heal(World *world);
+void applied_free(Node *node);
+
+/* sim_overlay.c */
+void overlay_make(World *world);
+
+/* sim_challenge.c: the broadcast challenge. */
+void challenge_post(World *world);
+void challenge_report(World *world);
