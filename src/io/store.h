@@ -37,6 +37,7 @@ enum {
     STORE_READ_MAX_EVENTS = 4096,
     STORE_SEARCH_MAX_HITS = 200,
     STORE_SEARCH_MAX_BYTES = 256, /* of the words searched for: a line somebody typed */
+    STORE_PREFIX_MIN_BYTES = 3,   /* fewer letters start too many words: seconds of work */
     /* What a batch with STORE_LAZY waits for others to share its commit with. */
     STORE_LAZY_MS = 10,
     STORE_LAZY_EVENTS = 256,
@@ -184,7 +185,8 @@ Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, voi
 
 typedef struct StoreSearch {
     /* Every word must be in the text or in its sender's name. Case and accents do not count.
-     * "two words" in quotes stand side by side; wor* is how a word starts. */
+     * "two words" in quotes stand side by side; wor* is how a word starts
+     * (STORE_PREFIX_MIN_BYTES; less is taken for a whole word). */
     const char *words;
     const char *room;   /* NULL: all */
     const char *sender; /* NULL: all */

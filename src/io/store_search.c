@@ -75,9 +75,10 @@ static char *expression_of(const StoreSearch *search)
         bool phrase = *at == '"';
         at += phrase ? 1 : 0;
         size_t len = strcspn(at, phrase ? "\"" : " \t\"");
-        bool prefix = !phrase && len > 1 && at[len - 1] == '*';
+        bool starred = !phrase && len > 1 && at[len - 1] == '*';
+        bool prefix = starred && len - 1 >= STORE_PREFIX_MIN_BYTES;
         if (len > 0) {
-            add_term(&all, "{sender body}", at, prefix ? len - 1 : len);
+            add_term(&all, "{sender body}", at, starred ? len - 1 : len);
             strbuf_add_string(&all, prefix ? "* " : "");
         }
         at += len;

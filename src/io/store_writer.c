@@ -20,7 +20,10 @@ enum {
     CHECKPOINT_PAGES = 1000,        /* 4 MB of -wal, SQLite's own measure: when there is time */
     CHECKPOINT_MUST_PAGES = 8000,   /* whatever else waits */
     PROBE_MS = 1000,
-    INDEX_IDLE_MS = 100, /* a conversation's next line comes later than this, a burst's sooner */
+    /* How long nothing comes before the index is written. A few lines may gather; where many wait,
+     * the gaps of a steady load of 1,000 a second still let it keep up. */
+    INDEX_IDLE_MS = 100,
+    INDEX_IDLE_MANY_MS = 5,
     /* What a search waits for: some 30 ms. Where more is missing, after much came at once, it finds
      * what is indexed so far, and says how much is not. */
     INDEX_SEARCH_EVENTS = 2 * INDEX_EVENTS,
@@ -430,6 +433,7 @@ static void index_for_search(Writer *writer, Job *job)
 static void take_next(Writer *writer)
 {
     JobQueue *queue = &writer->queue;
+    writer->idle = false;
     if (queue->first->run != NULL) {
         Job *job = queue_pop(queue);
         pthread_mutex_unlock(&queue->mutex);
@@ -469,8 +473,9 @@ static void work(Writer *writer)
     } else if (writer->degraded) {
         chore = stays_idle(queue, PROBE_MS) ? probe : NULL;
     } else if (writer->behind != NULL && !writer->index_broken) {
-        chore =
-            writer->backlog >= INDEX_EVENTS || stays_idle(queue, INDEX_IDLE_MS) ? index_idle : NULL;
+        bool many = writer->backlog >= INDEX_EVENTS;
+        writer->idle = writer->idle || stays_idle(queue, many ? INDEX_IDLE_MANY_MS : INDEX_IDLE_MS);
+        chore = writer->idle ? index_idle : NULL;
     } else {
         pthread_cond_wait(&queue->wake, &queue->mutex);
     }

@@ -52,6 +52,7 @@ struct Writer {
     Head **behind_end;
     uint64_t backlog; /* events in them */
     bool index_broken;
+    bool idle; /* nothing has come for a while, and nothing since */
 };
 
 /* A code that writing gave, or SQLITE_OK: what store_degraded says follows it. */

@@ -27,6 +27,7 @@ static void search_finds_words_in_every_script(void **state)
     assert_words(&home, "हिन्द", ""); /* marks are part of a word */
     assert_words(&home, "depl*", "[deploy] done 👍🏽 great;");
     assert_words(&home, "dep", "");
+    assert_words(&home, "de*", ""); /* too little: the word "de" */
     home_done(&home);
 }
 
