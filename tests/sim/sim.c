@@ -131,6 +131,10 @@ SimReport sim_run(const SimConfig *config)
         challenge_post(&world);
     }
     world_post(&world, FAULT_EVERY_MS, (Task){.kind = TASK_FAULT});
+    run_until(&world, world.config.trouble_ms / 2);
+    if (!config->faults) {
+        flood_begin(&world);
+    }
     run_until(&world, world.config.trouble_ms);
     world_heal(&world);
     uint64_t healed = world.now_ms;
@@ -149,6 +153,9 @@ SimReport sim_run(const SimConfig *config)
     }
     if (world.report.ok && config->operations_per_s > 0) {
         challenge_report(&world);
+    }
+    if (world.report.ok && !config->faults) {
+        flood_report(&world);
     }
     world.report.mean_latency_ms =
         world.latency_count > 0 ? world.latency_sum / (double)world.latency_count : 0;

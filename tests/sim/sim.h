@@ -64,6 +64,13 @@ typedef struct SimReport {
     int last_hop;
     double mean_latency_ms; /* from said to applied, over all nodes */
     uint64_t max_latency_ms;
+    /* Without faults: of the lines said in the second half, beside a flood of them. */
+    double redundancy; /* events that came a second time, for each that had to come once */
+    double flood_redundancy;
+    double steady_last_ms; /* mean time until the last node had it */
+    double flood_last_ms;
+    int steady_hop;
+    int flood_hop;
     /* Of the challenge. */
     double frames_per_operation;
     uint64_t

@@ -65,13 +65,15 @@ static void note_applied(World *world, int at, const Known *known)
         (uint32_t)world->now_ms;
 }
 
-static void note_hop(World *world, int at, int from, const Known *known)
+static void note_hop(World *world, int at, int from, Known *known)
 {
     uint8_t *hops = &world->hops[known->index * (size_t)world->config.nodes];
     hops[at] = from < 0 ? 0 : (uint8_t)(hops[from] + 1);
     if (hops[at] > world->report.last_hop) {
         world->report.last_hop = hops[at];
     }
+    known->last_hop = hops[at] > known->last_hop ? hops[at] : known->last_hop;
+    known->last_ms = world->now_ms;
     uint64_t latency = world->now_ms - known->said_ms;
     if (world->config.operations_per_s > 0) {
         note_applied(world, at, known);

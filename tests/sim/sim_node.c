@@ -21,8 +21,10 @@ static bool verify_nothing(const LogEvent *event)
 
 static uint64_t latency_of(World *world, const Edge *edge)
 {
-    return world_between(world, world->config.latency_min_ms, world->config.latency_max_ms) +
-           edge->clog_ms;
+    const SimConfig *config = &world->config;
+    return edge->clog_ms +
+           (config->faults ? world_between(world, config->latency_min_ms, config->latency_max_ms)
+                           : edge->latency_ms);
 }
 
 /* One bit of what it passes on, or of its own words. */

@@ -4,7 +4,12 @@
 static void add_edge(World *world, int a, int b)
 {
     world->edges = mem_resize(world->edges, world->edges_count + 1, sizeof(Edge));
-    world->edges[world->edges_count] = (Edge){.a = a, .b = b};
+    world->edges[world->edges_count] = (Edge){
+        .a = a,
+        .b = b,
+        .latency_ms =
+            world_between(world, world->config.latency_min_ms, world->config.latency_max_ms),
+    };
     int ends[] = {a, b};
     for (int i = 0; i < 2; i++) {
         Node *node = &world->nodes[ends[i]];

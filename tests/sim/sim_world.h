@@ -70,6 +70,7 @@ typedef struct Edge {
     bool up;
     bool cut;
     uint32_t life;
+    uint64_t latency_ms; /* its own, where there are no faults */
     uint32_t clog_ms;
     uint64_t last_arrival[2]; /* by direction: what was sent first comes first */
 } Edge;
@@ -109,6 +110,8 @@ typedef struct Known {
     bool acknowledged;
     bool excused; /* the only disk that held it is gone */
     uint64_t said_ms;
+    uint64_t last_ms; /* when the last node had it */
+    int last_hop;     /* of all nodes */
     size_t index;
     UT_hash_handle hh;
 } Known;
@@ -138,6 +141,8 @@ typedef struct World {
     uint8_t *hops; /* by known index, node */
     size_t hops_cap;
     bool healing;
+    uint64_t steady_from_ms;
+    uint64_t steady_repeats;
     int lines_left;
     double latency_sum;
     uint64_t latency_count;
@@ -205,6 +210,10 @@ void applied_free(Node *node);
 
 /* sim_overlay.c */
 void overlay_make(World *world);
+
+/* sim_flood.c: a flood of the same lines, to compare with. */
+void flood_begin(World *world); /* from here on the trees are there */
+void flood_report(World *world);
 
 /* sim_challenge.c: the broadcast challenge. */
 void challenge_post(World *world);
