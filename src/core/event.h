@@ -2,8 +2,9 @@
  *
  *   stream = (origin, epoch)      seq 1 <- seq 2 <- seq 3 ...   each names the hash of the one before
  *
- * The bytes are never encoded anew. hash = BLAKE2b-256 of the bytes of Event; the signature is over a
- * domain string and the hash, and covers, through the chain, all events since the last signed one. */
+ * The bytes are never encoded anew. hash = BLAKE2b-256 of the bytes of Event; the signature is
+ * over a domain string and the hash, and covers, through the chain, all events since the last
+ * signed one. */
 #pragma once
 
 #include "base/err.h"
@@ -91,16 +92,16 @@ void event_signer_init(EventSigner *signer, const uint8_t seed[EVENT_SEED_BYTES]
 /* Wipes the secret. */
 void event_signer_done(EventSigner *signer);
 
-/* A new event of these fields, not signed; fields.stream.origin is the signer's key. The fields must
- * keep every rule that event_decode checks: breaking one is the caller's bug, and aborts. */
+/* A new event of these fields, not signed; fields.stream.origin is the signer's key. The fields
+ * must keep every rule that event_decode checks: breaking one is the caller's bug, and aborts. */
 LogEvent *event_new(const EventFields *fields);
 /* Signs it: it ends its group. */
 void event_sign(LogEvent *event, const EventSigner *signer);
 
-/* From what came over the network or from the store: bytes is taken a reference of, signature is NULL
- * or EVENT_SIGNATURE_BYTES. The signature is not checked here.
- * ERR_INVALID: not an event, or one that breaks a rule; *ret_reason (static) says which.
- * ERR_LIMIT: longer than EVENT_MAX_BYTES, or of a later version. */
+/* From what came over the network or from the store: bytes is taken a reference of, signature is
+ * NULL or EVENT_SIGNATURE_BYTES. The signature is not checked here. ERR_INVALID: not an event,
+ * or one that breaks a rule; *ret_reason (static) says which. ERR_LIMIT: longer than
+ * EVENT_MAX_BYTES, or of a later version. */
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
                  const char **ret_reason);
 

@@ -122,9 +122,9 @@ Bytes *frame_encode(const FrameOut *frame)
         hello = hello_of(frame->hello);
         out.hello = &hello;
     }
-    AUTO_FREE Chat__Have *haves = fill_haves(frame, &out.have);
-    AUTO_FREE Chat__Want *wants = fill_wants(frame, &out.want);
-    AUTO_FREE Chat__Stop *stops = fill_stops(frame, &out.stop);
+    Chat__Have *haves = fill_haves(frame, &out.have);
+    Chat__Want *wants = fill_wants(frame, &out.want);
+    Chat__Stop *stops = fill_stops(frame, &out.stop);
     EncodedRuns runs = fill_runs(frame);
     out.n_have = frame->haves_count;
     out.n_want = frame->wants_count;
@@ -140,6 +140,9 @@ Bytes *frame_encode(const FrameOut *frame)
     }
     Bytes *bytes = bytes_new_empty(chat__frame__get_packed_size(&out));
     chat__frame__pack(&out, bytes_fill(bytes));
+    mem_free(haves);
+    mem_free(wants);
+    mem_free(stops);
     mem_free(out.have);
     mem_free(out.want);
     mem_free(out.stop);

@@ -28,8 +28,8 @@ static inline int64_t hlc_time_ms(uint64_t stamp)
  * below 2^48. */
 uint64_t hlc_now(Hlc *clock, int64_t wall_ms);
 
-/* Takes note of a stamp that came from elsewhere. False, and the clock is as before, where it is too
- * far ahead. */
+/* Takes note of a stamp that came from elsewhere. False, and the clock is as before, where it is
+ * too far ahead. */
 bool hlc_observe(Hlc *clock, uint64_t stamp, int64_t wall_ms);
 
 /* May something with that stamp be shown, or is it not yet due? */

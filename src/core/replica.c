@@ -130,8 +130,8 @@ LinkStream *link_stream(ReplicaLink *link, const Stream *stream)
     return &link->streams[stream->index];
 }
 
-/* Mixes a head into the root: SplitMix64's finisher over words that differ for each head. Equal sets
- * of heads have equal sums; it is a hint, and no proof of anything. */
+/* Mixes a head into the root: SplitMix64's finisher over words that differ for each head. Equal
+ * sets of heads have equal sums; it is a hint, and no proof of anything. */
 static uint64_t head_sum(const StreamId *id, uint64_t hi)
 {
     uint64_t sum = hi;
@@ -253,8 +253,8 @@ void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t c
 
 /* ---- what this node says ---- */
 
-/* Signs and stores what has been said since the last group. One at a time: while it is written, what
- * is said meanwhile becomes the next. */
+/* Signs and stores what has been said since the last group. One at a time: while it is written,
+ * what is said meanwhile becomes the next. */
 static void own_store_group(RStep *step)
 {
     Replica *replica = step->replica;

@@ -111,10 +111,10 @@ typedef struct ReplicaOutputs {
 void replica_outputs_reset(ReplicaOutputs *outputs);
 void replica_outputs_done(ReplicaOutputs *outputs);
 
-/* The epoch of the next own stream: above every one that the store knows of this origin, and, by chance,
- * none that was ever used and forgotten. Time keeps it above those of a lost backup. Where the stored
- * ones are ahead of the clock, a lost backup and this one would count on from the same number: so
- * 32 bits of it are random then, and 16 always. */
+/* The epoch of the next own stream: above every one that the store knows of this origin, and, by
+ * chance, none that was ever used and forgotten. Time keeps it above those of a lost backup.
+ * Where the stored ones are ahead of the clock, a lost backup and this one would count on from
+ * the same number: so 32 bits of it are random then, and 16 always. */
 uint64_t replica_next_epoch(uint64_t stored, int64_t wall_ms, uint64_t random);
 
 /* heads: what the store holds. */

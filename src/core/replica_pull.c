@@ -43,7 +43,8 @@ void pull_from(RStep *step, Stream *stream, size_t index)
     }
 }
 
-/* Nearest first among those that are ahead; where nobody is, one that does not itself wait for us. */
+/* Nearest first among those that are ahead; where nobody is, one that does not itself wait for
+ * us. */
 static size_t best_link(Replica *replica, const Stream *stream, size_t except)
 {
     size_t best = NO_LINK;

@@ -181,7 +181,8 @@ void pull_target(RStep *step, Stream *stream, uint64_t hi);
 /* Finds an upstream where it has none and needs one. */
 void pull_stream(RStep *step, Stream *stream);
 void pull_from(RStep *step, Stream *stream, size_t link);
-/* The link that a frugal node takes everything from; NO_LINK: there is none, or it is not frugal. */
+/* The link that a frugal node takes everything from; NO_LINK: there is none, or it is not
+ * frugal. */
 size_t pull_hub(const Replica *replica);
 /* Measures the round trip, and compares roots. */
 void pull_ping(RStep *step, ReplicaLink *link);

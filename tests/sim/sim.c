@@ -124,7 +124,9 @@ SimReport sim_run(const SimConfig *config)
         world_post(&world, world_between(&world, 0, 200), (Task){.kind = TASK_CONNECT, .link = i});
     }
     for (int i = 0; i < config->lines && config->operations_per_s == 0; i++) {
-        world_post(&world, world_between(&world, 1000, config->trouble_ms),
+        /* Everybody says something early, so that the trees are there in the second half. */
+        uint64_t latest = i < config->writers ? config->trouble_ms / 4 : config->trouble_ms;
+        world_post(&world, world_between(&world, 1000, latest),
                    (Task){.kind = TASK_SAY, .node = i % config->writers});
     }
     if (config->operations_per_s > 0) {

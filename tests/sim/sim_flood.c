@@ -1,7 +1,7 @@
 /* Beside a flood: what the same lines would cost if every node sent them on to all its links.
  *
- * A flood is as fast as the network lets anything be, and wastes the most: its times are those of the
- * shortest paths, its waste is known from the overlay alone. */
+ * A flood is as fast as the network lets anything be, and wastes the most: its times are those
+ * of the shortest paths, its waste is known from the overlay alone. */
 #include "sim_world.h"
 
 enum { FLOOD_LINES = 30 };
