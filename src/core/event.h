@@ -1,6 +1,7 @@
 /* An event: the immutable, signed unit of the log (proto/chat.proto, Event).
  *
- *   stream = (origin, epoch)      seq 1 <- seq 2 <- seq 3 ...   each names the hash of the one before
+ *   stream = (origin, epoch)    seq 1 <- seq 2 <- seq 3 ...    each names the hash of the one
+ *                                                              before
  *
  * The bytes are never encoded anew. hash = BLAKE2b-256 of the bytes of Event; the signature is
  * over a domain string and the hash, and covers, through the chain, all events since the last

@@ -198,7 +198,8 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
         return true;
     }
     if (first->seq > stream->applied + 1) {
-        return true; /* sent for an earlier WANT; what is between comes for the next, or by others */
+        /* Sent for an earlier WANT: what is between comes for the next one, or by others. */
+        return true;
     }
     const EventHash *before = repeats > 0 ? &run->events[repeats - 1]->hash : &stream->last_hash;
     bool fits = same && chain_holds(run, repeats, before) &&
