@@ -20,7 +20,7 @@ static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
 static Chat__Have *fill_haves(const FrameOut *frame, Chat__Have ***ret_rows)
 {
     Chat__Have *haves = mem_array(frame->haves_count, sizeof(*haves));
-    *ret_rows = mem_array(frame->haves_count, sizeof(**ret_rows));
+    *ret_rows = mem_array(frame->haves_count, sizeof(Chat__Have *));
     for (size_t i = 0; i < frame->haves_count; i++) {
         haves[i] = (Chat__Have)CHAT__HAVE__INIT;
         haves[i].origin = binary(frame->haves[i].stream.origin, EVENT_KEY_BYTES);
@@ -35,7 +35,7 @@ static Chat__Have *fill_haves(const FrameOut *frame, Chat__Have ***ret_rows)
 static Chat__Want *fill_wants(const FrameOut *frame, Chat__Want ***ret_rows)
 {
     Chat__Want *wants = mem_array(frame->wants_count, sizeof(*wants));
-    *ret_rows = mem_array(frame->wants_count, sizeof(**ret_rows));
+    *ret_rows = mem_array(frame->wants_count, sizeof(Chat__Want *));
     for (size_t i = 0; i < frame->wants_count; i++) {
         wants[i] = (Chat__Want)CHAT__WANT__INIT;
         wants[i].origin = binary(frame->wants[i].stream.origin, EVENT_KEY_BYTES);
@@ -49,7 +49,7 @@ static Chat__Want *fill_wants(const FrameOut *frame, Chat__Want ***ret_rows)
 static Chat__Stop *fill_stops(const FrameOut *frame, Chat__Stop ***ret_rows)
 {
     Chat__Stop *stops = mem_array(frame->stops_count, sizeof(*stops));
-    *ret_rows = mem_array(frame->stops_count, sizeof(**ret_rows));
+    *ret_rows = mem_array(frame->stops_count, sizeof(Chat__Stop *));
     for (size_t i = 0; i < frame->stops_count; i++) {
         stops[i] = (Chat__Stop)CHAT__STOP__INIT;
         stops[i].origin = binary(frame->stops[i].stream.origin, EVENT_KEY_BYTES);
@@ -80,9 +80,9 @@ static EncodedRuns fill_runs(const FrameOut *frame)
     size_t events = count_events(frame);
     EncodedRuns out = {
         .runs = mem_array(frame->runs_count, sizeof(*out.runs)),
-        .run_rows = mem_array(frame->runs_count, sizeof(*out.run_rows)),
+        .run_rows = mem_array(frame->runs_count, sizeof(Chat__Events *)),
         .events = mem_array(events, sizeof(*out.events)),
-        .event_rows = mem_array(events, sizeof(*out.event_rows)),
+        .event_rows = mem_array(events, sizeof(Chat__SignedEvent *)),
     };
     size_t at = 0;
     for (size_t i = 0; i < frame->runs_count; i++) {

@@ -164,12 +164,12 @@ void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi);
 LogEvent *stream_window_at(const Stream *stream, uint64_t seq); /* NULL: not in memory */
 
 /* replica_receive.c */
-void receive_frame(RStep *step, size_t link);
-void receive_link_up(RStep *step, size_t link);
-void receive_link_down(RStep *step, size_t link);
+void receive_frame(RStep *step, size_t index);
+void receive_link_up(RStep *step, size_t index);
+void receive_link_down(RStep *step, size_t index);
 
 /* replica_send.c */
-void send_pump(RStep *step, size_t link);
+void send_pump(RStep *step, size_t index);
 void send_pump_all(RStep *step);
 void send_read_done(RStep *step);
 /* Events of that stream have come: whoever wants them has something to get. */
@@ -180,7 +180,7 @@ void send_wake_stream(Replica *replica, const Stream *stream);
 void pull_target(RStep *step, Stream *stream, uint64_t hi);
 /* Finds an upstream where it has none and needs one. */
 void pull_stream(RStep *step, Stream *stream);
-void pull_from(RStep *step, Stream *stream, size_t link);
+void pull_from(RStep *step, Stream *stream, size_t index);
 /* The link that a frugal node takes everything from; NO_LINK: there is none, or it is not
  * frugal. */
 size_t pull_hub(const Replica *replica);
@@ -189,6 +189,6 @@ void pull_ping(RStep *step, ReplicaLink *link);
 void pull_all_from(RStep *step, size_t link);
 /* Some of it has come. */
 void pull_progress(RStep *step, Stream *stream);
-void pull_link_lost(RStep *step, size_t link);
+void pull_link_lost(RStep *step, size_t index);
 void pull_timer(RStep *step);
 uint64_t pull_wake_at(const Replica *replica);

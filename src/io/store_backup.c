@@ -6,6 +6,7 @@
  * A backup has a thread of its own: on the reader's, the node's reads would wait for it. */
 #include "io/store_impl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ static Err seal_copy(Db *to, const char *name, char **ret_text)
         store_say(ret_text, "cannot write %s: %s", name, db_reason(to, code));
         return err == ERR_OK ? ERR_IO : err;
     }
+    assert(name != NULL);
     int fd = open(name, O_RDWR | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
         Err err = dir_err(errno);

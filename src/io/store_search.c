@@ -70,7 +70,7 @@ static void add_term(StrBuf *out, const char *columns, const char *text, size_t 
 static char *expression_of(const StoreSearch *search)
 {
     StrBuf all = {0};
-    const char *at = search->words;
+    const char *at = search->words != NULL ? search->words : "";
     while (*(at += strspn(at, " \t")) != '\0') {
         bool phrase = *at == '"';
         at += phrase ? 1 : 0;

@@ -1,11 +1,11 @@
 /* Events from anybody. What decodes must be whole: every field within its cap, and encode the same
  * way where it is said again. */
 #include "core/event.h"
+#include "fuzz.h"
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
+/* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Bytes *bytes = bytes_new(data, size);

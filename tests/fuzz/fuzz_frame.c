@@ -3,10 +3,9 @@
  * Built with libFuzzer (clang -fsanitize=fuzzer) it searches; built with fuzz_replay.c it runs over
  * files. What it must not do is crash, or leak. */
 #include "core/replica.h"
+#include "fuzz.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Nothing is signed by a fuzzer. */
 static bool believe(const LogEvent *event)
@@ -31,6 +30,7 @@ static void step(Replica *replica, ReplicaInput input)
 }
 
 /* The input is a run of frames, each behind two bytes of length, little end first. */
+/* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ReplicaConfig config = {.epoch = 7, .verify = believe};

@@ -1,10 +1,10 @@
 /* nodes.json from anybody: taken whole, or refused with a place and a reason. */
+#include "fuzz.h"
 #include "io/nodes_json.h"
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
+/* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     NodesJson nodes = {0};

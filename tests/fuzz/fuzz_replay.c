@@ -1,10 +1,9 @@
 /* Runs a fuzz target over files: so that what was once found stays found, with any compiler. */
 #include "base/mem.h"
+#include "fuzz.h"
 
 #include <stdint.h>
 #include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILE_MAX_BYTES = 1024 * 1024 };
 

@@ -1,10 +1,10 @@
 /* The sanitiser: whatever goes in, nothing that acts comes out. */
 #include "base/text.h"
+#include "fuzz.h"
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
+/* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     StrBuf out = {0};

@@ -1,10 +1,9 @@
 /* Requests from anybody: SendMessage, StreamMessages, Hello. The first byte chooses. */
+#include "fuzz.h"
 #include "io/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void message(WireArena *arena, const uint8_t *data, size_t size)
 {
@@ -24,6 +23,7 @@ static void message(WireArena *arena, const uint8_t *data, size_t size)
     message_unref(made);
 }
 
+/* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static WireArena *arena;

@@ -34,10 +34,12 @@ static const struct argp_option OPTIONS[] = {
     {0},
 };
 
-static error_t parse(int key, char *value, struct argp_state *state)
+/* NOLINTNEXTLINE(readability-non-const-parameter): argp's type */
+static error_t parse(int key, char *argument, struct argp_state *state)
 {
     Arguments *arguments = state->input;
-    uint64_t number = value != NULL ? strtoull(value, NULL, 0) : 0;
+    const char *value = argument != NULL ? argument : "";
+    uint64_t number = strtoull(value, NULL, 0);
     switch (key) {
     case 's':
         arguments->first_seed = number;
