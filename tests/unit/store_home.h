@@ -132,6 +132,9 @@ static inline void home_close(Home *home)
 static inline void remove_files(const char *path)
 {
     DIR *directory = opendir(path);
+    if (directory == NULL) {
+        return; /* nothing was ever made */
+    }
     for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
         char file[400];
         snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
