@@ -2,6 +2,7 @@
 #include "core/event.h"
 
 #include "base/text.h"
+#include "core/proto_arena.h"
 
 #include <assert.h>
 #include <chat.pb-c.h>
@@ -184,30 +185,7 @@ LogEvent *event_new(const EventFields *fields)
 
 /* ---- decoding ---- */
 
-enum { ARENA_BYTES = 4 * EVENT_MAX_BYTES, ARENA_ALIGN = 16 };
-
-typedef struct Arena {
-    ProtobufCAllocator allocator;
-    size_t used;
-    _Alignas(ARENA_ALIGN) uint8_t memory[ARENA_BYTES];
-} Arena;
-
-static void *arena_alloc(void *context, size_t size)
-{
-    Arena *arena = context;
-    size_t rounded = (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-    if (size > ARENA_BYTES || rounded > ARENA_BYTES - arena->used) {
-        return NULL;
-    }
-    arena->used += rounded;
-    return arena->memory + arena->used - rounded;
-}
-
-static void arena_free(void *context, void *memory)
-{
-    (void)context;
-    (void)memory;
-}
+enum { ARENA_BYTES = 4 * EVENT_MAX_BYTES };
 
 static Err invalid(const char **ret_reason, const char *reason)
 {
@@ -259,12 +237,10 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
         *ret_reason = "an event has at most 12 KiB";
         return ERR_LIMIT;
     }
-    Arena arena; /* its memory needs no clearing */
-    arena.used = 0;
-    arena.allocator =
-        (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = &arena};
-    const Chat__Event *event =
-        chat__event__unpack(&arena.allocator, bytes_len(bytes), bytes_data(bytes));
+    _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[ARENA_BYTES]; /* needs no clearing */
+    ProtoArena arena;
+    const Chat__Event *event = chat__event__unpack(
+        proto_arena_reset(&arena, memory, sizeof(memory)), bytes_len(bytes), bytes_data(bytes));
     if (event == NULL) {
         return invalid(ret_reason, "not an encoded Event");
     }

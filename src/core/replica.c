@@ -210,11 +210,12 @@ static void store(RStep *step, Stream *stream, LogEvent *const *events, size_t c
     for (size_t i = 0; i < count; i++) {
         batch->bytes += frame_event_bytes(events[i]);
     }
-    Batch **last = &replica->batches;
-    while (*last != NULL) {
-        last = &(*last)->next;
+    if (replica->batches == NULL) {
+        replica->batches = batch;
+    } else {
+        replica->last_batch->next = batch;
     }
-    *last = batch;
+    replica->last_batch = batch;
     ReplicaOutput *output = rstep_add(step, REPLICA_STORE);
     output_events(output, events, count);
     output->ticket = batch->ticket;

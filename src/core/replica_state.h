@@ -124,7 +124,8 @@ struct Replica {
     uint64_t said; /* the last own number */
     EventHash said_hash;
 
-    Batch *batches;
+    Batch *batches;    /* oldest first */
+    Batch *last_batch; /* of batches, where there are any */
     uint64_t tickets;
     uint64_t root;
     bool news;

@@ -1,6 +1,8 @@
 /* protobuf-c behind the core's values. */
 #include "io/wire.h"
 
+#include "core/proto_arena.h"
+
 #include <chat.pb-c.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,39 +10,16 @@
 enum {
     /* A request of 8 KiB and its strings twice over fit in; what is larger is refused before. */
     ARENA_BYTES = 1024 * 1024,
-    ARENA_ALIGN = 16,
 };
 
 struct WireArena {
-    ProtobufCAllocator allocator;
-    size_t used;
-    _Alignas(ARENA_ALIGN) uint8_t memory[ARENA_BYTES];
+    ProtoArena arena;
+    _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[ARENA_BYTES];
 };
-
-static void *arena_alloc(void *context, size_t size)
-{
-    WireArena *arena = context;
-    size_t rounded = (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
-    if (size > ARENA_BYTES || rounded > ARENA_BYTES - arena->used) {
-        return NULL;
-    }
-    void *memory = arena->memory + arena->used;
-    arena->used += rounded;
-    return memory;
-}
-
-static void arena_free(void *context, void *memory)
-{
-    (void)context;
-    (void)memory; /* all at once, at the next decode */
-}
 
 WireArena *wire_arena_new(void)
 {
-    WireArena *arena = mem_new(WireArena);
-    arena->allocator =
-        (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
-    return arena;
+    return mem_new(WireArena);
 }
 
 void wire_arena_free(WireArena *arena)
@@ -50,8 +29,7 @@ void wire_arena_free(WireArena *arena)
 
 static ProtobufCAllocator *arena_reset(WireArena *arena)
 {
-    arena->used = 0;
-    return &arena->allocator;
+    return proto_arena_reset(&arena->arena, arena->memory, sizeof(arena->memory));
 }
 
 /* ---- decoding ---- */

@@ -99,9 +99,7 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
     for (int n = 0; n < twice; n++) {
         for (size_t i = 0; i < output->events_count; i++) {
             const LogEvent *event = output->events[i];
-            bool own =
-                memcmp(event->fields.stream.origin, world->nodes[at].seed, 0) == 0 && from < 0;
-            check_shown(world, at, own ? -1 : from, event);
+            check_shown(world, at, from, event);
             world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
         }
     }

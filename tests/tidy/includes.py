@@ -19,7 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 CORE_SYSTEM_HEADERS = {
     "assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdarg.h", "stdbool.h", "stddef.h",
     "stdint.h", "stdio.h", "stdlib.h", "string.h", "sodium.h", "uthash.h", "utlist.h",
-    "chat.pb-c.h",
+    "chat.pb-c.h", "protobuf-c/protobuf-c.h",
 }
 
 # A header of which only some files may know: (header, who may, why).

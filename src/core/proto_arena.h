@@ -1,0 +1,19 @@
+/* Memory for one decoded protobuf-c message: handed out from one block, given back all at once.
+ * What does not fit is refused, so a message cannot make its decoder take more than the block. */
+#pragma once
+
+#include <protobuf-c/protobuf-c.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PROTO_ARENA_ALIGN = 16 };
+
+typedef struct ProtoArena {
+    ProtobufCAllocator allocator;
+    uint8_t *memory; /* borrowed; aligned to PROTO_ARENA_ALIGN */
+    size_t size;
+    size_t used;
+} ProtoArena;
+
+/* Empty, over that memory. Both must stay where they are while what is decoded is in use. */
+ProtobufCAllocator *proto_arena_reset(ProtoArena *arena, uint8_t *memory, size_t size);
