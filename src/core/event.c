@@ -80,7 +80,9 @@ static const char *broken_rule(const EventFields *fields)
         {fields->sender_len >= 1 && fields->sender_len <= EVENT_SENDER_MAX_BYTES,
          "sender has 1 to 64 bytes"},
         {fields->body_len <= EVENT_BODY_MAX_BYTES, "body has at most 8192 bytes"},
-        {fields->after_count <= EVENT_AFTER_MAX, "after has at most 3 hashes"},
+        {fields->after_count <= EVENT_AFTER_MAX, "after has at most 3 places"},
+        {fields->id_len <= EVENT_ID_MAX_BYTES, "id has at most 32 bytes"},
+        {fields->stamp_len <= EVENT_STAMP_MAX_BYTES, "stamp has at most 64 bytes"},
         {fields->kind > 0, "kind is missing"},
         {text_is_utf8(fields->room, fields->room_len) &&
              !text_has_controls(fields->room, fields->room_len),
@@ -88,6 +90,9 @@ static const char *broken_rule(const EventFields *fields)
         {text_is_utf8(fields->sender, fields->sender_len) &&
              !text_has_controls(fields->sender, fields->sender_len),
          "sender is UTF-8 without control characters"},
+        {text_is_utf8(fields->stamp, fields->stamp_len) &&
+             !text_has_controls(fields->stamp, fields->stamp_len),
+         "stamp is UTF-8 without control characters"},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (!rules[i].kept) {
@@ -102,7 +107,9 @@ static const char *broken_rule(const EventFields *fields)
 static const void *keep(char **at, const void *from, size_t len)
 {
     char *to = *at;
-    memcpy(to, from, len);
+    if (len > 0) {
+        memcpy(to, from, len);
+    }
     to[len] = '\0';
     *at += len + 1;
     return to;
@@ -112,7 +119,8 @@ static const void *keep(char **at, const void *from, size_t len)
 static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
 {
     size_t network_len = fields->network != NULL ? EVENT_NETWORK_BYTES : 0;
-    size_t extra = fields->room_len + fields->sender_len + fields->body_len + network_len + 4;
+    size_t extra = fields->room_len + fields->sender_len + fields->body_len + network_len +
+                   fields->id_len + fields->stamp_len + 6;
     LogEvent *event = mem_alloc(sizeof(*event) + extra);
     char *at = (char *)(event + 1);
     event->refs = 1;
@@ -122,6 +130,8 @@ static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
     event->fields.room = keep(&at, fields->room, fields->room_len);
     event->fields.sender = keep(&at, fields->sender, fields->sender_len);
     event->fields.body = keep(&at, fields->body, fields->body_len);
+    event->fields.id = keep(&at, fields->id, fields->id_len);
+    event->fields.stamp = keep(&at, fields->stamp, fields->stamp_len);
     if (fields->network != NULL) {
         event->fields.network = keep(&at, fields->network, EVENT_NETWORK_BYTES);
     }
@@ -153,7 +163,9 @@ static Bytes *encode(const EventFields *fields)
 {
     AUTO_FREE char *room = mem_copy_text(fields->room, fields->room_len);
     AUTO_FREE char *sender = mem_copy_text(fields->sender, fields->sender_len);
-    ProtobufCBinaryData after[EVENT_AFTER_MAX];
+    AUTO_FREE char *stamp = mem_copy_text(fields->stamp, fields->stamp_len);
+    Chat__After after[EVENT_AFTER_MAX];
+    Chat__After *after_rows[EVENT_AFTER_MAX];
     Chat__Event event = CHAT__EVENT__INIT;
     event.version = EVENT_VERSION;
     event.network = binary(fields->network, fields->network != NULL ? EVENT_NETWORK_BYTES : 0);
@@ -165,12 +177,18 @@ static Bytes *encode(const EventFields *fields)
     event.room = room;
     event.kind = (Chat__EventKind)fields->kind;
     for (size_t i = 0; i < fields->after_count; i++) {
-        after[i] = binary(fields->after[i].bytes, EVENT_HASH_BYTES);
+        after[i] = (Chat__After)CHAT__AFTER__INIT;
+        after[i].stream = binary(fields->after[i].stream.bytes, STREAM_TAG_BYTES);
+        after[i].seq = fields->after[i].seq;
+        after_rows[i] = &after[i];
     }
     event.n_after = fields->after_count;
-    event.after = after;
+    event.after = after_rows;
     event.sender = sender;
     event.body = binary(fields->body, fields->body_len);
+    event.id = binary(fields->id, fields->id_len);
+    event.stamp = stamp;
+    event.heard = fields->heard;
 
     Bytes *bytes = bytes_new_empty(chat__event__get_packed_size(&event));
     chat__event__pack(&event, bytes_fill(bytes));
@@ -193,16 +211,32 @@ static Err invalid(const char **ret_reason, const char *reason)
     return ERR_INVALID;
 }
 
-static Err read_fields(const Chat__Event *event, EventFields *fields, const char **ret_reason)
+static Err read_after(const Chat__Event *event, EventFields *fields, const char **ret_reason)
 {
+    if (event->n_after > EVENT_AFTER_MAX) {
+        return invalid(ret_reason, "after has at most 3 places");
+    }
+    for (size_t i = 0; i < event->n_after; i++) {
+        if (event->after[i]->stream.len != STREAM_TAG_BYTES || event->after[i]->seq == 0) {
+            return invalid(ret_reason, "after names a stream by 16 bytes, and counts from 1");
+        }
+        memcpy(fields->after[i].stream.bytes, event->after[i]->stream.data, STREAM_TAG_BYTES);
+        fields->after[i].seq = event->after[i]->seq;
+    }
+    fields->after_count = event->n_after;
+    return ERR_OK;
+}
+
+/* data: what event was decoded from. */
+static Err read_fields(const Chat__Event *event, const Bytes *data, EventFields *fields,
+                       const char **ret_reason)
+{
+    enum { ROOM = 8, SENDER = 11, STAMP = 14 };
     if (event->origin.len != EVENT_KEY_BYTES || event->prev_hash.len != EVENT_HASH_BYTES) {
         return invalid(ret_reason, "origin and prev_hash have 32 bytes");
     }
     if (event->network.len != 0 && event->network.len != EVENT_NETWORK_BYTES) {
         return invalid(ret_reason, "network has 16 bytes, or none");
-    }
-    if (event->n_after > EVENT_AFTER_MAX) {
-        return invalid(ret_reason, "after has at most 3 hashes");
     }
     *fields = (EventFields){
         .network = event->network.len > 0 ? event->network.data : NULL,
@@ -210,24 +244,23 @@ static Err read_fields(const Chat__Event *event, EventFields *fields, const char
         .seq = event->seq,
         .hlc = event->hlc,
         .room = event->room,
-        .room_len = strlen(event->room),
+        .room_len = proto_string_len(bytes_data(data), bytes_len(data), ROOM),
         .kind = (int)event->kind,
         .sender = event->sender,
-        .sender_len = strlen(event->sender),
+        .sender_len = proto_string_len(bytes_data(data), bytes_len(data), SENDER),
         .body = event->body.data != NULL ? event->body.data : (const uint8_t *)"",
         .body_len = event->body.len,
-        .after_count = event->n_after,
+        .id = event->id.data,
+        .id_len = event->id.len,
+        .stamp = event->stamp,
+        .stamp_len = proto_string_len(bytes_data(data), bytes_len(data), STAMP),
+        .heard = event->heard,
     };
     memcpy(fields->stream.origin, event->origin.data, EVENT_KEY_BYTES);
     memcpy(fields->prev_hash.bytes, event->prev_hash.data, EVENT_HASH_BYTES);
-    for (size_t i = 0; i < event->n_after; i++) {
-        if (event->after[i].len != EVENT_HASH_BYTES) {
-            return invalid(ret_reason, "after has at most 3 hashes");
-        }
-        memcpy(fields->after[i].bytes, event->after[i].data, EVENT_HASH_BYTES);
-    }
-    const char *reason = broken_rule(fields);
-    return reason == NULL ? ERR_OK : invalid(ret_reason, reason);
+    Err err = read_after(event, fields, ret_reason);
+    const char *reason = err == ERR_OK ? broken_rule(fields) : NULL;
+    return reason == NULL ? err : invalid(ret_reason, reason);
 }
 
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
@@ -249,7 +282,7 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
         return ERR_LIMIT;
     }
     EventFields fields;
-    Err err = read_fields(event, &fields, ret_reason);
+    Err err = read_fields(event, bytes, &fields, ret_reason);
     if (err != ERR_OK) {
         return err;
     }
@@ -266,6 +299,18 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
 static int compare_u64(uint64_t a, uint64_t b)
 {
     return a < b ? -1 : a > b;
+}
+
+StreamTag stream_tag(const StreamId *stream)
+{
+    uint8_t words[EVENT_KEY_BYTES + sizeof(uint64_t)];
+    memcpy(words, stream->origin, EVENT_KEY_BYTES);
+    for (size_t i = 0; i < sizeof(uint64_t); i++) {
+        words[EVENT_KEY_BYTES + i] = (uint8_t)(stream->epoch >> (8 * i));
+    }
+    StreamTag tag;
+    crypto_generichash(tag.bytes, sizeof(tag.bytes), words, sizeof(words), NULL, 0);
+    return tag;
 }
 
 int stream_id_compare(const StreamId *a, const StreamId *b)

@@ -27,6 +27,9 @@ enum {
     EVENT_ROOM_MAX_BYTES = 64,
     EVENT_SENDER_MAX_BYTES = 64,
     EVENT_AFTER_MAX = 3,
+    EVENT_ID_MAX_BYTES = 32,
+    EVENT_STAMP_MAX_BYTES = 64,
+    STREAM_TAG_BYTES = 16,
     /* All fields at their largest, with room for fields of later versions. */
     EVENT_MAX_BYTES = 12 * 1024,
     /* A group is what one commit and one signature cover: enough to make both cheap, little enough
@@ -43,6 +46,17 @@ typedef struct StreamId {
     uint8_t origin[EVENT_KEY_BYTES];
     uint64_t epoch;
 } StreamId;
+
+/* Names a stream in less (proto/chat.proto, After.stream). */
+typedef struct StreamTag {
+    uint8_t bytes[STREAM_TAG_BYTES];
+} StreamTag;
+
+/* That event of a stream, and all before it there. */
+typedef struct EventPlace {
+    StreamTag stream;
+    uint64_t seq;
+} EventPlace;
 
 /* As in the protocol; kinds that this version does not know are kept and passed on, not shown. */
 typedef enum LogKind {
@@ -68,8 +82,13 @@ typedef struct EventFields {
     size_t sender_len;
     const uint8_t *body;
     size_t body_len;
-    EventHash after[EVENT_AFTER_MAX];
+    EventPlace after[EVENT_AFTER_MAX];
     size_t after_count;
+    const uint8_t *id; /* of the client's request; len 0: none */
+    size_t id_len;
+    const char *stamp;
+    size_t stamp_len;
+    bool heard;
 } EventFields;
 
 /* One event as it is stored and sent. Shared by reference, on the owner thread only. */
@@ -112,6 +131,8 @@ bool event_signature_is_good(const LogEvent *event);
 LogEvent *event_ref(LogEvent *event);
 /* NULL is fine. */
 void event_unref(LogEvent *event);
+
+StreamTag stream_tag(const StreamId *stream);
 
 /* Total orders. */
 int stream_id_compare(const StreamId *a, const StreamId *b);

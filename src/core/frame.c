@@ -59,6 +59,23 @@ static Chat__Stop *fill_stops(const FrameOut *frame, Chat__Stop ***ret_rows)
     return stops;
 }
 
+static Chat__Presence *fill_presences(const FrameOut *frame, Chat__Presence ***ret_rows)
+{
+    Chat__Presence *presences = mem_array(frame->presences_count, sizeof(*presences));
+    *ret_rows = mem_array(frame->presences_count, sizeof(Chat__Presence *));
+    for (size_t i = 0; i < frame->presences_count; i++) {
+        const FramePresence *presence = &frame->presences[i];
+        presences[i] = (Chat__Presence)CHAT__PRESENCE__INIT;
+        presences[i].node_id = binary(presence->node_id.bytes, NODE_ID_BYTES);
+        presences[i].key = binary(presence->key, EVENT_KEY_BYTES);
+        presences[i].version = presence->version;
+        presences[i].name = (char *)(uintptr_t)presence->name;
+        presences[i].gone = presence->gone;
+        (*ret_rows)[i] = &presences[i];
+    }
+    return presences;
+}
+
 static size_t count_events(const FrameOut *frame)
 {
     size_t count = 0;
@@ -111,6 +128,8 @@ static Chat__LinkHello hello_of(const FrameHello *hello)
     out.key = binary(hello->key, EVENT_KEY_BYTES);
     out.epoch = hello->epoch;
     out.root = hello->root;
+    out.node_id = binary(hello->node_id.bytes, NODE_ID_BYTES);
+    out.name = (char *)(uintptr_t)hello->name;
     return out;
 }
 
@@ -125,7 +144,9 @@ Bytes *frame_encode(const FrameOut *frame)
     Chat__Have *haves = fill_haves(frame, &out.have);
     Chat__Want *wants = fill_wants(frame, &out.want);
     Chat__Stop *stops = fill_stops(frame, &out.stop);
+    Chat__Presence *presences = fill_presences(frame, &out.presence);
     EncodedRuns runs = fill_runs(frame);
+    out.n_presence = frame->presences_count;
     out.n_have = frame->haves_count;
     out.n_want = frame->wants_count;
     out.n_stop = frame->stops_count;
@@ -143,6 +164,8 @@ Bytes *frame_encode(const FrameOut *frame)
     mem_free(haves);
     mem_free(wants);
     mem_free(stops);
+    mem_free(presences);
+    mem_free(out.presence);
     mem_free(out.have);
     mem_free(out.want);
     mem_free(out.stop);
@@ -171,12 +194,20 @@ static bool read_stream(ProtobufCBinaryData origin, uint64_t epoch, StreamId *re
     return true;
 }
 
+/* What is no name is shown as none. */
+static void read_name(const char *name, char ret_name[MESSAGE_SENDER_MAX_BYTES + 1])
+{
+    const char *reason = "";
+    bool usable = message_check_label(name, strlen(name), &reason) == ERR_OK;
+    snprintf(ret_name, MESSAGE_SENDER_MAX_BYTES + 1, "%s", usable ? name : "");
+}
+
 static Err read_hello(const Chat__LinkHello *hello, FrameIn *frame, const char **ret_reason)
 {
     bool network = hello->network.len == EVENT_NETWORK_BYTES;
     if (hello->key.len != EVENT_KEY_BYTES || hello->epoch == 0 ||
-        (hello->network.len != 0 && !network)) {
-        return invalid(ret_reason, "a hello without an epoch, or a key or network too short");
+        hello->node_id.len != NODE_ID_BYTES || (hello->network.len != 0 && !network)) {
+        return invalid(ret_reason, "a hello without an epoch, or with a key or id too short");
     }
     frame->has_hello = true;
     frame->hello = (FrameHello){
@@ -186,6 +217,8 @@ static Err read_hello(const Chat__LinkHello *hello, FrameIn *frame, const char *
         .root = hello->root,
     };
     memcpy(frame->hello.key, hello->key.data, EVENT_KEY_BYTES);
+    memcpy(frame->hello.node_id.bytes, hello->node_id.data, NODE_ID_BYTES);
+    read_name(hello->name, frame->hello.name);
     if (network) {
         memcpy(frame->network, hello->network.data, EVENT_NETWORK_BYTES);
     }
@@ -218,6 +251,24 @@ static Err read_rows(const Chat__Frame *in, FrameIn *frame, const char **ret_rea
         if (!read_stream(in->stop[i]->origin, in->stop[i]->epoch, &stop->stream)) {
             return invalid(ret_reason, "a STOP without a stream");
         }
+    }
+    return ERR_OK;
+}
+
+static Err read_presences(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
+{
+    frame->presences = mem_array(in->n_presence, sizeof(FramePresence));
+    for (size_t i = 0; i < in->n_presence; i++) {
+        const Chat__Presence *row = in->presence[i];
+        if (row->node_id.len != NODE_ID_BYTES || row->key.len != EVENT_KEY_BYTES) {
+            return invalid(ret_reason, "a presence without a node");
+        }
+        FramePresence *presence = &frame->presences[frame->presences_count++];
+        memcpy(presence->node_id.bytes, row->node_id.data, NODE_ID_BYTES);
+        memcpy(presence->key, row->key.data, EVENT_KEY_BYTES);
+        presence->version = row->version;
+        presence->gone = row->gone;
+        read_name(row->name, presence->name);
     }
     return ERR_OK;
 }
@@ -255,13 +306,16 @@ static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame, const
 static Err read_frame(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
 {
     if (in->n_have > FRAME_ROWS_MAX || in->n_want > FRAME_ROWS_MAX || in->n_stop > FRAME_ROWS_MAX ||
-        in->n_events > FRAME_ROWS_MAX) {
+        in->n_events > FRAME_ROWS_MAX || in->n_presence > FRAME_ROWS_MAX) {
         *ret_reason = "too many rows in one frame";
         return ERR_LIMIT;
     }
     Err err = in->hello != NULL ? read_hello(in->hello, frame, ret_reason) : ERR_OK;
     if (err == ERR_OK) {
         err = read_rows(in, frame, ret_reason);
+    }
+    if (err == ERR_OK) {
+        err = read_presences(in, frame, ret_reason);
     }
     frame->runs = mem_array(in->n_events, sizeof(FrameRun));
     for (size_t i = 0; err == ERR_OK && i < in->n_events; i++) {
@@ -307,5 +361,6 @@ void frame_done(FrameIn *frame)
     mem_free(frame->haves);
     mem_free(frame->wants);
     mem_free(frame->stops);
+    mem_free(frame->presences);
     memset(frame, 0, sizeof(*frame));
 }

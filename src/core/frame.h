@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/event.h"
+#include "core/message.h"
 
 enum {
     /* Two whole groups at their largest, and what goes beside them. */
@@ -16,7 +17,18 @@ typedef struct FrameHello {
     uint8_t key[EVENT_KEY_BYTES];
     uint64_t epoch;
     uint64_t root;
+    NodeId node_id;
+    char name[MESSAGE_SENDER_MAX_BYTES + 1]; /* "" where it is none that may be shown */
 } FrameHello;
+
+/* Who is at a node (proto/chat.proto, Presence). */
+typedef struct FramePresence {
+    NodeId node_id;
+    uint8_t key[EVENT_KEY_BYTES];
+    uint64_t version;
+    char name[MESSAGE_SENDER_MAX_BYTES + 1];
+    bool gone;
+} FramePresence;
 
 typedef struct FrameHave {
     StreamId stream;
@@ -47,6 +59,8 @@ typedef struct FrameOut {
     size_t stops_count;
     const FrameRun *runs;
     size_t runs_count;
+    const FramePresence *presences;
+    size_t presences_count;
     uint64_t credit;
     uint64_t ping;
     uint64_t pong;
@@ -69,6 +83,8 @@ typedef struct FrameIn {
     size_t stops_count;
     FrameRun *runs; /* each of one stream with rising seq, its events decoded; not yet verified */
     size_t runs_count;
+    FramePresence *presences;
+    size_t presences_count;
     size_t events_bytes; /* of all runs, as credit counts them */
     uint64_t credit;
     uint64_t ping;

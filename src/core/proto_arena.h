@@ -17,3 +17,8 @@ typedef struct ProtoArena {
 
 /* Empty, over that memory. Both must stay where they are while what is decoded is in use. */
 ProtobufCAllocator *proto_arena_reset(ProtoArena *arena, uint8_t *memory, size_t size);
+
+/* The true length of a string field. protobuf-c gives a C string only, and what stands behind a NUL
+ * would vanish unseen. data has been decoded already, so its form is sound; as there, the last of
+ * several counts. (Encoding: protobuf.dev/programming-guides/encoding.) */
+size_t proto_string_len(const uint8_t *data, size_t len, uint32_t field);

@@ -29,6 +29,9 @@ void replica_outputs_reset(ReplicaOutputs *outputs)
         }
         mem_free(output->events);
         bytes_unref(output->frame);
+        mem_free(output->reason);
+        mem_free(output->hello);
+        mem_free(output->presences);
     }
     outputs->count = 0;
     outputs->wake_at_ms = 0;
@@ -221,7 +224,7 @@ static void store(RStep *step, Stream *stream, LogEvent *const *events, size_t c
     output->ticket = batch->ticket;
 }
 
-static void advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count)
+static void advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     for (size_t i = 0; i < count; i++) {
         window_add(stream, events[i]);
@@ -230,7 +233,9 @@ static void advance(RStep *step, Stream *stream, LogEvent *const *events, size_t
         hlc_observe(&step->replica->clock, events[i]->fields.hlc, step->input->wall_ms);
     }
     step->replica->stats.events_applied += count;
-    output_events(rstep_add(step, REPLICA_APPLY), events, count);
+    ReplicaOutput *output = rstep_add(step, REPLICA_APPLY);
+    output->link = link;
+    output_events(output, events, count);
     send_wake_stream(step->replica, stream);
 }
 
@@ -244,7 +249,7 @@ static void tell_of_new_stream(RStep *step)
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     bool first = stream->applied == 0;
-    advance(step, stream, events, count);
+    advance(step, stream, events, count, link);
     store(step, stream, events, count, link, false);
     pull_progress(step, stream);
     if (first) {
@@ -283,7 +288,7 @@ static void own_stored(RStep *step)
     Replica *replica = step->replica;
     Stream *own = replica->own;
     bool first = own->applied == 0;
-    advance(step, own, replica->storing, replica->storing_count);
+    advance(step, own, replica->storing, replica->storing_count, NO_LINK);
     stream_set_durable(replica, own, own->applied);
     for (size_t i = 0; i < replica->storing_count; i++) {
         event_unref(replica->storing[i]);
@@ -362,6 +367,8 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
         config->have_interval_ms > 0 ? config->have_interval_ms : HAVE_INTERVAL_MS;
     own->have_fanout = config->have_fanout > 0 ? config->have_fanout : HAVE_FANOUT;
     own->verify = config->verify != NULL ? config->verify : event_signature_is_good;
+    snprintf(replica->name, sizeof(replica->name), "%s", config->name != NULL ? config->name : "");
+    own->name = NULL;
     for (size_t i = 0; i < heads_count; i++) {
         Stream *stream = stream_get(replica, &heads[i].stream);
         stream->applied = heads[i].hi;
@@ -394,9 +401,7 @@ void replica_free(Replica *replica)
         event_unref(replica->storing[i]);
     }
     for (size_t i = 0; i < replica->links_cap; i++) {
-        mem_free(replica->links[i].streams);
-        index_list_done(&replica->links[i].ready);
-        index_list_done(&replica->links[i].to_say);
+        link_clear(&replica->links[i]);
     }
     mem_free(replica->links);
     Origin *origin;
@@ -422,7 +427,7 @@ void link_drop(RStep *step, size_t link, const char *reason)
     receive_link_down(step, link);
     ReplicaOutput *output = rstep_add(step, REPLICA_DROP);
     output->link = link;
-    output->reason = reason;
+    output->reason = mem_copy_string(reason);
 }
 
 void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *outputs)
@@ -450,6 +455,12 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
     case REPLICA_SENT:
         replica->links[input->link].in_flight = false;
         break;
+    case REPLICA_TELL:
+        send_tell(&step);
+        break;
+    case REPLICA_RENAME:
+        snprintf(replica->name, sizeof(replica->name), "%s", input->name);
+        break;
     case REPLICA_TIMER:
         break;
     }
@@ -474,14 +485,61 @@ uint64_t replica_durable(const Replica *replica, const StreamId *stream)
 
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq)
 {
-    const Stream *found = stream_find(replica, stream);
     size_t count = 0;
-    for (size_t i = 0; found != NULL && i < replica->links_cap; i++) {
-        const ReplicaLink *link = &replica->links[i];
-        count += link->up && found->index < link->streams_cap &&
-                 link->streams[found->index].peer_hi >= seq;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        count += replica_link_holds(replica, i, stream, seq);
     }
     return count;
+}
+
+static uint64_t lacks(uint64_t has, uint64_t asks)
+{
+    return asks > has ? asks - has : 0;
+}
+
+void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view)
+{
+    *ret_view = (ReplicaLinkView){.greeted = false};
+    const ReplicaLink *on = link < replica->links_cap ? &replica->links[link] : NULL;
+    if (on == NULL || !on->up || !on->greeted) {
+        return;
+    }
+    ret_view->greeted = true;
+    ret_view->rtt_ms = on->rtt_ms;
+    ret_view->rtt_known = on->rtt_known;
+    ret_view->events_per_s = mono_ms < on->rate_from_ms + 2 * RATE_WINDOW_MS ? on->events_per_s : 0;
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        const Stream *stream = replica->streams[i];
+        uint64_t peer_hi = i < on->streams_cap ? on->streams[i].peer_hi : 0;
+        ret_view->peer_lacks += lacks(peer_hi, stream->durable);
+        ret_view->here_lacks += lacks(stream->applied, peer_hi);
+    }
+}
+
+bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq)
+{
+    const Stream *found = stream_find(replica, stream);
+    const ReplicaLink *on = link < replica->links_cap ? &replica->links[link] : NULL;
+    return found != NULL && on != NULL && on->up && found->index < on->streams_cap &&
+           on->streams[found->index].peer_hi >= seq;
+}
+
+bool replica_own(const Replica *replica, StreamId *ret_stream)
+{
+    if (replica->own != NULL) {
+        *ret_stream = replica->own->id;
+    }
+    return replica->own != NULL;
+}
+
+uint64_t replica_said(const Replica *replica)
+{
+    return replica->said;
+}
+
+const StreamId *replica_stream_at(const Replica *replica, size_t index)
+{
+    return index < replica->streams_count ? &replica->streams[index]->id : NULL;
 }
 
 uint64_t replica_root(const Replica *replica)

@@ -14,13 +14,14 @@
  * gives. */
 #pragma once
 
-#include "core/event.h"
+#include "core/frame.h"
 
 typedef struct Replica Replica;
 
 enum {
     REPLICA_VERSION = 1,
-    REPLICA_LINKS_MAX = 256,
+    /* Those of nodes.json, and as many that others have opened. */
+    REPLICA_LINKS_MAX = 512,
     /* One file's worth of a mesh's history: a hundred nodes, each started a thousand times. */
     REPLICA_STREAMS_MAX = 100000,
     /* What may be on its way to a node, and not yet on its disk, by one link. */
@@ -34,6 +35,8 @@ enum {
 typedef struct ReplicaConfig {
     EventSigner signer;
     const uint8_t *network;    /* NULL: open mode; borrowed for the replica's life */
+    NodeId node_id;            /* of this life */
+    const char *name;          /* of the person here; borrowed until replica_new returns */
     uint64_t epoch;            /* of the own stream: never used before, also not by a lost backup */
     uint32_t have_interval_ms; /* 0: 250 */
     uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
@@ -61,6 +64,8 @@ typedef enum ReplicaInputKind {
     REPLICA_LINK_DOWN, /* link */
     REPLICA_FRAME,     /* link, data, len */
     REPLICA_SENT,      /* link: the last frame is on its way, the next may come */
+    REPLICA_TELL,      /* presences: to be sent on link; REPLICA_LINKS_MAX: on all but except */
+    REPLICA_RENAME,    /* name: in the hellos from now on */
     REPLICA_TIMER,
 } ReplicaInputKind;
 
@@ -78,27 +83,36 @@ typedef struct ReplicaInput {
     size_t events_count;
     const uint8_t *data;
     size_t len;
+    const FramePresence *presences;
+    size_t presences_count;
+    size_t except;
+    const char *name;
 } ReplicaInput;
 
 typedef enum ReplicaOutputKind {
-    REPLICA_STORE,  /* events, ticket: write them, in order, then STORED */
-    REPLICA_READ,   /* link, stream, from: whole groups from there, about one frame of them */
-    REPLICA_SEND,   /* link, frame; then SENT */
-    REPLICA_DROP,   /* link, reason: end the connection; the replica has forgotten it */
-    REPLICA_APPLY,  /* events: new to this node, in the stream's order; own ones once durable */
-    REPLICA_FROZEN, /* events[0]: its author has signed two events for one place */
+    REPLICA_STORE,   /* events, ticket: write them, in order, then STORED */
+    REPLICA_READ,    /* link, stream, from: whole groups from there, about one frame of them */
+    REPLICA_SEND,    /* link, frame; then SENT */
+    REPLICA_DROP,    /* link, reason: end the connection; the replica has forgotten it */
+    REPLICA_APPLY,   /* events, link: new here, in the stream's order; own ones once durable */
+    REPLICA_FROZEN,  /* events[0]: its author has signed two events for one place */
+    REPLICA_GREETED, /* link, hello: who is there */
+    REPLICA_HEARD,   /* link, presences */
 } ReplicaOutputKind;
 
 typedef struct ReplicaOutput {
     ReplicaOutputKind kind;
-    size_t link;
+    size_t link;       /* of an own APPLY: REPLICA_LINKS_MAX */
     LogEvent **events; /* owned, with a reference each, by the outputs */
     size_t events_count;
     uint64_t ticket;
     StreamId stream;
     uint64_t from;
     Bytes *frame;
-    const char *reason; /* static */
+    char *reason;             /* owned */
+    FrameHello *hello;        /* owned */
+    FramePresence *presences; /* owned */
+    size_t presences_count;
 } ReplicaOutput;
 
 typedef struct ReplicaOutputs {
@@ -131,6 +145,24 @@ uint64_t replica_applied(const Replica *replica, const StreamId *stream);
 uint64_t replica_durable(const Replica *replica, const StreamId *stream);
 /* Links whose peers have told that they hold it. */
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq);
+/* As seen on one link. */
+typedef struct ReplicaLinkView {
+    bool greeted;
+    uint64_t peer_lacks;   /* events that are durable here, and not there as far as it has told */
+    uint64_t here_lacks;   /* that it has told of and are not here */
+    uint32_t events_per_s; /* that came from it in the last second or so */
+    uint32_t rtt_ms;
+    bool rtt_known;
+} ReplicaLinkView;
+void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
+/* Does that link's peer hold it, as far as it has told? */
+bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
+/* The stream this node writes; false where it has not said anything yet in this life. */
+bool replica_own(const Replica *replica, StreamId *ret_stream);
+/* The number that the last REPLICA_SAY got; 0: none. */
+uint64_t replica_said(const Replica *replica);
+/* By number, for looking one up. */
+const StreamId *replica_stream_at(const Replica *replica, size_t index);
 /* Sums up all that is durable here: equal logs, equal roots. */
 uint64_t replica_root(const Replica *replica);
 size_t replica_streams_count(const Replica *replica);

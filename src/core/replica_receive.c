@@ -1,6 +1,7 @@
 /* What comes from links. */
 #include "core/replica_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static ReplicaLink *link_grow(Replica *replica, size_t link)
@@ -18,10 +19,11 @@ static ReplicaLink *link_grow(Replica *replica, size_t link)
     return &replica->links[link];
 }
 
-static void link_clear(ReplicaLink *link)
+void link_clear(ReplicaLink *link)
 {
     uint32_t life = link->life + 1;
     mem_free(link->streams);
+    mem_free(link->presences);
     index_list_done(&link->ready);
     index_list_done(&link->to_say);
     memset(link, 0, sizeof(*link));
@@ -77,6 +79,11 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     link->greeted = true;
     link->peer_epoch = hello->epoch;
     memcpy(link->key, hello->key, EVENT_KEY_BYTES);
+    ReplicaOutput *output = rstep_add(step, REPLICA_GREETED);
+    output->link = index;
+    output->hello = mem_alloc(sizeof(*hello));
+    *output->hello = *hello;
+    output->hello->network = NULL;
     bool equal = hello->root == replica->root;
     for (size_t i = 0; i < replica->streams_count; i++) {
         Stream *stream = replica->streams[i];
@@ -181,6 +188,21 @@ static bool wrong_network(const Replica *replica, const FrameRun *run)
     return false;
 }
 
+static void measure_rate(ReplicaLink *link, size_t events, uint64_t mono_ms)
+{
+    uint64_t window_ms = mono_ms - link->rate_from_ms;
+    link->rate_events += events;
+    if (link->rate_from_ms == 0 || window_ms >= 2 * RATE_WINDOW_MS) {
+        link->rate_from_ms = mono_ms; /* the first after a pause: too short to tell */
+        link->rate_events = events;
+        link->events_per_s = (uint32_t)events;
+    } else if (window_ms >= RATE_WINDOW_MS) {
+        link->events_per_s = (uint32_t)(link->rate_events * 1000 / window_ms);
+        link->rate_from_ms = mono_ms;
+        link->rate_events = 0;
+    }
+}
+
 /* False, and the link is gone, where the run breaks a rule. */
 static bool receive_run(RStep *step, size_t index, const FrameRun *run)
 {
@@ -213,6 +235,7 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
         freeze(step, stream, run->events[run->count - 1]);
         return true;
     }
+    measure_rate(&replica->links[index], run->count - repeats, step->input->mono_ms);
     stream_apply(step, stream, run->events + repeats, run->count - repeats, index);
     return true;
 }
@@ -304,16 +327,31 @@ static void receive_numbers(RStep *step, size_t index, const FrameIn *frame)
     }
 }
 
+static void receive_presences(RStep *step, size_t index, const FrameIn *frame)
+{
+    if (frame->presences_count == 0) {
+        return;
+    }
+    ReplicaOutput *output = rstep_add(step, REPLICA_HEARD);
+    output->link = index;
+    output->presences = mem_array(frame->presences_count, sizeof(FramePresence));
+    output->presences_count = frame->presences_count;
+    memcpy(output->presences, frame->presences, frame->presences_count * sizeof(FramePresence));
+}
+
 static void take_frame(RStep *step, size_t index, const FrameIn *frame)
 {
     if (!greet(step, index, frame)) {
         return;
     }
     if (frame->has_bye) {
-        link_drop(step, index, "it said goodbye");
+        char reason[sizeof(frame->bye) + sizeof("it said goodbye: ")];
+        snprintf(reason, sizeof(reason), "it said goodbye: %s", frame->bye);
+        link_drop(step, index, reason);
         return;
     }
     receive_numbers(step, index, frame);
+    receive_presences(step, index, frame);
     for (size_t i = 0; i < frame->runs_count; i++) {
         if (!receive_run(step, index, &frame->runs[i])) {
             return;

@@ -56,6 +56,44 @@ void send_wake_stream(Replica *replica, const Stream *stream)
     }
 }
 
+/* A newer telling of the same node takes the place of one that still waits. */
+static void tell_on(ReplicaLink *link, const FramePresence *presence)
+{
+    size_t at = 0;
+    while (at < link->presences_count &&
+           memcmp(&link->presences[at].node_id, &presence->node_id, sizeof(NodeId)) != 0) {
+        at++;
+    }
+    if (at == link->presences_count) {
+        if (at == PRESENCES_WAITING_MAX) {
+            return;
+        }
+        if (at == link->presences_cap) {
+            link->presences_cap = link->presences_cap > 0 ? link->presences_cap * 2 : 8;
+            link->presences =
+                mem_resize(link->presences, link->presences_cap, sizeof(FramePresence));
+        }
+        link->presences_count++;
+    }
+    link->presences[at] = *presence;
+    link->news = true;
+}
+
+void send_tell(RStep *step)
+{
+    const ReplicaInput *input = step->input;
+    Replica *replica = step->replica;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        bool asked = input->link == i || (input->link == REPLICA_LINKS_MAX && input->except != i);
+        if (!asked || !replica->links[i].up) {
+            continue;
+        }
+        for (size_t j = 0; j < input->presences_count; j++) {
+            tell_on(&replica->links[i], &input->presences[j]);
+        }
+    }
+}
+
 /* ---- the parts of a frame ---- */
 
 static void add_hello(Replica *replica, Draft *draft)
@@ -67,6 +105,8 @@ static void add_hello(Replica *replica, Draft *draft)
         .root = replica->root,
     };
     memcpy(draft->hello.key, replica->config.signer.public_key, EVENT_KEY_BYTES);
+    draft->hello.node_id = replica->config.node_id;
+    memcpy(draft->hello.name, replica->name, sizeof(draft->hello.name));
     draft->out.hello = &draft->hello;
 }
 
@@ -221,6 +261,25 @@ static void add_numbers(ReplicaLink *link, const Replica *replica, Draft *draft)
     link->pong = 0;
 }
 
+/* Those that fit; they stay where they are until the frame is encoded. */
+static void add_presences(const ReplicaLink *link, Draft *draft)
+{
+    draft->out.presences = link->presences;
+    draft->out.presences_count =
+        link->presences_count < FRAME_ROWS_MAX ? link->presences_count : FRAME_ROWS_MAX;
+}
+
+static void presences_sent(ReplicaLink *link, size_t count)
+{
+    link->presences_count -= count;
+    memmove(link->presences, link->presences + count,
+            link->presences_count * sizeof(FramePresence));
+    if (link->presences_count == 0) {
+        mem_free(TAKE(link->presences));
+        link->presences_cap = 0;
+    }
+}
+
 static void send_draft(RStep *step, size_t index, Draft *draft)
 {
     ReplicaLink *link = &step->replica->links[index];
@@ -245,7 +304,9 @@ static bool draft_is_empty(const Draft *draft)
 {
     const FrameOut *out = &draft->out;
     return out->hello == NULL &&
-           out->haves_count + out->wants_count + out->stops_count + out->runs_count == 0 &&
+           out->haves_count + out->wants_count + out->stops_count + out->runs_count +
+                   out->presences_count ==
+               0 &&
            out->credit == 0 && out->ping == 0 && out->pong == 0;
 }
 
@@ -284,11 +345,14 @@ void send_pump(RStep *step, size_t index)
         }
         add_events(step, index, &draft);
         add_numbers(link, replica, &draft);
+        add_presences(link, &draft);
     }
     bool more = link->greeted && (link->have_due || link->to_say.count > 0 ||
+                                  link->presences_count > draft.out.presences_count ||
                                   (link->ready.count > 0 && link->credit > 0));
     if (!draft_is_empty(&draft)) {
         send_draft(step, index, &draft);
+        presences_sent(link, draft.out.presences_count);
     }
     link->news = more;
     draft_done(&draft);

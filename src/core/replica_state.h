@@ -17,6 +17,9 @@ enum {
     RTT_UNKNOWN_MS = 500,
     CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
     NO_LINK = REPLICA_LINKS_MAX,
+    /* To be told on one link; what is beyond is told when it changes again. */
+    PRESENCES_WAITING_MAX = 4096,
+    RATE_WINDOW_MS = 1000,
 };
 
 /* One stream, as this node holds it. */
@@ -83,7 +86,14 @@ typedef struct ReplicaLink {
     uint64_t ping_sent_ms;
     uint32_t rtt_ms;
     bool rtt_known;
-    bool is_child;       /* the peer takes something from us */
+    bool is_child;            /* the peer takes something from us */
+    FramePresence *presences; /* to be told */
+    size_t presences_count;
+    size_t presences_cap;
+    uint64_t events_received;
+    uint64_t rate_from_ms; /* of the window in which rate_events came */
+    uint64_t rate_events;
+    uint32_t events_per_s;
     uint64_t send_at_ms; /* coalescing: not before; 0: at once */
     uint64_t last_sent_ms;
 } ReplicaLink;
@@ -102,6 +112,7 @@ typedef struct Batch {
 
 struct Replica {
     ReplicaConfig config;
+    char name[MESSAGE_SENDER_MAX_BYTES + 1];
     Hlc clock;
     Stream *by_id;
     Stream **streams; /* by index */
@@ -150,6 +161,7 @@ typedef struct Origin {
 
 void index_list_add(IndexList *list, size_t index);
 void index_list_done(IndexList *list);
+void link_clear(ReplicaLink *link); /* but for its life, which goes on counting */
 
 /* replica.c */
 bool stream_is_newest(const Replica *replica, const Stream *stream);
@@ -173,6 +185,7 @@ void receive_link_down(RStep *step, size_t index);
 void send_pump(RStep *step, size_t index);
 void send_pump_all(RStep *step);
 void send_read_done(RStep *step);
+void send_tell(RStep *step);
 /* Events of that stream have come: whoever wants them has something to get. */
 void send_wake_stream(Replica *replica, const Stream *stream);
 

@@ -34,53 +34,6 @@ static ProtobufCAllocator *arena_reset(WireArena *arena)
 
 /* ---- decoding ---- */
 
-static size_t read_varint(const uint8_t *data, size_t len, size_t at, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; at < len; shift += 7) {
-        uint8_t byte = data[at++];
-        value |= shift < 64 ? (uint64_t)(byte & 0x7f) << shift : 0;
-        if ((byte & 0x80) == 0) {
-            break;
-        }
-    }
-    *ret_value = value;
-    return at;
-}
-
-/* The true length of a string field. protobuf-c gives a C string only, and what stands behind a NUL
- * would vanish unseen. data has been decoded already, so its form is sound; as there, the last of
- * several counts. (Encoding: protobuf.dev/programming-guides/encoding.) */
-static size_t string_len(const uint8_t *data, size_t len, uint64_t field)
-{
-    enum { VARINT, FIXED64, BYTES, FIXED32 = 5 };
-    size_t found = 0;
-    for (size_t at = 0; at < len;) {
-        uint64_t tag = 0;
-        uint64_t value = 0;
-        at = read_varint(data, len, at, &tag);
-        switch (tag & 7) {
-        case VARINT:
-            at = read_varint(data, len, at, &value);
-            break;
-        case FIXED64:
-            at += 8;
-            break;
-        case BYTES:
-            at = read_varint(data, len, at, &value);
-            found = tag >> 3 == field ? (size_t)value : found;
-            at = value < len - at ? at + (size_t)value : len;
-            break;
-        case FIXED32:
-            at += 4;
-            break;
-        default:
-            return found;
-        }
-    }
-    return found;
-}
-
 Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft)
 {
     Chat__MessageRequest *request = chat__message_request__unpack(arena_reset(arena), len, data);
@@ -89,11 +42,11 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
     }
     *ret_draft = (MessageDraft){
         .sender = request->sender,
-        .sender_len = string_len(data, len, 1),
+        .sender_len = proto_string_len(data, len, 1),
         .content = request->content,
-        .content_len = string_len(data, len, 2),
+        .content_len = proto_string_len(data, len, 2),
         .timestamp = request->timestamp,
-        .timestamp_len = string_len(data, len, 3),
+        .timestamp_len = proto_string_len(data, len, 3),
         .id = request->id.data,
         .id_len = request->id.len,
         .time_ms = request->time_ms,
@@ -115,7 +68,7 @@ Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len
     }
     *ret_request = (WireStreamRequest){
         .client_id = request->client_id,
-        .client_id_len = string_len(data, len, 1),
+        .client_id_len = proto_string_len(data, len, 1),
         .node_id_len = request->node_id.len,
     };
     return ERR_OK;

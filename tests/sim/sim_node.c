@@ -139,6 +139,9 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
     case REPLICA_FROZEN:
         world_fail(world, "node %d froze the stream of an honest node", at);
         return;
+    case REPLICA_GREETED:
+    case REPLICA_HEARD:
+        return;
     }
 }
 

@@ -38,7 +38,13 @@ static void event_comes_back_as_it_went(void **state)
     EventFields fields = some_fields(&signer);
     fields.seq = 2;
     memset(fields.prev_hash.bytes, 9, EVENT_HASH_BYTES);
-    memset(fields.after[0].bytes, 8, EVENT_HASH_BYTES);
+    memset(fields.after[0].stream.bytes, 8, STREAM_TAG_BYTES);
+    fields.after[0].seq = 17;
+    fields.id = (const uint8_t *)"an id";
+    fields.id_len = 5;
+    fields.stamp = "16:00:00";
+    fields.stamp_len = 8;
+    fields.heard = true;
     fields.after_count = 1;
     fields.network = (const uint8_t *)"0123456789abcdef";
     LogEvent *made = event_new(&fields);
@@ -59,6 +65,11 @@ static void event_comes_back_as_it_went(void **state)
     assert_int_equal(read->fields.body_len, 5);
     assert_memory_equal(read->fields.body, "hello", 5);
     assert_int_equal(read->fields.after_count, 1);
+    assert_memory_equal(&read->fields.after[0], &fields.after[0], sizeof(EventPlace));
+    assert_int_equal(read->fields.id_len, 5);
+    assert_memory_equal(read->fields.id, "an id", 5);
+    assert_string_equal(read->fields.stamp, "16:00:00");
+    assert_true(read->fields.heard);
     assert_memory_equal(read->fields.network, "0123456789abcdef", 16);
     event_unref(made);
     event_unref(read);
