@@ -56,6 +56,12 @@ typedef struct LinkView {
     uint64_t retry_in_ms;    /* until the next attempt, while WAITING */
     size_t queued_lines;     /* not yet delivered */
     size_t refused_lines;    /* found the queue full since the peer was last there */
+    /* Of our kind, while it is up: how the logs stand to each other. */
+    bool meshed;           /* the two exchange their logs; else they are about to */
+    uint64_t peer_lacks;   /* events it has not yet, as far as it has told */
+    uint64_t here_lacks;   /* events it has told of that are not here yet */
+    uint32_t events_per_s; /* that come from it */
+    bool incoming;         /* in no entry of nodes.json here: it has dialled us from host */
 } LinkView;
 
 /* "localhost:50052", "[::1]:50052". */

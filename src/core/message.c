@@ -164,6 +164,7 @@ Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offs
     message->refs = 1;
     message->kind = draft->kind == MESSAGE_ACTION ? MESSAGE_ACTION : MESSAGE_TEXT;
     message->sender = mem_copy_text(draft->sender, draft->sender_len);
+    message->room = mem_copy_string(MESSAGE_LOBBY);
     message->content = mem_copy_text(draft->content, draft->content_len);
     message->content_len = draft->content_len;
     message->time_ms = draft->time_ms != 0 ? draft->time_ms : now_ms;
@@ -201,6 +202,7 @@ void message_unref(Message *message)
     bytes_unref(message->encoded_request);
     bytes_unref(message->encoded_response);
     mem_free(message->sender);
+    mem_free(message->room);
     mem_free(message->content);
     mem_free(message->timestamp);
     mem_free(message);

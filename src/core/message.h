@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/event.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,7 +23,11 @@ enum {
     CLIENT_ID_MAX_BYTES = 64,
 };
 
-typedef enum MessageKind { MESSAGE_TEXT, MESSAGE_ACTION } MessageKind;
+/* The first two can be said; the others are made of events. */
+typedef enum MessageKind { MESSAGE_TEXT, MESSAGE_ACTION, MESSAGE_JOIN, MESSAGE_PART } MessageKind;
+
+/* Where everybody is, and all that classic nodes know. */
+#define MESSAGE_LOBBY "lobby"
 
 typedef struct NodeId {
     uint8_t bytes[NODE_ID_BYTES];
@@ -55,7 +60,14 @@ typedef struct Message {
     uint32_t refs;
     MessageKind kind;
     char *sender;
-    char *content; /* as on the wire: an action starts with "/me " */
+    char *room;      /* "@NAME": a direct message to NAME */
+    char place[40];  /* the id that people see and /why takes, "5f3a91-17"; "" while it has none */
+    uint64_t hlc;    /* of its event; 0: none yet */
+    bool own;        /* said at this node, by its person or a client */
+    bool late;       /* one that belongs behind it was shown before */
+    bool missed;     /* said some time before it came: this node was away */
+    bool incomplete; /* what it answers to has not come */
+    char *content;   /* as on the wire: an action starts with "/me " */
     size_t content_len;
     char *timestamp;       /* what the sender wrote, or the node's "HH:MM:SS" */
     int64_t time_ms;       /* Unix time at the sender; of arrival where it was not told */
@@ -84,6 +96,20 @@ Err message_check_name(const char *name, size_t len, const char **ret_reason);
 /* A message of a checked draft, with one reference. now_ms stands in for a time that was not told,
  * utc_offset_s turns it into this node's "HH:MM:SS". */
 Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offset_s);
+/* What an event says, in this node's words, with one reference. Whatever it holds, sender and
+ * content can be shown and sent on. NULL: an event of a kind that is not shown. */
+Message *message_of_event(const LogEvent *event, int32_t utc_offset_s);
+/* "5f3a91-17": the first bytes of the stream's tag, and the number in it. */
+void message_place_text(const StreamId *stream, uint64_t seq, char *ret_text, size_t size);
+/* The other way round. False where it is none. */
+bool message_place_parse(const char *text, size_t len, uint32_t *ret_stream, uint64_t *ret_seq);
+/* The number before the dash. */
+uint32_t message_place_stream(const StreamId *stream);
+
+bool message_is_in_lobby(const Message *message);
+/* Is it addressed to somebody? */
+bool message_is_direct(const Message *message);
+
 Message *message_ref(Message *message);
 /* NULL is fine. */
 void message_unref(Message *message);

@@ -27,6 +27,9 @@ static void json_add_item(PipeFace *face, const BusItem *item)
     case BUS_LIST:
         add_list(face);
         break;
+    case BUS_HISTORY:
+    case BUS_KEPT:
+        break;
     }
 }
 

@@ -223,3 +223,18 @@ Err json_parse_input(const char *input, size_t len, StrBuf *line, StrBuf *reason
     json_decref(object);
     return err;
 }
+
+void json_add_history(StrBuf *out, const Message *message, Kept kept, const char *snippet,
+                      int32_t utc_offset_s)
+{
+    (void)kept;
+    (void)snippet;
+    json_add_message(out, message, utc_offset_s);
+}
+
+void json_add_kept(StrBuf *out, const Message *message, Kept kept)
+{
+    (void)out;
+    (void)message;
+    (void)kept;
+}

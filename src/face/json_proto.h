@@ -18,11 +18,18 @@
 
 #include "base/strbuf.h"
 #include "core/core.h"
+#include "io/bus.h"
 
 enum { JSON_LINE_MAX_BYTES = 64 * 1024 };
 
 /* Each adds one line, with "\n". */
 void json_add_message(StrBuf *out, const Message *message, int32_t utc_offset_s);
+/* {"type":"history",...}: as a message, with "snippet", "kept_by" and "known" (null where it is
+ * not an own one). */
+void json_add_history(StrBuf *out, const Message *message, Kept kept, const char *snippet,
+                      int32_t utc_offset_s);
+/* {"type":"kept","id":"5f3a91-18","by":2,"known":3} */
+void json_add_kept(StrBuf *out, const Message *message, Kept kept);
 void json_add_notice(StrBuf *out, NoticeLevel level, const char *text);
 void json_add_list(StrBuf *out, const LinkView *links, size_t count, size_t connected,
                    size_t total);

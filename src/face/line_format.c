@@ -168,3 +168,12 @@ void line_format_lost(StrBuf *out, const LineFormat *format, uint64_t count, con
              (unsigned long long)count, count == 1 ? " was" : "s were", what);
     line_format_notice(out, format, NOTICE_WARNING, text);
 }
+
+void line_format_history(StrBuf *out, const LineFormat *format, const Message *message, Kept kept,
+                         const char *snippet, int64_t now_ms)
+{
+    (void)kept;
+    (void)snippet;
+    (void)now_ms;
+    line_format_message(out, format, message);
+}

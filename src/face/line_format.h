@@ -9,6 +9,7 @@
 
 #include "base/strbuf.h"
 #include "core/core.h"
+#include "io/bus.h"
 
 typedef struct LineFormat {
     bool color;
@@ -19,6 +20,16 @@ typedef struct LineFormat {
 void line_format_clock(const Message *message, int32_t utc_offset_s, char ret_text[9]);
 
 void line_format_message(StrBuf *out, const LineFormat *format, const Message *message);
+
+/* A line of an answer to /history or /search: with its place, its date where that is not today's,
+ * and, where it is an own one, how far it is.
+ *
+ *   5f3a91-17  [2026-11-21 16:00:00] ann: hi
+ *   5f3a91-18  [16:00:00] ann: still there?  (kept by 2 of 3)
+ *
+ * snippet: what a search found, shown in the content's place; may be NULL. */
+void line_format_history(StrBuf *out, const LineFormat *format, const Message *message, Kept kept,
+                         const char *snippet, int64_t now_ms);
 
 /* A text of several lines gives several lines. */
 void line_format_notice(StrBuf *out, const LineFormat *format, NoticeLevel level, const char *text);

@@ -30,6 +30,9 @@ static void lines_add_item(PipeFace *face, const BusItem *item)
     case BUS_LIST:
         add_list(face, &format);
         break;
+    case BUS_HISTORY:
+    case BUS_KEPT:
+        break;
     }
 }
 

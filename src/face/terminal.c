@@ -74,6 +74,9 @@ static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
     case BUS_LIST:
         add_list(terminal, out, &format);
         break;
+    case BUS_HISTORY:
+    case BUS_KEPT:
+        break;
     }
 }
 

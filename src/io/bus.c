@@ -102,6 +102,27 @@ void bus_list(Bus *bus, int64_t wall_ms)
     bus_publish(bus, (BusItem){.kind = BUS_LIST, .wall_ms = wall_ms});
 }
 
+void bus_history(Bus *bus, Message *message, Kept kept, const char *snippet, int64_t wall_ms)
+{
+    bus_publish(bus, (BusItem){
+                         .kind = BUS_HISTORY,
+                         .message = message_ref(message),
+                         .kept = kept,
+                         .text = snippet != NULL ? mem_copy_string(snippet) : NULL,
+                         .wall_ms = wall_ms,
+                     });
+}
+
+void bus_kept(Bus *bus, Message *message, Kept kept, int64_t wall_ms)
+{
+    bus_publish(bus, (BusItem){
+                         .kind = BUS_KEPT,
+                         .message = message_ref(message),
+                         .kept = kept,
+                         .wall_ms = wall_ms,
+                     });
+}
+
 void bus_follow(Bus *bus, Follower *follower)
 {
     follower->cursor = bus->head;
@@ -145,8 +166,14 @@ uint64_t bus_pending(const Bus *bus, const Follower *follower)
     return bus->head - follower->cursor;
 }
 
-bool bus_has_message(const Bus *bus, const Follower *follower)
+bool bus_item_is_public(const BusItem *item)
+{
+    return item->kind == BUS_MESSAGE && item->message->kind <= MESSAGE_ACTION &&
+           message_is_in_lobby(item->message);
+}
+
+bool bus_has_public(const Bus *bus, const Follower *follower)
 {
     return follower->cursor >= bus->oldest && follower->cursor < bus->head &&
-           bus->items[follower->cursor % BUS_MAX_ITEMS].kind == BUS_MESSAGE;
+           bus_item_is_public(&bus->items[follower->cursor % BUS_MAX_ITEMS]);
 }

@@ -19,16 +19,25 @@ enum {
 };
 
 typedef enum BusItemKind {
-    BUS_MESSAGE, /* message */
+    BUS_MESSAGE, /* message: said now, or missed and come now */
     BUS_NOTICE,  /* level, text: for the person at this node, not for gRPC clients */
     BUS_LIST,    /* show the state of the links now: ask node_links_... */
+    BUS_HISTORY, /* message, text, kept: an old one that this node's person asked for */
+    BUS_KEPT,    /* message, kept: an own one is now with more of the others */
 } BusItemKind;
+
+/* How far an own message is. */
+typedef struct Kept {
+    size_t by;    /* other nodes that have it on their disks, as far as they have told */
+    size_t known; /* other nodes that this one is linked with, or would be */
+} Kept;
 
 typedef struct BusItem {
     BusItemKind kind;
     Message *message;
+    Kept kept;
     NoticeLevel level;
-    char *text;
+    char *text; /* HISTORY: what a search found, with STORE_MATCH_OPEN and CLOSE; may be NULL */
     int64_t wall_ms; /* when it was published */
 } BusItem;
 
@@ -49,6 +58,9 @@ void bus_free(Bus *bus);
 void bus_show(Bus *bus, Message *message, int64_t wall_ms);
 void bus_notice(Bus *bus, NoticeLevel level, const char *text, int64_t wall_ms);
 void bus_list(Bus *bus, int64_t wall_ms);
+/* snippet may be NULL. */
+void bus_history(Bus *bus, Message *message, Kept kept, const char *snippet, int64_t wall_ms);
+void bus_kept(Bus *bus, Message *message, Kept kept, int64_t wall_ms);
 
 /* Follows from the next item on, waiting. wake and owner must be set. */
 void bus_follow(Bus *bus, Follower *follower);
@@ -62,5 +74,7 @@ Err bus_next(Bus *bus, Follower *follower, const BusItem **ret_item, uint64_t *r
 
 /* Items not yet read. */
 uint64_t bus_pending(const Bus *bus, const Follower *follower);
-/* Is the next item there, and a message? */
-bool bus_has_message(const Bus *bus, const Follower *follower);
+/* Is the item one that gRPC clients get: a message in the lobby? */
+bool bus_item_is_public(const BusItem *item);
+/* Is the next item there, and such a one? */
+bool bus_has_public(const Bus *bus, const Follower *follower);

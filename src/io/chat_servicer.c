@@ -150,9 +150,9 @@ static void client_pump(Client *client)
         if (item == NULL) {
             return;
         }
-        if (item->kind == BUS_MESSAGE) {
+        if (bus_item_is_public(item)) {
             client->sending = true;
-            bool more = bus_has_message(bus, &client->follower);
+            bool more = bus_has_public(bus, &client->follower);
             rpc_server_call_send(client->call, wire_response(item->message), more);
         }
     }

@@ -311,6 +311,12 @@ const char *node_name(const Node *node)
     return core_name(node->core);
 }
 
+const char *node_room(const Node *node)
+{
+    (void)node;
+    return MESSAGE_LOBBY;
+}
+
 size_t node_links_count(const Node *node)
 {
     return core_links_count(node->core);

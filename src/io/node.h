@@ -45,6 +45,8 @@ Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, c
 Bus *node_bus(Node *node);
 const NodeId *node_id(const Node *node);
 const char *node_name(const Node *node);
+/* Where typed lines go: MESSAGE_LOBBY at first. */
+const char *node_room(const Node *node);
 size_t node_links_count(const Node *node); /* without entries that are this node or twins */
 size_t node_links_up(const Node *node);
 size_t node_links_configured(const Node *node);

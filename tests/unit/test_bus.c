@@ -160,15 +160,15 @@ static void more_is_announced_only_where_a_message_follows(void **state)
     reader_follow(&reader, bus);
     MessageDraft draft = {.sender = "a", .sender_len = 1, .content = "b", .content_len = 1};
     Message *message = message_new(&draft, 1, 0);
-    assert_false(bus_has_message(bus, &reader.follower));
+    assert_false(bus_has_public(bus, &reader.follower));
     bus_show(bus, message, 0);
-    assert_true(bus_has_message(bus, &reader.follower));
+    assert_true(bus_has_public(bus, &reader.follower));
     const BusItem *item = NULL;
     uint64_t lost = 0;
     assert_int_equal(bus_next(bus, &reader.follower, &item, &lost), ERR_OK);
     assert_ptr_equal(item->message, message);
     say(bus, "only a notice");
-    assert_false(bus_has_message(bus, &reader.follower));
+    assert_false(bus_has_public(bus, &reader.follower));
     message_unref(message);
     reader_done(&reader);
     bus_free(bus);
