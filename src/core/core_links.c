@@ -58,8 +58,8 @@ void links_pass_on(Step *step, Message *message)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
         Link *link = &step->core->links[i];
-        bool heard_already = link->known && link->classic && !message->for_classic;
-        if (!link_counts(link) || heard_already) {
+        bool takes_none = link->known && (!link->classic || !message->for_classic);
+        if (!link_counts(link) || takes_none) {
             continue;
         }
         if (link_push(link, message) == ERR_OK) {
@@ -124,6 +124,7 @@ static void retire_link(Step *step, Link *link, LinkState state)
     link->state = state;
     link->shadow = false;
     link->sending = false;
+    mesh_lost(step, link_index(step->core, link));
     add_for_link(step, ACTION_DISCONNECT, link);
 }
 
@@ -150,7 +151,7 @@ static bool retire_if_not_another(Step *step, Link *link)
     return true;
 }
 
-/* What other links had for the same process, this one has too and delivers now. */
+/* Other links that led to the same process when they were last up have nothing to wait for. */
 static void shade_twins(Step *step, const Link *up)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -224,18 +225,25 @@ void links_answered(Step *step)
     set_peer_name(link, event->peer_name);
     if (link->classic) {
         link_drop_relayed(link);
-    } else if (link->peer_name[0] != '\0') {
+    } else {
+        link_drop_queue(link); /* it takes what it lacks from the log */
+        link->refused_lines = 0;
+        link->undelivered = 0;
+    }
+    if (link->peer_name[0] != '\0') {
         lines_remember_name(step->core, link->peer_name);
     }
     announce_up(step, link);
     step->core->told_alone = false;
     send_next(step, link);
+    if (!link->classic) {
+        mesh_want(step, link);
+    }
 }
 
 /* ---- going down ---- */
 
-/* Links that led to the same process take over when one is lost: whichever is up first delivers
- * what waits, and the peer knows repeats by their numbers. */
+/* Links that led to the same process take over when one is lost. */
 static void revive_twins(Step *step, const Link *lost)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -245,7 +253,6 @@ static void revive_twins(Step *step, const Link *lost)
             continue;
         }
         link->shadow = false;
-        link_copy_queue(link, lost);
         if (link->state == LINK_TWIN) {
             link->failures = 0;
             link_wait(link, link->down_reason, strlen(link->down_reason), step->event->mono_ms,
@@ -263,6 +270,8 @@ void links_down(Step *step)
     }
     bool was_up = link->state == LINK_UP;
     bool first_failure = link->failures == 0;
+    link->mesh_at_ms = 0;
+    mesh_lost(step, link_index(step->core, link));
     link_wait(link, event->text, event->text_len, event->mono_ms, event->random);
     add_for_link(step, ACTION_DISCONNECT, link);
     if (was_up) {

@@ -524,12 +524,10 @@ bool replica_link_holds(const Replica *replica, size_t link, const StreamId *str
            on->streams[found->index].peer_hi >= seq;
 }
 
-bool replica_own(const Replica *replica, StreamId *ret_stream)
+void replica_own(const Replica *replica, StreamId *ret_stream)
 {
-    if (replica->own != NULL) {
-        *ret_stream = replica->own->id;
-    }
-    return replica->own != NULL;
+    memcpy(ret_stream->origin, replica->config.signer.public_key, EVENT_KEY_BYTES);
+    ret_stream->epoch = replica->own != NULL ? replica->own->id.epoch : replica->config.epoch;
 }
 
 uint64_t replica_said(const Replica *replica)

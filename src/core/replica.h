@@ -157,8 +157,8 @@ typedef struct ReplicaLinkView {
 void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
 /* Does that link's peer hold it, as far as it has told? */
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
-/* The stream this node writes; false where it has not said anything yet in this life. */
-bool replica_own(const Replica *replica, StreamId *ret_stream);
+/* The stream this node writes, or would. Until the first word another may take its place. */
+void replica_own(const Replica *replica, StreamId *ret_stream);
 /* The number that the last REPLICA_SAY got; 0: none. */
 uint64_t replica_said(const Replica *replica);
 /* By number, for looking one up. */

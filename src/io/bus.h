@@ -26,12 +26,6 @@ typedef enum BusItemKind {
     BUS_KEPT,    /* message, kept: an own one is now with more of the others */
 } BusItemKind;
 
-/* How far an own message is. */
-typedef struct Kept {
-    size_t by;    /* other nodes that have it on their disks, as far as they have told */
-    size_t known; /* other nodes that this one is linked with, or would be */
-} Kept;
-
 typedef struct BusItem {
     BusItemKind kind;
     Message *message;
