@@ -254,9 +254,9 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
 /* ---- the servicer ---- */
 
 static const RpcMethod METHODS[] = {
-    {WIRE_SEND_MESSAGE, serve_send_message},
-    {WIRE_STREAM_MESSAGES, serve_stream_messages},
-    {WIRE_HELLO, serve_hello},
+    {.path = WIRE_SEND_MESSAGE, .start = serve_send_message},
+    {.path = WIRE_STREAM_MESSAGES, .start = serve_stream_messages},
+    {.path = WIRE_HELLO, .start = serve_hello},
 };
 
 ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options)
