@@ -266,10 +266,16 @@ static Err open_for_reading(Store *store, char **ret_error)
 {
     Db *db = &store->readers[READER_LOG].db;
     Err err = schema_open_read(db, store->file, ret_error);
-    if (err == ERR_OK && !load_heads(store, db)) {
+    if (err == ERR_OK && schema_is_old(db)) {
+        store_say(ret_error, "%s was written by an older chat_node: start the node once",
+                  store->file);
+        err = ERR_LIMIT;
+    } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
-        db_close(db);
         err = ERR_IO;
+    }
+    if (err != ERR_OK) {
+        db_close(db);
     }
     err = err == ERR_OK ? open_readers(store, READER_LOG + 1, ret_error) : err;
     return err == ERR_INVALID ? ERR_IO : err;

@@ -61,7 +61,8 @@ typedef struct StoreOptions {
  * quick_check takes (about a second for a million events).
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
- * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version.
+ * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version, or,
+ * with read_only, by an older one (a node that opens such a file brings it up to date).
  * ERR_NOT_FOUND: read_only, and there is none. ERR_INVALID: the identity file is not one; it is
  * never replaced. ERR_IO: all else.
  * A corrupt log.db is not an error, except with read_only: it is set aside, a new one is begun, and
@@ -182,6 +183,21 @@ typedef struct StorePage {
 /* The last events of a room before a place, oldest first; borrowed fields are read before it
  * returns. */
 Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context);
+
+enum { STORE_KINDS_MAX = 8 };
+
+typedef struct StoreKinds {
+    const int *kinds; /* LogKind values, STORE_KINDS_MAX at most; read before it returns */
+    size_t kinds_count;
+    const uint8_t *origin; /* EVENT_KEY_BYTES; NULL: of all */
+    size_t max_events;
+} StoreKinds;
+
+/* The newest events of these kinds, in the shown order (event_compare), oldest first; `more` tells
+ * of older ones. For what is found by kind, joins, parts, nicks and topics, however many texts lie
+ * between them.
+ * ERR_INVALID: other kinds than those, or too many. */
+Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
 
 typedef struct StoreSearch {
     /* Every word must be in the text or in its sender's name. Case and accents do not count.

@@ -4,10 +4,15 @@
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
+ *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
  *
- * No column for what can be had from the bytes: the hash is computed where it is needed. */
+ * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
+ * is one, where an index needs it, and NULL elsewhere.
+ *
+ * Format 1 had neither kind nor its index. It is brought up to date when a node opens it, in one
+ * transaction: a second or two for a million events, once. */
 #include "io/store_impl.h"
 
 #include <errno.h>
@@ -18,8 +23,10 @@
 
 enum {
     APPLICATION_ID = 0x63686c67, /* "chlg" */
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
 };
+
+#define KINDS_INDEX "CREATE INDEX events_kinds ON events(hlc, kind) WHERE kind IS NOT NULL;"
 
 static const char SCHEMA[] =
     "BEGIN IMMEDIATE;"
@@ -28,8 +35,8 @@ static const char SCHEMA[] =
     " UNIQUE(origin, epoch)) STRICT;"
     "CREATE TABLE rooms(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE events(id INTEGER PRIMARY KEY, room INTEGER NOT NULL, hlc INTEGER NOT NULL,"
-    " signature BLOB, bytes BLOB NOT NULL) STRICT;"
-    "CREATE INDEX events_shown ON events(room, hlc);"
+    " signature BLOB, bytes BLOB NOT NULL, kind INTEGER) STRICT;"
+    "CREATE INDEX events_shown ON events(room, hlc);" KINDS_INDEX
     "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;"
     "CREATE VIEW texts AS SELECT d.id AS id, event_field(e.bytes, 0) AS room,"
     " event_field(e.bytes, 1) AS sender, event_field(e.bytes, 2) AS body"
@@ -41,7 +48,15 @@ static const char SCHEMA[] =
     "CREATE TABLE probe(count INTEGER NOT NULL) STRICT;"
     "INSERT INTO probe VALUES(0);"
     "PRAGMA application_id = 1667787879;" /* APPLICATION_ID */
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
+    "COMMIT;";
+
+/* 3 to 6: kind_is_kept_apart. event_field's 3: WORDS_KIND. */
+static const char FROM_1[] =
+    "BEGIN IMMEDIATE;"
+    "ALTER TABLE events ADD COLUMN kind INTEGER;"
+    "UPDATE events SET kind = event_field(bytes, 3) WHERE event_field(bytes, 3) BETWEEN 3 AND "
+    "6;" KINDS_INDEX "PRAGMA user_version = 2;"
     "COMMIT;";
 
 /* ---- making and recognising ---- */
@@ -100,6 +115,11 @@ static Err recognise(Db *db, const char *file, char **ret_error)
     return ERR_OK;
 }
 
+bool schema_is_old(Db *db)
+{
+    return db_number(db, "PRAGMA user_version", -1) < SCHEMA_VERSION;
+}
+
 bool schema_quick_check(Db *db, char **ret_error)
 {
     sqlite3_stmt *statement = NULL;
@@ -156,9 +176,8 @@ static Err open_and_check(Db *db, const char *file, bool unclean, char **ret_err
         return ERR_INVALID;
     }
     code = into_wal_mode(db);
-    if (code == SQLITE_OK && tables == 0) {
-        code = sqlite3_exec(db->sqlite, SCHEMA, NULL, NULL, NULL);
-    }
+    const char *make = tables == 0 ? SCHEMA : schema_is_old(db) ? FROM_1 : "";
+    code = code == SQLITE_OK ? sqlite3_exec(db->sqlite, make, NULL, NULL, NULL) : code;
     return code == SQLITE_OK ? ERR_OK : say_failure(db, file, code, ret_error);
 }
 
