@@ -199,6 +199,28 @@ typedef struct StoreKinds {
  * ERR_INVALID: other kinds than those, or too many. */
 Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
 
+/* Rooms in one answer: more than anybody looks through, and with the longest names 1 MB. */
+enum { STORE_ROOMS_MAX = 10000 };
+
+typedef struct StoreRoom {
+    const char *name; /* UTF-8, name_len bytes; a 0 follows */
+    size_t name_len;
+    uint64_t last_hlc; /* of its last event */
+} StoreRoom;
+
+typedef struct StoreRooms {
+    Err err;
+    const StoreRoom *rooms; /* the store's until the callback returns */
+    size_t count;
+} StoreRooms;
+
+typedef void (*StoreRoomsDone)(void *context, const StoreRooms *result);
+
+/* Every room of which there is an event, the one with the newest event first, names in order of
+ * their bytes where those are equally new; STORE_ROOMS_MAX at most, the others are left out. Costs
+ * a few us a room, however long the log is. */
+Err store_read_rooms(Store *store, StoreRoomsDone done, void *context);
+
 typedef struct StoreSearch {
     /* Every word must be in the text or in its sender's name. Case and accents do not count.
      * "two words" in quotes stand side by side; wor* is how a word starts

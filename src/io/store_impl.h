@@ -49,6 +49,8 @@
                  " WHERE e.kind IS NOT NULL AND ((?1 >> e.kind) & 1) <> 0"                         \
                  " AND (?2 IS NULL OR s.origin = ?2)"                                              \
                  " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?3")          \
+    X(SQL_ROOMS, "SELECT name, (SELECT max(hlc) FROM events WHERE room = rooms.id) AS last"        \
+                 " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
     X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
     X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \

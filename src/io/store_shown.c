@@ -139,3 +139,78 @@ Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, 
     read->kinds.max_events = kinds->max_events;
     return read_push(store, read, run_kinds, done, context);
 }
+
+/* ---- the list of rooms ---- */
+
+typedef struct RoomsRead {
+    Job job;
+    StoreRoomsDone done;
+    void *context;
+    Err err;
+    StoreRoom *rooms; /* name: not set before the answer is given, names may still move */
+    size_t count;
+    StrBuf names; /* one after the other, a 0 after each */
+} RoomsRead;
+
+static void run_rooms(Job *job, Db *db)
+{
+    RoomsRead *read = (RoomsRead *)job;
+    sqlite3_stmt *rows = db_statement(db, SQL_ROOMS);
+    if (rows == NULL) {
+        read->err = read_failed(job->store, db, failure(db));
+        return;
+    }
+    sqlite3_bind_int64(rows, 1, STORE_ROOMS_MAX);
+    size_t cap = 0;
+    int code = SQLITE_DONE;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+        if (read->count == cap) {
+            cap = cap == 0 ? 16 : cap * 2;
+            read->rooms = mem_resize(read->rooms, cap, sizeof(*read->rooms));
+        }
+        const char *name = (const char *)sqlite3_column_text(rows, 0);
+        size_t len = (size_t)sqlite3_column_bytes(rows, 0);
+        strbuf_add(&read->names, name, len);
+        strbuf_add_char(&read->names, '\0');
+        read->rooms[read->count++] = (StoreRoom){
+            .name_len = len,
+            .last_hlc = u64_of_sql(sqlite3_column_int64(rows, 1)),
+        };
+    }
+    sqlite3_reset(rows);
+    read->err = code == SQLITE_DONE ? ERR_OK : read_failed(job->store, db, code);
+}
+
+static void rooms_finish(Job *job)
+{
+    RoomsRead *read = (RoomsRead *)job;
+    job->store->reads--;
+    const char *name = strbuf_text(&read->names);
+    for (size_t i = 0; i < read->count; i++) {
+        read->rooms[i].name = name;
+        name += read->rooms[i].name_len + 1;
+    }
+    StoreRooms result = {
+        .err = read->err,
+        .rooms = read->rooms,
+        .count = read->err == ERR_OK ? read->count : 0,
+    };
+    read->done(read->context, &result);
+    mem_free(read->rooms);
+    strbuf_done(&read->names);
+    mem_free(read);
+}
+
+Err store_read_rooms(Store *store, StoreRoomsDone done, void *context)
+{
+    RoomsRead *read = mem_new(RoomsRead);
+    read->done = done;
+    read->context = context;
+    read->job.run = run_rooms;
+    read->job.finish = rooms_finish;
+    Err err = reader_push(store, &read->job, &store->readers[READER_LOG].queue);
+    if (err != ERR_OK) {
+        mem_free(read);
+    }
+    return err;
+}

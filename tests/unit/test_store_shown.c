@@ -160,6 +160,94 @@ static void kinds_are_read_from_their_index_alone(void **state)
     home_done(&home);
 }
 
+/* ---- the list of rooms ---- */
+
+/* As text: "lobby@0;other@20;", times after START. */
+static void on_rooms(void *context, const StoreRooms *result)
+{
+    Text *text = context;
+    text->done = true;
+    text->first_seq = result->count;
+    assert_int_equal(result->err, ERR_OK);
+    for (size_t i = 0; i < result->count && i < 5; i++) {
+        const StoreRoom *room = &result->rooms[i];
+        assert_int_equal(strlen(room->name), room->name_len);
+        strbuf_addf(&text->text, "%s@%d;", room->name, (int)(room->last_hlc - START));
+    }
+}
+
+static void assert_rooms(Home *home, size_t count, const char *expected)
+{
+    Text text = {0};
+    assert_int_equal(store_read_rooms(home->store, on_rooms, &text), ERR_OK);
+    wait_text(home, &text);
+    assert_string_equal(strbuf_text(&text.text), expected);
+    assert_int_equal(text.first_seq, count);
+    strbuf_done(&text.text);
+}
+
+static void rooms_come_with_their_last_event_newest_first(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    assert_rooms(&home, 0, ""); /* of an empty log */
+    Author ann = author_of(1, 7, "ann");
+    Author bob = author_of(2, 7, "bob");
+    for (int i = 0; i < 3; i++) {
+        add(&home, &ann, "x");
+    }
+    ann.room = "b-room";
+    ann.hlc = START + 9;
+    add(&home, &ann, "x");
+    bob.room = "a-room"; /* as new as that */
+    bob.hlc = START + 9;
+    add(&home, &bob, "x");
+    bob.room = "\xe6\x9d\xb1\xe4\xba\xac";
+    bob.hlc = START + 20;
+    add(&home, &bob, "x");
+    bob.room = "refused"; /* makes the room, and leaves no event in it */
+    LogEvent *hole[] = {event_by(&bob, "x"), event_by(&ann, "x"), event_by(&ann, "x")};
+    LogEvent *refused[] = {hole[0], hole[2]};
+    assert_int_equal(append(&home, refused, 2, 0).err, ERR_INVALID);
+    const char *expected = "\xe6\x9d\xb1\xe4\xba\xac@21;a-room@10;b-room@10;lobby@3;";
+    assert_rooms(&home, 4, expected);
+    Home reader = home;
+    char *error = NULL;
+    assert_int_equal(home_try_open(&reader, true, &error), ERR_OK);
+    assert_rooms(&reader, 4, expected);
+    home_close(&reader);
+    for (size_t i = 0; i < 3; i++) {
+        event_unref(hole[i]);
+    }
+    home_done(&home);
+}
+
+static void rooms_past_the_cap_are_those_that_are_oldest(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    char room[16];
+    ann.room = room;
+    LogEvent *events[STORE_ROOMS_MAX / 100 + 1];
+    const size_t count = sizeof(events) / sizeof(events[0]);
+    for (size_t i = 0; i < 100; i++) {
+        for (size_t j = 0; j < count; j++) {
+            snprintf(room, sizeof(room), "%zu", i * count + j + 1);
+            events[j] = event_by(&ann, "x");
+        }
+        assert_int_equal(append(&home, events, count, 0).err, ERR_OK);
+        for (size_t j = 0; j < count; j++) {
+            event_unref(events[j]);
+        }
+    }
+    assert_rooms(&home, STORE_ROOMS_MAX,
+                 "10100@10100;10099@10099;10098@10098;10097@10097;10096@10096;");
+    home_done(&home);
+}
+
 /* ---- beside a node, and before it ---- */
 
 static void reader_beside_a_node_reads_kinds_too(void **state)
@@ -230,6 +318,8 @@ int main(void)
         cmocka_unit_test(kinds_keep_the_cap_of_every_read),
         cmocka_unit_test(other_kinds_are_refused),
         cmocka_unit_test(kinds_are_read_from_their_index_alone),
+        cmocka_unit_test(rooms_come_with_their_last_event_newest_first),
+        cmocka_unit_test(rooms_past_the_cap_are_those_that_are_oldest),
         cmocka_unit_test(reader_beside_a_node_reads_kinds_too),
         cmocka_unit_test(old_file_is_brought_up_to_date_by_a_node_alone),
     };
