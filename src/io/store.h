@@ -16,8 +16,8 @@
  * mark that it has been seen are one row.
  *
  * The directory holds: log.db (with -wal and -shm while in use), lock, identity (the node's secret
- * seed), clean (there while nobody has the store open, after a proper end), damaged (there once an
- * event was found that is not what was stored), log.db.corrupt-TIME (set aside, never touched
+ * seed), clean (there while nobody has the store open, after a proper end), damaged (there once it
+ * was found that something is not what was stored), log.db.corrupt-TIME (set aside, never touched
  * again). */
 #pragma once
 
@@ -52,13 +52,14 @@ typedef struct StoreOptions {
     const char *directory; /* made, with its parents, where missing (mode 0700) */
     /* Only reads, beside a node that may be running: takes no lock, makes and mends nothing. */
     bool read_only;
-    /* store_degraded has changed; may be NULL. */
+    /* store_degraded or store_notice has changed; may be NULL. */
     void (*state_changed)(void *context);
     void *context;
 } StoreOptions;
 
-/* Opens the store, or makes it. Blocks: some ms, and after an unclean stop as long as SQLite's
- * quick_check takes (about a second for a million events).
+/* Opens the store, or makes it. Blocks: some ms; some more after an unclean stop, when each
+ * stream's last event is looked at, and all else is checked while the store is used; and some
+ * seconds for a million events where the last run found damage.
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
  * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version, or,
@@ -74,7 +75,8 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
  * a backup that runs is given up. */
 void store_close(Store *store, void (*closed)(void *context), void *context);
 
-/* What a person should know about how it opened (a corrupt file was set aside: where), or NULL. */
+/* What a person should know, or NULL: a corrupt file was set aside, and where; or the check after
+ * an unclean stop, which runs while the store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
 /* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the

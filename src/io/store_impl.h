@@ -6,7 +6,7 @@
  *   store_search.c  another reader: search           store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
- *   store_backup.c  backup and restore */
+ *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
 #pragma once
 
 #include "base/strbuf.h"
@@ -140,15 +140,24 @@ static inline bool kind_is_kept_apart(int kind)
 
 /* ---- store_schema.c ---- */
 
-/* Opens file for writing, makes or checks what is in it. unclean: quick_check too.
+typedef enum SchemaCheck {
+    SCHEMA_CHECK_NONE,
+    SCHEMA_CHECK_HEADS, /* schema_check_heads */
+    SCHEMA_CHECK_ALL,   /* every page, and then schema_check_chains */
+} SchemaCheck;
+
+/* Opens file for writing, makes or checks what is in it.
  * ERR_INVALID: it is corrupt; *ret_error says how it shows. Else as store_open. */
-Err schema_open(Db *db, const char *file, bool unclean, char **ret_error);
+Err schema_open(Db *db, const char *file, SchemaCheck check, char **ret_error);
 /* Nothing is made: an earlier format stays what it is. Else the same; also ERR_NOT_FOUND. */
 Err schema_open_read(Db *db, const char *file, char **ret_error);
 /* Is it of an earlier format? schema_open brings such a file up to date. */
 bool schema_is_old(Db *db);
-/* PRAGMA quick_check. False: *ret_error says what it found. */
-bool schema_quick_check(Db *db, char **ret_error);
+/* PRAGMA quick_check. SQLite's code; with a corrupt one (db_is_corrupt) *ret_error says what it
+ * found. */
+int schema_quick_check(Db *db, char **ret_error);
+/* Every stream's last event is what the stream says. False: *ret_error says where not. */
+bool schema_check_heads(Db *db, char **ret_error);
 /* Every stream whole, every event in its place in the chain. False: *ret_error says where not. */
 bool schema_check_chains(Db *db, char **ret_error);
 
@@ -259,6 +268,11 @@ void answer_done(Answer *answer);
 typedef struct Backup Backup;
 void backup_stop(Backup *backup);
 
+/* store_check.c. As with a backup; ends by itself, or soon after check_stop. */
+typedef struct Check Check;
+void check_start(Store *store);
+void check_stop(Check *check);
+
 struct Store {
     Loop *loop;
     DataDir dir;
@@ -275,6 +289,9 @@ struct Store {
     StoreStats stats;
     unsigned reads; /* not yet answered; each finish takes one off */
     Backup *backup; /* the one that runs */
+    Check *check;   /* while it runs */
+    /* After an unclean stop, until the check has found the file good: it is not `clean`. */
+    bool unchecked;
 
     Writer *writer;
     Mail writer_end;
