@@ -2,11 +2,11 @@
  *
  *   store.c         life, and the owner thread's side of every call
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
- *   store_reader.c  the reader thread: runs, pages, export
+ *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
  *   store_search.c  another reader: search           store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
- *   store_backup.c  backup and restore */
+ *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
 #pragma once
 
 #include "base/strbuf.h"
@@ -34,8 +34,8 @@
     X(SQL_INDEXED_PUT, "UPDATE streams SET indexed = ?2 WHERE id = ?1")                            \
     X(SQL_ROOM, "SELECT id FROM rooms WHERE name = ?1")                                            \
     X(SQL_ROOM_ADD, "INSERT INTO rooms(name) VALUES(?1)")                                          \
-    X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes)"                         \
-                     " VALUES(?1, ?2, ?3, ?4, ?5)")                                                \
+    X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes, kind)"                   \
+                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                            \
     X(SQL_EVENT_DROP, "DELETE FROM events WHERE id = ?1")                                          \
     X(SQL_EVENT, "SELECT id, signature, bytes FROM events WHERE id = ?1")                          \
     X(SQL_RUN, "SELECT id, signature, bytes FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id")   \
@@ -44,6 +44,13 @@
                 " WHERE e.room = ?1 AND e.hlc BETWEEN ?2 AND ?3"                                   \
                 " AND (e.hlc, s.origin, s.epoch, e.id & 0xffffffffff) < (?3, ?4, ?5, ?6)"          \
                 " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?7")           \
+    X(SQL_KINDS, "SELECT e.id, e.signature, e.bytes FROM events e INDEXED BY events_kinds"         \
+                 " JOIN streams s ON s.id = e.id >> 40"                                            \
+                 " WHERE e.kind IS NOT NULL AND ((?1 >> e.kind) & 1) <> 0"                         \
+                 " AND (?2 IS NULL OR s.origin = ?2)"                                              \
+                 " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?3")          \
+    X(SQL_ROOMS, "SELECT name, (SELECT max(hlc) FROM events WHERE room = rooms.id) AS last"        \
+                 " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
     X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
     X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \
@@ -122,18 +129,35 @@ LogEvent *db_event(sqlite3_stmt *row);
 /* Makes the tokenizer "chat" and the function event_field known. SQLite's code. */
 int db_learn_words(sqlite3 *sqlite);
 /* Fields of an encoded event, as the search sees them. */
-typedef enum WordsField { WORDS_ROOM, WORDS_SENDER, WORDS_BODY } WordsField;
+typedef enum WordsField { WORDS_ROOM, WORDS_SENDER, WORDS_BODY, WORDS_KIND } WordsField;
 bool words_wanted(const EventFields *fields);
+
+/* Is it one of those that store_read_kinds finds? */
+static inline bool kind_is_kept_apart(int kind)
+{
+    return kind == LOG_JOIN || kind == LOG_PART || kind == LOG_NICK || kind == LOG_TOPIC;
+}
 
 /* ---- store_schema.c ---- */
 
-/* Opens file for writing, makes or checks what is in it. unclean: quick_check too.
+typedef enum SchemaCheck {
+    SCHEMA_CHECK_NONE,
+    SCHEMA_CHECK_HEADS, /* schema_check_heads */
+    SCHEMA_CHECK_ALL,   /* every page, and then schema_check_chains */
+} SchemaCheck;
+
+/* Opens file for writing, makes or checks what is in it.
  * ERR_INVALID: it is corrupt; *ret_error says how it shows. Else as store_open. */
-Err schema_open(Db *db, const char *file, bool unclean, char **ret_error);
-/* Nothing is made. Else the same; also ERR_NOT_FOUND. */
+Err schema_open(Db *db, const char *file, SchemaCheck check, char **ret_error);
+/* Nothing is made: an earlier format stays what it is. Else the same; also ERR_NOT_FOUND. */
 Err schema_open_read(Db *db, const char *file, char **ret_error);
-/* PRAGMA quick_check. False: *ret_error says what it found. */
-bool schema_quick_check(Db *db, char **ret_error);
+/* Is it of an earlier format? schema_open brings such a file up to date. */
+bool schema_is_old(Db *db);
+/* PRAGMA quick_check. SQLite's code; with a corrupt one (db_is_corrupt) *ret_error says what it
+ * found. */
+int schema_quick_check(Db *db, char **ret_error);
+/* Every stream's last event is what the stream says. False: *ret_error says where not. */
+bool schema_check_heads(Db *db, char **ret_error);
 /* Every stream whole, every event in its place in the chain. False: *ret_error says where not. */
 bool schema_check_chains(Db *db, char **ret_error);
 
@@ -244,6 +268,11 @@ void answer_done(Answer *answer);
 typedef struct Backup Backup;
 void backup_stop(Backup *backup);
 
+/* store_check.c. As with a backup; ends by itself, or soon after check_stop. */
+typedef struct Check Check;
+void check_start(Store *store);
+void check_stop(Check *check);
+
 struct Store {
     Loop *loop;
     DataDir dir;
@@ -260,6 +289,9 @@ struct Store {
     StoreStats stats;
     unsigned reads; /* not yet answered; each finish takes one off */
     Backup *backup; /* the one that runs */
+    Check *check;   /* while it runs */
+    /* After an unclean stop, until the check has found the file good: it is not `clean`. */
+    bool unchecked;
 
     Writer *writer;
     Mail writer_end;

@@ -172,6 +172,9 @@ static void event_field(sqlite3_context *context, int count, sqlite3_value **val
         case WORDS_SENDER:
             sqlite3_result_text(context, fields->sender, (int)fields->sender_len, SQLITE_TRANSIENT);
             break;
+        case WORDS_KIND:
+            sqlite3_result_int(context, fields->kind);
+            break;
         default:
             sqlite3_result_text(context, (const char *)fields->body, (int)fields->body_len,
                                 SQLITE_TRANSIENT);
