@@ -2,6 +2,8 @@
 #include "base/moment.h"
 
 #include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
 
 enum {
     MS_PER_S = 1000,
@@ -208,4 +210,15 @@ Err moment_parse(const char *text, size_t len, int64_t now_ms, int32_t utc_offse
     }
     *ret_ms = second < 0 ? 0 : second * MS_PER_S;
     return ERR_OK;
+}
+
+void moment_text(int64_t time_ms, char ret_text[MOMENT_TEXT_BYTES])
+{
+    static const int64_t last_ms = INT64_C(253402300799999);
+    time_ms = time_ms < 0 ? 0 : (time_ms > last_ms ? last_ms : time_ms);
+    time_t second = (time_t)(time_ms / MS_PER_S);
+    struct tm utc;
+    gmtime_r(&second, &utc);
+    size_t len = strftime(ret_text, MOMENT_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(ret_text + len, MOMENT_TEXT_BYTES - len, ".%03dZ", (int)(time_ms % MS_PER_S));
 }

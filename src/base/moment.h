@@ -1,4 +1,4 @@
-/* Moments as people write them, pure: "since when" of /history and of `chat_node history`.
+/* Moments in words, pure: "since when" of /history and of `chat_node history`, as people write it.
  *
  *   2026-11-21               that day's beginning
  *   2026-11-21 16:00         also with seconds, and with a T between (RFC 3339)
@@ -21,3 +21,9 @@
  * ERR_INVALID: text is none of the forms, or no such day or time exists. */
 Err moment_parse(const char *text, size_t len, int64_t now_ms, int32_t utc_offset_s,
                  int64_t *ret_ms);
+
+/* Room for what moment_text writes, with its NUL. */
+enum { MOMENT_TEXT_BYTES = sizeof("2026-11-22T16:00:00.123Z") };
+
+/* As RFC 3339 writes it, in UTC. What is outside its four-digit years is the nearest of them. */
+void moment_text(int64_t time_ms, char ret_text[MOMENT_TEXT_BYTES]);

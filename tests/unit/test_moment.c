@@ -151,6 +151,22 @@ static void the_length_ends_it(void **state)
     }
 }
 
+static void assert_written(int64_t time_ms, const char *expected)
+{
+    char text[MOMENT_TEXT_BYTES];
+    moment_text(time_ms, text);
+    assert_string_equal(text, expected);
+}
+
+static void written_as_rfc_3339(void **state)
+{
+    (void)state;
+    assert_written(NOW_S * S + 7, "2026-11-22T16:00:00.007Z");
+    assert_written(0, "1970-01-01T00:00:00.000Z");
+    assert_written(-1, "1970-01-01T00:00:00.000Z");
+    assert_written(INT64_MAX, "9999-12-31T23:59:59.999Z");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +179,7 @@ int main(void)
         cmocka_unit_test(days_agree_with_the_calendar),
         cmocka_unit_test(else_is_refused),
         cmocka_unit_test(the_length_ends_it),
+        cmocka_unit_test(written_as_rfc_3339),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
