@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "face/face.h"
+#include "face/tool.h"
 #include "io/chat_servicer.h"
 #include "io/host.h"
 #include "io/nodes_json.h"
@@ -188,6 +189,21 @@ static bool is_ip_address(const char *text)
            uv_ip6_addr(text, 1, (struct sockaddr_in6 *)&storage) == 0;
 }
 
+/* The commands come from their table. */
+static char *help_with_commands(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) {
+        return (char *)(uintptr_t)text;
+    }
+    StrBuf help = {0};
+    strbuf_add_string(&help, "Commands, which read or copy what a node keeps (each has its "
+                             "--help):\n");
+    tool_add_summary(&help);
+    strbuf_addf(&help, "\n%s", text != NULL ? text : "");
+    return strbuf_take(&help);
+}
+
 /* Exits where the address is none, or opens the chat to the world without a word. */
 static void check_listen(Settings *settings)
 {
@@ -215,8 +231,11 @@ static void check_listen(Settings *settings)
 
 static Settings parse_settings(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = OPTIONS, .parser = parse_option, .args_doc = "PORT [NODES.JSON]", .doc = DOC};
+    static const struct argp parser = {.options = OPTIONS,
+                                       .parser = parse_option,
+                                       .args_doc = "PORT [NODES.JSON]\nCOMMAND [PORT]",
+                                       .doc = DOC,
+                                       .help_filter = help_with_commands};
     Settings settings = {.nodes_path = "nodes.json", .clients_max = CLIENTS_MAX_DEFAULT};
     argp_err_exit_status = EXIT_USAGE;
     error_t error = argp_parse(&parser, argc, argv, 0, NULL, &settings);
@@ -470,11 +489,14 @@ int main(int argc, char **argv)
 {
     open_standard_descriptors(argv);
     face_set_locale();
-    App app = {.settings = parse_settings(argc, argv)};
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");
         return EXIT_FAILURE;
     }
+    if (argc > 1 && tool_is_command(argv[1])) {
+        return tool_main(argc, argv);
+    }
+    App app = {.settings = parse_settings(argc, argv)};
     app_load_nodes(&app);
     choose_name(&app);
     raise_descriptor_limit();

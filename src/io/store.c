@@ -302,7 +302,7 @@ static void start(Store *store)
     store->helpers = READER_COUNT;
     for (size_t i = 0; i < READER_COUNT; i++) {
         store->readers[i].store = store;
-        reader_start(&store->readers[i]);
+        reader_launch(&store->readers[i]);
     }
     if (store->writer != NULL) {
         store->helpers++;

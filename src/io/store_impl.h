@@ -247,7 +247,7 @@ typedef struct Reader {
 
 typedef enum ReaderKind { READER_LOG, READER_SEARCH, READER_COUNT } ReaderKind;
 
-void reader_start(Reader *reader);
+void reader_launch(Reader *reader);
 /* Joins. */
 void reader_done(Reader *reader);
 /* By way of that queue. ERR_LIMIT, and the job is the caller's as before. */

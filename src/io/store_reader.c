@@ -367,7 +367,7 @@ static void reader_ended(Mail *mail, bool ok)
     store_helper_ended(((Reader *)(void *)((char *)mail - offsetof(Reader, end)))->store);
 }
 
-void reader_start(Reader *reader)
+void reader_launch(Reader *reader)
 {
     queue_init(&reader->queue);
     reader->end.deliver = reader_ended;
