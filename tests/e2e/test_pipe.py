@@ -349,7 +349,9 @@ def test_json_output_is_one_object_a_line(cluster):
         for line in node.out:
             assert isinstance(json.loads(line), dict)
     message = bob.messages[0]
-    assert set(message) == {"type", "time", "clock", "sender", "content", "kind"}
+    assert set(message) == {"type", "time", "clock", "sender", "content", "kind", "room",
+                            "id", "own", "late", "missed"}
+    assert message["room"] == "lobby" and message["late"] is False
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", message["time"])
     assert re.fullmatch(r"\d\d:\d\d:\d\d", message["clock"])
     assert message["kind"] == "text" and bob.messages[1]["kind"] == "action"
@@ -358,7 +360,8 @@ def test_json_output_is_one_object_a_line(cluster):
         assert notice["level"] in ("info", "warning", "error")
     entry = ann.lists[-1]["nodes"][0]
     assert set(entry) == {"number", "host", "port", "state", "kind", "name", "rtt_us", "reason",
-                          "retry_in_ms", "waiting_lines", "refused_lines"}
+                          "retry_in_ms", "waiting_lines", "refused_lines", "link", "peer_lacks",
+                          "here_lacks", "events_per_s", "incoming"}
 
 
 WRONG_JSON = [

@@ -62,8 +62,9 @@ class Screen:
         return self._tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
     def history(self):
-        """All that was ever shown, what was wrapped joined."""
-        return self._tmux("capture-pane", "-p", "-J", "-S", "-").rstrip("\n").split("\n")
+        """All that was ever shown, what was wrapped joined, by the screen or by the node."""
+        shown = self._tmux("capture-pane", "-p", "-J", "-S", "-").replace("\n    ", "")
+        return [row.rstrip() for row in shown.rstrip("\n").split("\n")]
 
     def cursor(self):
         column, row = self._tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
