@@ -250,6 +250,11 @@ const char *core_name(const Core *core)
     return core->name;
 }
 
+size_t core_mesh_count(const Core *core)
+{
+    return core->mesh_count;
+}
+
 const char *core_room(const Core *core)
 {
     return core->room;

@@ -22,6 +22,10 @@
 
 typedef struct Core Core;
 
+/* What two ends of a mesh link say in parting, where nothing is wrong. */
+#define MESH_BYE_LEAVING "the node is leaving"
+#define MESH_BYE_TWIN "another link between us is kept"
+
 typedef struct CoreConfig {
     NodeId node_id; /* random, new at each start */
     const char *name;
@@ -199,6 +203,7 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
 /* True while reading on would fill the queue of a peer that is there or on its way: whoever reads
  * lines from a pipe waits until it is false. */
 bool core_input_should_wait(const Core *core);
+size_t core_mesh_count(const Core *core); /* numbers of mesh links */
 const char *core_room(const Core *core); /* where typed lines go */
 /* Names seen lately, for completion: newest first, NULL past the end. */
 const char *core_recent_name(const Core *core, size_t index);

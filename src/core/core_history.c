@@ -1,5 +1,6 @@
 /* What was said before: asked for by a person, or shown by itself when a node comes back. */
 #include "base/moment.h"
+#include "base/text.h"
 #include "core/core_state.h"
 
 #include <inttypes.h>
@@ -58,7 +59,7 @@ void history_ask(Step *step, const char *rest, size_t len)
 
 void history_search(Step *step, const char *words, size_t len)
 {
-    if (len == 0 || len > QUERY_WORDS_MAX_BYTES) {
+    if (len == 0 || len > QUERY_WORDS_MAX_BYTES || !text_is_utf8(words, len)) {
         step_notice(step, NOTICE_ERROR,
                     "/search WORDS: lines that have all of them; \"in quotes\" side by side, wor* "
                     "for a beginning; at most %d bytes",

@@ -127,6 +127,7 @@ void leave_check(Step *step)
     }
     bool all_delivered = leave_report(step);
     mesh_leave(step);
+    log_reject_pending(step, MESH_BYE_LEAVING);
     core->quit = true;
     Action *action = step_add(step, ACTION_QUIT);
     action->exit_code = core->input_ended && (!all_delivered || core->input_failed) ? 1 : 0;

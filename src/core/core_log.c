@@ -181,7 +181,7 @@ void log_pending_free(Core *core)
 
 /* Who waits for an answer is told that there is none to be had now. The lines themselves stay where
  * they are, and go to the disk when it takes them. */
-static void reject_pending(Step *step)
+void log_reject_pending(Step *step, const char *text)
 {
     PendingLine *pending;
     LL_FOREACH(step->core->pending, pending) {
@@ -191,7 +191,7 @@ static void reject_pending(Step *step)
         Action *action = step_add(step, ACTION_REJECT);
         action->token = TAKE(pending->token);
         action->err = ERR_UNAVAILABLE;
-        action->text = mem_copy_string(step->core->store_reason);
+        action->text = mem_copy_string(text);
     }
 }
 
@@ -203,7 +203,7 @@ void log_store_state(Step *step)
     mem_free(TAKE(core->store_reason));
     if (text != NULL) {
         core->store_reason = mem_copy_string(text);
-        reject_pending(step);
+        log_reject_pending(step, text);
     }
     if (text != NULL && !was_bad) {
         step_notice(step, NOTICE_ERROR,

@@ -165,7 +165,7 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     size_t other = find_greeted(core, &mesh->peer, index);
     if (other != core->mesh_count) {
         bool this_one = stays(core, index, other, &mesh->peer);
-        drop_mesh(step, this_one ? other : index, "another link between us is kept");
+        drop_mesh(step, this_one ? other : index, MESH_BYE_TWIN);
         if (!this_one) {
             return;
         }
@@ -232,10 +232,13 @@ void mesh_dropped(Step *step, size_t index, const char *reason)
 {
     Core *core = step->core;
     MeshLink *mesh = &core->mesh[index];
-    step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",
-                mesh->name[0] != '\0' ? mesh->name : mesh->address, reason);
+    bool plain = strstr(reason, MESH_BYE_LEAVING) != NULL || strstr(reason, MESH_BYE_TWIN) != NULL;
+    if (!plain) {
+        step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",
+                    mesh->name[0] != '\0' ? mesh->name : mesh->address, reason);
+    }
     close_mesh(step, index, reason);
-    forget(step, index, CORE_DRAIN_MS);
+    forget(step, index, plain ? MESH_REOPEN_MS : CORE_DRAIN_MS);
 }
 
 /* ---- who is where ---- */
