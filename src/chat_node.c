@@ -10,6 +10,7 @@
 #include "face/face.h"
 #include "face/tool.h"
 #include "io/chat_servicer.h"
+#include "io/data_dir.h"
 #include "io/host.h"
 #include "io/nodes_json.h"
 
@@ -36,6 +37,7 @@ enum {
     OPTION_NO_COLOR,
     OPTION_LOG_LEVEL,
     OPTION_MAX_CLIENTS,
+    OPTION_DATA,
 };
 
 /* Each of them means: leave. */
@@ -46,6 +48,7 @@ typedef struct Settings {
     uint16_t port; /* 0: not given yet */
     const char *nodes_path;
     const char *name; /* NULL: ask, or take $USER */
+    const char *data; /* NULL: by the port */
     const char *listen;
     bool insecure;
     bool headless;
@@ -74,6 +77,8 @@ const char *argp_program_version = "chat_node " CHAT_VERSION;
 
 static const struct argp_option OPTIONS[] = {
     {"name", 'n', "NAME", 0, "Go by NAME (asked for on a terminal; else $USER)", 0},
+    {"data", OPTION_DATA, "DIR", 0,
+     "Keep the conversation in DIR (default: $XDG_DATA_HOME/chat_node/PORT)", 0},
     {"listen", OPTION_LISTEN, "ADDRESS", 0,
      "Listen on this IPv4 or IPv6 address (default: 127.0.0.1 and ::1, this machine only)", 0},
     {"insecure", OPTION_INSECURE, NULL, 0,
@@ -142,6 +147,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             argp_error(state, "--name: %s", reason);
         }
         settings->name = argument;
+        return 0;
+    case OPTION_DATA:
+        settings->data = argument;
         return 0;
     case OPTION_LISTEN:
         settings->listen = argument;
@@ -419,6 +427,28 @@ static void app_load_nodes(App *app)
     }
 }
 
+/* Exits where the data directory cannot be used. */
+static void app_open_node(App *app)
+{
+    const Settings *settings = &app->settings;
+    AUTO_FREE char *directory = NULL;
+    char *error = NULL;
+    Err err = data_dir_of(settings->data, settings->port, &directory, &error);
+    if (err == ERR_OK) {
+        err = node_open(app->loop, app->rpc,
+                        &(NodeOptions){.name = app->name,
+                                       .nodes = app->nodes.nodes,
+                                       .nodes_count = app->nodes.nodes_count,
+                                       .data_dir = directory,
+                                       .recap = has_terminal(settings)},
+                        app_quit, app, &app->node, &error);
+    }
+    if (err != ERR_OK) {
+        fprintf(stderr, "chat_node: %s\n", error);
+        exit(EXIT_FAILURE);
+    }
+}
+
 /* Exits with what the documentation promises for err. */
 [[gnu::noreturn]] static void fail_listen(Err err, const char *text)
 {
@@ -504,11 +534,7 @@ int main(int argc, char **argv)
     app.loop = loop_new();
     app_catch_signals(&app);
     app.rpc = rpc_open(app.loop);
-    app.node = node_new(app.loop, app.rpc,
-                        &(NodeOptions){.name = app.name,
-                                       .nodes = app.nodes.nodes,
-                                       .nodes_count = app.nodes.nodes_count},
-                        app_quit, &app);
+    app_open_node(&app);
     app.servicer = chat_servicer_new(
         app.rpc, app.node, &(ChatServicerOptions){.clients_max = app.settings.clients_max});
     app_listen(&app);

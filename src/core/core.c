@@ -268,8 +268,8 @@ static const MeshLink *stray_at(const Core *core, size_t index)
         bool stray = mesh->up && mesh->greeted;
         for (size_t j = 0; stray && j < core->links_count; j++) {
             const Link *link = &core->links[j];
-            stray = link->state != LINK_UP ||
-                    memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) != 0;
+            stray =
+                link->state != LINK_UP || memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) != 0;
         }
         if (stray && index-- == 0) {
             return mesh;

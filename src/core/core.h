@@ -41,8 +41,8 @@ typedef struct CoreConfig {
 
 /* What the store is asked for. */
 typedef enum QueryKind {
-    QUERY_JOINS,   /* of all rooms, at the start */
-    QUERY_RECENT,  /* the last of the lobby, at the start: ids, and what a person finds on the screen */
+    QUERY_JOINS, /* of all rooms, at the start */
+    QUERY_RECENT, /* the last of the lobby, at the start: ids, and what a person finds on the screen */
     QUERY_HISTORY, /* room, count, since_hlc */
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */
@@ -114,8 +114,8 @@ typedef struct Event {
     const char *const *snippets; /* SEARCH: of each event */
     const RoomRow *rooms;        /* ROOMS */
     size_t rooms_count;
-    bool more; /* ANSWER: there were more than the query's count */
-    bool classic;              /* LINK_ANSWERED: knows no Hello, so the next three are empty */
+    bool more;    /* ANSWER: there were more than the query's count */
+    bool classic; /* LINK_ANSWERED: knows no Hello, so the next three are empty */
     const uint8_t *node_id;
     size_t node_id_len;
     const char *peer_name;
@@ -204,6 +204,6 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
  * lines from a pipe waits until it is false. */
 bool core_input_should_wait(const Core *core);
 size_t core_mesh_count(const Core *core); /* numbers of mesh links */
-const char *core_room(const Core *core); /* where typed lines go */
+const char *core_room(const Core *core);  /* where typed lines go */
 /* Names seen lately, for completion: newest first, NULL past the end. */
 const char *core_recent_name(const Core *core, size_t index);

@@ -56,7 +56,8 @@ static bool is_hopeful(const Core *core, const Link *link, bool kept_elsewhere)
     if (!core->input_ended || !link_counts(link) || link->state == LINK_UP) {
         return false;
     }
-    bool waits = link->known && link->classic ? link->queue_count > 0 : replica_said(core->replica) > 0;
+    bool waits =
+        link->known && link->classic ? link->queue_count > 0 : replica_said(core->replica) > 0;
     return waits && (!kept_elsewhere || (link->known && link->classic) || link->failures == 0);
 }
 

@@ -283,9 +283,8 @@ void rooms_names(Step *step, const char *name, size_t len)
         add_name(presence != NULL ? &here : &away,
                  presence != NULL ? presence->name : member->name);
     }
-    step_notice(step, NOTICE_INFO, "#%s: here: %s%s%s", room,
-                here.len > 0 ? here.text : "nobody", away.len > 0 ? "; away: " : "",
-                strbuf_text(&away));
+    step_notice(step, NOTICE_INFO, "#%s: here: %s%s%s", room, here.len > 0 ? here.text : "nobody",
+                away.len > 0 ? "; away: " : "", strbuf_text(&away));
 }
 
 void query_rooms(Step *step)

@@ -87,7 +87,7 @@ struct Core {
     PendingLine *pending_last;
     size_t pending_count;
     size_t pending_bytes;
-    char *store_reason; /* nothing can be written; NULL: it can */
+    char *store_reason;    /* nothing can be written; NULL: it can */
     Message *kept_message; /* the last own one */
     uint64_t kept_seq;
     Kept kept;

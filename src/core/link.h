@@ -77,7 +77,7 @@ typedef struct Link {
     bool classic; /* what it was last known to be; dialled accordingly */
     bool known;   /* classic is known */
     char peer_name[MESSAGE_SENDER_MAX_BYTES + 1];
-    NodeId peer_id; /* of our kind, while UP, and of a TWIN */
+    NodeId peer_id;                    /* of our kind, while UP, and of a TWIN */
     uint8_t peer_key[EVENT_KEY_BYTES]; /* of the peer it last led to; zeros: not known */
     uint64_t mesh_at_ms;               /* when to open a mesh link on it; 0: not */
     char down_reason[LINK_REASON_MAX_BYTES + 1];

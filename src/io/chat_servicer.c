@@ -282,6 +282,7 @@ static const RpcMethod METHODS[] = {
     {.path = WIRE_SEND_MESSAGE, .start = serve_send_message},
     {.path = WIRE_STREAM_MESSAGES, .start = serve_stream_messages},
     {.path = WIRE_HELLO, .start = serve_hello},
+    {.path = WIRE_LINK, .open = serve_link},
 };
 
 ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options)

@@ -173,9 +173,8 @@ static Err ask(Store *store, Job *job)
     switch (query->kind) {
     case QUERY_JOINS:
         return store_read_kinds(
-            store,
-            &(StoreKinds){.kinds = joins, .kinds_count = 2, .max_events = query->count}, page_done,
-            job);
+            store, &(StoreKinds){.kinds = joins, .kinds_count = 2, .max_events = query->count},
+            page_done, job);
     case QUERY_RECENT:
     case QUERY_HISTORY:
         return store_read_page(store,

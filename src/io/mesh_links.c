@@ -110,8 +110,7 @@ void mesh_links_accept(MeshLinks *links, RpcStream *stream)
     mesh->stream = stream;
     mesh->sending = false;
     rpc_stream_accept(stream, &EVENTS, mesh);
-    report(mesh,
-           (Event){.kind = EVENT_MESH_UP, .text = address, .text_len = strlen(address)});
+    report(mesh, (Event){.kind = EVENT_MESH_UP, .text = address, .text_len = strlen(address)});
 }
 
 void mesh_links_send(MeshLinks *links, size_t number, Bytes *frame)

@@ -405,8 +405,7 @@ void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void
     Receipt *receipt = mem_new(Receipt);
     receipt->done = done;
     receipt->context = context;
-    node_step_and_after(node,
-                        &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+    node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
 }
 
 void node_accept_link(Node *node, RpcStream *stream)

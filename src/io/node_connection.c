@@ -227,7 +227,6 @@ static void send_done(void *context, const RpcResult *result)
 
 void node_connection_send(NodeConnection *connection, Message *message)
 {
-    connection->sending = rpc_unary(connection->channel, WIRE_SEND_MESSAGE,
-                                    wire_request(message), NODE_CONNECTION_SEND_MS, send_done,
-                                    connection);
+    connection->sending = rpc_unary(connection->channel, WIRE_SEND_MESSAGE, wire_request(message),
+                                    NODE_CONNECTION_SEND_MS, send_done, connection);
 }
