@@ -1,5 +1,5 @@
-/* Between the core's STORE actions and the store: what is on its way to the disk, in order, and what
- * has to wait because the disk takes nothing.
+/* Between the core's STORE actions and the store: what is on its way to the disk, in order, and
+ * what has to wait because the disk takes nothing.
  *
  *   ACTION_STORE --> [batches, oldest first] --> store_append --> EVENT_STORED, in the same order
  *                          ^                          |
