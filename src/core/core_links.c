@@ -64,7 +64,7 @@ void links_pass_on(Step *step, Message *message)
         }
         if (link_push(link, message) == ERR_OK) {
             send_next(step, link);
-        } else if (link->refused_lines == 1) {
+        } else if (link->refused_lines == 1 && link->known) {
             step_notice(step, NOTICE_ERROR,
                         "%zu lines wait for %s: no more are kept. It will not get this line, nor "
                         "those that follow until it is back",

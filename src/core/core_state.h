@@ -17,9 +17,11 @@ enum {
     CORE_PROBE_MS = 3000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
-    /* A mesh link that ended on a connection that stands is opened again after a while; where the
-     * peer is too old to know of them, after a long one. */
+    /* A mesh link that ended on a connection that stands is opened again after a while, which
+     * doubles each time it ends without a greeting; where the peer is too old to know of mesh
+     * links, after a long one. */
     MESH_REOPEN_MS = 500,
+    MESH_REOPEN_DOUBLINGS = 6,
     MESH_REOPEN_OLD_MS = 60 * 1000,
     /* Own lines that are not on the disk yet: a second of a busy program's. A pipe is held up
      * before, a client refused. */

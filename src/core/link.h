@@ -80,6 +80,7 @@ typedef struct Link {
     NodeId peer_id;                    /* of our kind, while UP, and of a TWIN */
     uint8_t peer_key[EVENT_KEY_BYTES]; /* of the peer it last led to; zeros: not known */
     uint64_t mesh_at_ms;               /* when to open a mesh link on it; 0: not */
+    uint32_t mesh_failures;            /* ended before a greeting, one after another */
     char down_reason[LINK_REASON_MAX_BYTES + 1];
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;

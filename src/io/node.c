@@ -276,6 +276,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
         .heads = heads,
         .heads_count = count,
         .recap = options->recap,
+        .coalesce_ms = options->coalesce_ms,
         .wall_ms = wall_ms,
     };
     event_signer_init(&config.signer, store_seed(node->store));
