@@ -51,8 +51,7 @@ static void first_is_the_lowest_whatever_comes_and_goes(void **state)
             heap_add(&heap, &thing->node, is_less);
         }
         thing->inside = !thing->inside;
-        assert_int_equal(heap != NULL ? HEAP_OWNER(heap, Thing, node)->key : UINT32_MAX,
-                         lowest());
+        assert_int_equal(heap != NULL ? HEAP_OWNER(heap, Thing, node)->key : UINT32_MAX, lowest());
     }
 }
 
