@@ -131,6 +131,8 @@ void lines_remember_name(Core *core, const char *name);
 void lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len);
 /* The fold has released an event. */
 void lines_shown(Step *step, const FoldShown *shown);
+/* One that was shown in an earlier life: another node may have written the same line. */
+void lines_recalled(Step *step, const LogEvent *event);
 
 /* core_command.c: what starts with a slash. */
 void command_run(Step *step, const char *text, size_t len);
