@@ -15,6 +15,10 @@ enum {
     CORE_DRAIN_MS = 5000,
     /* A classic server answers keepalive pings with "too many pings"; so it is asked instead. */
     CORE_PROBE_MS = 3000,
+    /* One of ours is asked to know the round-trip time: when the bustle of connecting is over, then
+     * now and again. */
+    CORE_PROBE_FIRST_MS = 2000,
+    CORE_PROBE_OWN_MS = 60 * 1000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
     /* A mesh link that ended on a connection that stands is opened again after a while, which
