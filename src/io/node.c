@@ -10,6 +10,7 @@
 #include "io/log_writer.h"
 #include "io/mesh_links.h"
 #include "io/node_connection.h"
+#include "io/pace.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -30,6 +31,7 @@ struct Node {
     LogWriter *log_writer;
     LogReader *log_reader;
     MeshLinks *mesh_links;
+    Pace *pace;
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
@@ -77,6 +79,7 @@ static void node_do_log(Node *node, Action *action)
                         node_connection_channel(node->connections[action->link]));
         return;
     case ACTION_MESH_CLOSE:
+        pace_forget(node->pace, action->mesh);
         mesh_links_close(node->mesh_links, action->mesh, action->text);
         return;
     case ACTION_FRAME:
@@ -287,8 +290,29 @@ static void node_add_core(Node *node, const NodeOptions *options)
     store_heads_drop(node->store);
 }
 
+static void node_frame(void *context, size_t mesh, const uint8_t *data, size_t len)
+{
+    node_step(context, &(Event){.kind = EVENT_FRAME, .mesh = mesh, .data = data, .len = len});
+}
+
+/* From the mesh links. */
+static void node_report_mesh(void *context, Event *event)
+{
+    Node *node = context;
+    if (event->kind == EVENT_FRAME) {
+        pace_take(node->pace, event->mesh, event->data, event->len);
+        return;
+    }
+    if (event->kind != EVENT_SENT) {
+        pace_forget(node->pace, event->mesh);
+    }
+    node_step(node, event);
+}
+
 static void node_add_log(Node *node)
 {
+    node->pace = pace_new(&(PaceOptions){
+        .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){
         .loop = node->loop, .store = node->store, .report = node_report, .context = node});
     node->log_reader = log_reader_new(&(LogReaderOptions){
@@ -296,7 +320,7 @@ static void node_add_log(Node *node)
     node->mesh_links = mesh_links_new(&(MeshLinksOptions){
         .outgoing = node->connections_count,
         .count = core_mesh_count(node->core),
-        .report = node_report,
+        .report = node_report_mesh,
         .context = node,
     });
 }
@@ -348,6 +372,7 @@ static void node_store_closed(void *context)
     Node *node = context;
     log_writer_free(TAKE(node->log_writer));
     log_reader_free(TAKE(node->log_reader));
+    pace_free(TAKE(node->pace));
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
