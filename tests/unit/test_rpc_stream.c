@@ -12,6 +12,7 @@
 
 enum {
     TEST_MAX_MS = 30 * 1000, /* also under sanitizers */
+    MANY = 10000,
     KIB = 1024,
 };
 
@@ -74,8 +75,11 @@ static Bytes *message_of(const End *end, unsigned n)
 
 static bool is_message(const End *end, unsigned n, const uint8_t *data, size_t len)
 {
+    if (len != end->size_of(n)) {
+        return false;
+    }
     Bytes *wanted = message_of(end, n);
-    bool same = len == bytes_len(wanted) && memcmp(data, bytes_data(wanted), len) == 0;
+    bool same = memcmp(data, bytes_data(wanted), len) == 0;
     bytes_unref(wanted);
     return same;
 }
@@ -323,12 +327,12 @@ static void messages_arrive_in_order_both_ways(void **state)
 {
     (void)state;
     World *world = world_with_server();
-    world->at_client.to_send = 10000;
-    world->at_server.to_send = 10000;
+    world->at_client.to_send = MANY;
+    world->at_server.to_send = MANY;
     world_open(world);
-    wait_count(world, &world->at_server.received, 10000);
-    wait_count(world, &world->at_client.received, 10000);
-    wait_count(world, &world->at_client.sent, 10000);
+    wait_count(world, &world->at_server.received, MANY);
+    wait_count(world, &world->at_client.received, MANY);
+    wait_count(world, &world->at_client.sent, MANY);
     assert_false(world->at_server.out_of_order);
     assert_false(world->at_client.out_of_order);
     assert_false(world->at_client.ended);
@@ -342,6 +346,19 @@ static void server_tells_where_a_client_comes_from(void **state)
     world_open(world);
     wait_count(world, &world->streams_opened, 1);
     assert_memory_equal(world->peer, "ipv4:127.0.0.1:", strlen("ipv4:127.0.0.1:"));
+    world_free(world);
+}
+
+static void empty_message_is_a_message(void **state)
+{
+    (void)state;
+    World *world = world_with_server();
+    world_open(world);
+    Bytes *empty = bytes_new("", 0);
+    rpc_stream_send(world->at_client.stream, empty);
+    bytes_unref(empty);
+    wait_count(world, &world->at_server.received, 1);
+    assert_false(world->at_server.ended);
     world_free(world);
 }
 
@@ -372,65 +389,130 @@ static void over_long_message_ends_the_stream(void **state)
     world_free(world);
 }
 
-/* ---- a slow receiver: a server with a thread of its own ---- */
+/* ---- a slow receiver, and its peer in a thread of its own ---- */
 
-typedef struct SlowServer {
+typedef struct Thread {
     uv_thread_t thread;
     uv_sem_t started;
-    uv_sem_t holds;
+    uv_sem_t holds; /* the slow one, in received */
+    uv_sem_t told;  /* the client knows how it ended */
     uint16_t port;
-    bool ended_well;
-} SlowServer;
+    bool went_well;
+} Thread;
 
-static void slow_server_run(void *context)
+static void thread_start(Thread *thread, uv_thread_cb run)
 {
-    SlowServer *slow = context;
-    World *world = world_new();
+    *thread = (Thread){0};
+    uv_sem_init(&thread->started, 0);
+    uv_sem_init(&thread->holds, 0);
+    uv_sem_init(&thread->told, 0);
+    uv_thread_create(&thread->thread, run, thread);
+    uv_sem_wait(&thread->started);
+}
+
+static void thread_end(Thread *thread)
+{
+    uv_thread_join(&thread->thread);
+    uv_sem_destroy(&thread->started);
+    uv_sem_destroy(&thread->holds);
+    uv_sem_destroy(&thread->told);
+    assert_true(thread->went_well);
+}
+
+static void release_slow_one(Thread *thread)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        uv_sem_post(&thread->holds);
+    }
+}
+
+static void wait_until_held_back(World *world, const End *end)
+{
+    unsigned before = 0;
+    wait_count(world, &end->sent, 1);
+    while (before < end->sent) {
+        before = end->sent;
+        wait_ms(world, 200);
+    }
+}
+
+static void thread_listens(Thread *thread, World *world)
+{
     world->at_server.size_of = size_64_kib;
-    world->at_server.holds = &slow->holds;
     world_serve(world);
-    slow->port = world->port;
-    uv_sem_post(&slow->started);
+    thread->port = world->port;
+    uv_sem_post(&thread->started);
+}
+
+static void run_slow_server(void *context)
+{
+    Thread *thread = context;
+    World *world = world_new();
+    world->at_server.holds = &thread->holds;
+    thread_listens(thread, world);
     wait_until(world, &world->at_server.ended);
-    slow->ended_well = !world->at_server.out_of_order && world->at_server.received > 0;
+    thread->went_well = !world->at_server.out_of_order && world->at_server.received > 0;
     world_free(world);
 }
 
-static void slow_receiver_holds_the_sender_back_and_is_cut_off(void **state)
+static World *world_towards(const Thread *thread)
+{
+    World *world = world_new();
+    world->port = thread->port;
+    world->at_client.size_of = size_64_kib;
+    world_connect(world);
+    return world;
+}
+
+static void slow_server_holds_a_client_back_which_still_leaves_in_time(void **state)
 {
     (void)state;
-    SlowServer slow = {0};
-    uv_sem_init(&slow.started, 0);
-    uv_sem_init(&slow.holds, 0);
-    uv_thread_create(&slow.thread, slow_server_run, &slow);
-    uv_sem_wait(&slow.started);
-
-    World *world = world_new();
-    world->port = slow.port;
-    world->at_client.size_of = size_64_kib;
-    world->at_client.to_send = 10000;
-    world_connect(world);
+    Thread thread;
+    thread_start(&thread, run_slow_server);
+    World *world = world_towards(&thread);
+    world->at_client.to_send = MANY;
     world_open(world);
-    wait_count(world, &world->at_client.sent, 1);
-    unsigned before = 0;
-    while (before < world->at_client.sent) {
-        before = world->at_client.sent;
-        wait_ms(world, 200);
-    }
+    wait_until_held_back(world, &world->at_client);
     /* The window grows with what the connection carries, to some MiB. */
     assert_in_range(world->at_client.sent, 1, 500);
-
     uint64_t closing_ms = loop_mono_ms();
     world_free(world);
-    assert_in_range(loop_mono_ms() - closing_ms, RPC_STREAM_LINGER_MS, 2000);
+    assert_in_range(loop_mono_ms() - closing_ms, RPC_STREAM_LINGER_MS, 3000);
+    release_slow_one(&thread);
+    thread_end(&thread);
+}
 
-    for (unsigned i = 0; i < 10000; i++) {
-        uv_sem_post(&slow.holds);
+static void run_server_of_slow_client(void *context)
+{
+    Thread *thread = context;
+    World *world = world_new();
+    world->at_server.to_send = MANY;
+    thread_listens(thread, world);
+    wait_until_held_back(world, &world->at_server);
+    thread->went_well = world->at_server.sent < 500 && !world->at_server.ended;
+    end_close(&world->at_server, RPC_RESOURCE_EXHAUSTED, "too slow");
+    wait_ms(world, RPC_STREAM_LINGER_MS + 100);
+    release_slow_one(thread);
+    while (uv_sem_trywait(&thread->told) != 0) {
+        wait_ms(world, 10);
     }
-    uv_thread_join(&slow.thread);
-    assert_true(slow.ended_well);
-    uv_sem_destroy(&slow.started);
-    uv_sem_destroy(&slow.holds);
+    world_free(world);
+}
+
+static void slow_client_holds_a_server_back_and_learns_its_status(void **state)
+{
+    (void)state;
+    Thread thread;
+    thread_start(&thread, run_server_of_slow_client);
+    World *world = world_towards(&thread);
+    world->at_client.holds = &thread.holds;
+    world_open(world);
+    wait_until(world, &world->at_client.ended);
+    assert_ended(&world->at_client, RPC_RESOURCE_EXHAUSTED, "too slow");
+    assert_false(world->at_client.out_of_order);
+    uv_sem_post(&thread.told);
+    thread_end(&thread);
+    world_free(world);
 }
 
 /* ---- ends ---- */
@@ -460,7 +542,7 @@ static void server_refuses_a_stream(void **state)
     world_free(world);
 }
 
-static void messages_arrive_before_a_status_that_is_ok(void **state)
+static void messages_arrive_before_the_status(void **state)
 {
     (void)state;
     World *world = world_with_server();
@@ -471,10 +553,11 @@ static void messages_arrive_before_a_status_that_is_ok(void **state)
         world->at_server.sent = 0;
         world_open(world);
         wait_count(world, &world->streams_opened, i);
-        end_close(&world->at_server, RPC_OK, "that is all"); /* its message is on its way */
+        int code = i % 2 == 0 ? RPC_OK : RPC_ABORTED;
+        end_close(&world->at_server, code, "that is all"); /* its message is on its way */
         wait_until(world, &world->at_client.ended);
         assert_int_equal(world->at_client.received, 1);
-        assert_ended(&world->at_client, RPC_OK, "that is all");
+        assert_ended(&world->at_client, code, "that is all");
     }
     world_free(world);
 }
@@ -678,11 +761,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_arrive_in_order_both_ways),
         cmocka_unit_test(server_tells_where_a_client_comes_from),
+        cmocka_unit_test(empty_message_is_a_message),
         cmocka_unit_test(over_long_message_ends_the_stream),
-        cmocka_unit_test(slow_receiver_holds_the_sender_back_and_is_cut_off),
+        cmocka_unit_test(slow_server_holds_a_client_back_which_still_leaves_in_time),
+        cmocka_unit_test(slow_client_holds_a_server_back_and_learns_its_status),
         cmocka_unit_test(server_close_tells_the_client_code_and_text),
         cmocka_unit_test(server_refuses_a_stream),
-        cmocka_unit_test(messages_arrive_before_a_status_that_is_ok),
+        cmocka_unit_test(messages_arrive_before_the_status),
         cmocka_unit_test(client_close_ends_it_at_the_server),
         cmocka_unit_test(what_was_sent_before_a_client_closes_arrives),
         cmocka_unit_test(unknown_method_is_unimplemented),
