@@ -11,8 +11,8 @@
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
  * is one, where an index needs it, and NULL elsewhere.
  *
- * Format 1 had neither kind nor its index, and no index of how words start. It is brought up to date when a node opens it, in one
- * transaction: a second or two for a million events, once. */
+ * Format 1 had neither kind nor its index, and no index of how words start. It is brought up to
+ * date when a node opens it, in one transaction: two seconds for a million events, once. */
 #include "io/store_impl.h"
 
 #include <errno.h>
@@ -56,8 +56,8 @@ static const char SCHEMA[] =
     "PRAGMA user_version = 2;"
     "COMMIT;";
 
-/* 3 to 6: kind_is_kept_apart. event_field's 2: WORDS_KIND. The writer fills the search anew, when it
- * has nothing else to do. */
+/* 3 to 6: kind_is_kept_apart. event_field's 2: WORDS_KIND. The writer fills the search anew, when
+ * it has nothing else to do. */
 static const char FROM_1[] = "BEGIN IMMEDIATE;"
                              "ALTER TABLE events ADD COLUMN kind INTEGER;"
                              "UPDATE events SET kind = event_field(bytes, 2)"
