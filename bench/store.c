@@ -119,7 +119,10 @@ static void bare(const char *directory, unsigned rows)
     char path[300];
     snprintf(path, sizeof(path), "%s/bare-%u.db", directory, rows);
     sqlite3 *db = NULL;
-    sqlite3_open(path, &db);
+    if (sqlite3_open(path, &db) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
+        exit(1);
+    }
     sqlite3_exec(db,
                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                  "CREATE TABLE t(id INTEGER PRIMARY KEY, bytes BLOB)",
@@ -511,6 +514,7 @@ int main(int argc, char **argv)
     char base[200] = "/tmp/chat-bench-XXXXXX";
     if (argc > 2) {
         snprintf(base, sizeof(base), "%s", argv[2]);
+        mkdir(base, 0700);
     } else if (mkdtemp(base) == NULL) {
         return 1;
     }
