@@ -87,7 +87,7 @@ static void history_finish(History *history, bool found)
 {
     Tool *tool = history->tool;
     if (!found) {
-        tool_note("nothing was said in %s%s",
+        tool_note(tool, "nothing was said in %s%s",
                   tool->options.room != NULL ? tool->options.room : MESSAGE_LOBBY,
                   tool->options.since_ms >= 0 ? " since then" : "");
     }
