@@ -248,6 +248,9 @@ static void run_search(Job *job, Db *db)
     int code = db_run(db, SQL_BEGIN_READ);
     code = code == SQLITE_OK ? find_all(search, db) : code;
     code = code == SQLITE_OK ? make_hits(search, db) : code;
+    if (job->store->read_only) { /* nobody here indexes: what the last one has left is told */
+        job->backlog = (uint64_t)db_number(db, "SELECT total(hi - indexed) FROM streams", 0);
+    }
     if (code != SQLITE_OK) {
         Err err = db_err(db, code);
         search->err = err == ERR_OK ? ERR_IO : err;
