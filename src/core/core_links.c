@@ -54,6 +54,22 @@ static void send_next(Step *step, Link *link)
     }
 }
 
+/* What has never answered may be of either kind. */
+static void tell_queue_full(Step *step, const Link *link)
+{
+    if (link->known) {
+        step_notice(step, NOTICE_ERROR,
+                    "%zu lines wait for %s: no more are kept. It will not get this line, nor "
+                    "those that follow until it is back",
+                    link->queue_count, link->address);
+    } else {
+        step_notice(step, NOTICE_WARNING,
+                    "%zu lines wait for %s, which has never answered. If it is a node of the older "
+                    "kind it will not get this line, nor those that follow until it is there",
+                    link->queue_count, link->address);
+    }
+}
+
 void links_pass_on(Step *step, Message *message)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -64,11 +80,16 @@ void links_pass_on(Step *step, Message *message)
         }
         if (link_push(link, message) == ERR_OK) {
             send_next(step, link);
+<<<<<<< HEAD
         } else if (link->refused_lines == 1 && link->known) {
             step_notice(step, NOTICE_ERROR,
                         "%zu lines wait for %s: no more are kept. It will not get this line, nor "
                         "those that follow until it is back",
                         link->queue_count, link->address);
+=======
+        } else if (link->refused_lines == 1) {
+            tell_queue_full(step, link);
+>>>>>>> e2e
         }
     }
 }

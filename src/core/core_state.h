@@ -176,6 +176,8 @@ typedef struct LogLine {
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 void log_store_state(Step *step);
 void log_timer(Step *step);
+/* At the end: nothing waits for its causes any more. */
+void log_show_all(Step *step);
 void log_reject_pending(Step *step, const char *text);
 void log_pending_free(Core *core);
 /* Takes the first one off where it has that number; the caller frees it. */

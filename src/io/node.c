@@ -28,6 +28,7 @@ struct Node {
     Bus *bus;
     Rpc *rpc;
     Store *store;
+    char *store_notice; /* the last one told */
     LogWriter *log_writer;
     LogReader *log_reader;
     MeshLinks *mesh_links;
@@ -252,12 +253,25 @@ static void node_add_connections(Node *node, const NodeOptions *options)
     }
 }
 
+/* What the store has to say to a person, once. */
+static void node_tell_store_notice(Node *node)
+{
+    const char *notice = store_notice(node->store);
+    if (notice != NULL && (node->store_notice == NULL || strcmp(node->store_notice, notice) != 0)) {
+        mem_free(node->store_notice);
+        node->store_notice = mem_copy_string(notice);
+        node_notice(node, NOTICE_WARNING, notice);
+    }
+}
+
 static void node_store_changed(void *context)
 {
     Node *node = context;
-    if (node->log_writer != NULL) {
-        log_writer_state_changed(node->log_writer);
+    if (node->log_writer == NULL) {
+        return; /* from within store_open: node_start tells */
     }
+    log_writer_state_changed(node->log_writer);
+    node_tell_store_notice(node);
 }
 
 /* What the store holds becomes what the core begins with. */
@@ -355,9 +369,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
 
 void node_start(Node *node)
 {
-    if (store_notice(node->store) != NULL) {
-        node_notice(node, NOTICE_WARNING, store_notice(node->store));
-    }
+    node_tell_store_notice(node);
     node_step(node, &(Event){.kind = EVENT_START});
 }
 
@@ -396,6 +408,7 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
     actions_done(&node->actions);
     core_free(node->core);
