@@ -42,8 +42,8 @@ typedef struct CoreConfig {
 
 /* What the store is asked for. */
 typedef enum QueryKind {
-    QUERY_JOINS, /* of all rooms, at the start */
-    QUERY_RECENT, /* the last of the lobby, at the start */
+    QUERY_JOINS,   /* of all rooms, at the start */
+    QUERY_RECENT,  /* the last of the lobby, at the start */
     QUERY_HISTORY, /* room, count, since_hlc */
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */

@@ -126,6 +126,7 @@ void leave_check(Step *step)
     if (!core->leaving || (leave_has_to_wait(core) && step->event->mono_ms < core->leave_at_ms)) {
         return;
     }
+    log_show_all(step);
     bool all_delivered = leave_report(step);
     mesh_leave(step);
     log_reject_pending(step, MESH_BYE_LEAVING);

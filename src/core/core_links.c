@@ -54,6 +54,22 @@ static void send_next(Step *step, Link *link)
     }
 }
 
+/* What has never answered may be of either kind. */
+static void tell_queue_full(Step *step, const Link *link)
+{
+    if (link->known) {
+        step_notice(step, NOTICE_ERROR,
+                    "%zu lines wait for %s: no more are kept. It will not get this line, nor "
+                    "those that follow until it is back",
+                    link->queue_count, link->address);
+    } else {
+        step_notice(step, NOTICE_WARNING,
+                    "%zu lines wait for %s, which has never answered. If it is a node of the older "
+                    "kind it will not get this line, nor those that follow until it is there",
+                    link->queue_count, link->address);
+    }
+}
+
 void links_pass_on(Step *step, Message *message)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -64,11 +80,16 @@ void links_pass_on(Step *step, Message *message)
         }
         if (link_push(link, message) == ERR_OK) {
             send_next(step, link);
+<<<<<<< HEAD
         } else if (link->refused_lines == 1 && link->known) {
             step_notice(step, NOTICE_ERROR,
                         "%zu lines wait for %s: no more are kept. It will not get this line, nor "
                         "those that follow until it is back",
                         link->queue_count, link->address);
+=======
+        } else if (link->refused_lines == 1) {
+            tell_queue_full(step, link);
+>>>>>>> e2e
         }
     }
 }
@@ -196,6 +217,9 @@ void links_answered(Step *step)
     const Event *event = step->event;
     Link *link = event_link(step);
     if (link->state == LINK_UP) { /* a probe */
+        if (!link->classic && event->rtt_us != 0) {
+            link->rtt_us = 0; /* samples are rare: the last one counts */
+        }
         link_measure(link, event->rtt_us);
         return;
     }
@@ -221,7 +245,7 @@ void links_answered(Step *step)
     link->down_reason[0] = '\0';
     link->rtt_us = 0;
     link_measure(link, event->rtt_us);
-    link->probe_at_ms = event->mono_ms + CORE_PROBE_MS;
+    link->probe_at_ms = event->mono_ms + (link->classic ? CORE_PROBE_MS : CORE_PROBE_FIRST_MS);
     set_peer_name(link, event->peer_name);
     if (link->classic) {
         link_drop_relayed(link);
@@ -297,8 +321,8 @@ void links_timer(Step *step)
         Link *link = &step->core->links[i];
         if (link->state == LINK_WAITING && link->retry_at_ms <= now) {
             connect_link(step, link);
-        } else if (link->state == LINK_UP && link->classic && link->probe_at_ms <= now) {
-            link->probe_at_ms = now + CORE_PROBE_MS;
+        } else if (link->state == LINK_UP && link->probe_at_ms <= now) {
+            link->probe_at_ms = now + (link->classic ? CORE_PROBE_MS : CORE_PROBE_OWN_MS);
             add_for_link(step, ACTION_PROBE, link);
         }
     }
@@ -312,7 +336,7 @@ uint64_t links_wake_at(const Core *core)
         uint64_t at = 0;
         if (link->state == LINK_WAITING) {
             at = link->retry_at_ms;
-        } else if (link->state == LINK_UP && link->classic) {
+        } else if (link->state == LINK_UP) {
             at = link->probe_at_ms;
         }
         if (at != 0 && (wake == 0 || at < wake)) {

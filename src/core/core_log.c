@@ -118,6 +118,13 @@ void log_timer(Step *step)
     release(step, &core->fold_out);
 }
 
+void log_show_all(Step *step)
+{
+    Core *core = step->core;
+    fold_give_up(core->fold, step->event->mono_ms, step->event->wall_ms, &core->fold_out);
+    release(step, &core->fold_out);
+}
+
 /* ---- what is said here ---- */
 
 Err log_say(Step *step, const LogLine *line, const char **ret_text)

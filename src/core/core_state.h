@@ -15,6 +15,10 @@ enum {
     CORE_DRAIN_MS = 5000,
     /* A classic server answers keepalive pings with "too many pings"; so it is asked instead. */
     CORE_PROBE_MS = 3000,
+    /* One of ours is asked to know the round-trip time: when the bustle of connecting is over, then
+     * now and again. */
+    CORE_PROBE_FIRST_MS = 2000,
+    CORE_PROBE_OWN_MS = 60 * 1000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
     /* A mesh link that ended on a connection that stands is opened again after a while, which
@@ -174,6 +178,8 @@ typedef struct LogLine {
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 void log_store_state(Step *step);
 void log_timer(Step *step);
+/* At the end: nothing waits for its causes any more. */
+void log_show_all(Step *step);
 void log_reject_pending(Step *step, const char *text);
 void log_pending_free(Core *core);
 /* Takes the first one off where it has that number; the caller frees it. */

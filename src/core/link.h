@@ -85,7 +85,7 @@ typedef struct Link {
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;
     uint64_t retry_at_ms;
-    uint64_t probe_at_ms; /* classic only */
+    uint64_t probe_at_ms;
     bool report_retry;    /* somebody asked with /retry: say how it went */
     bool shadow;          /* down, and its peer was last reached by another link, which is UP */
     bool sending;         /* the queue's head is on its way */

@@ -10,6 +10,7 @@ Settings come from the environment:
     CHAT_TEST_SLOW  a factor for every deadline, and a divisor for some sizes: sanitizers, valgrind
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -37,7 +38,7 @@ PYTHON = "/usr/bin/python3"
 SANITIZER_MARKS = re.compile(
     r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|runtime error:|"
     r"ASSERTION FAILED|Assertion .* failed")
-LINE = re.compile(r"^\[(\d\d:\d\d:\d\d)\] (.*)$")
+LINE = re.compile(r"^\[(\d\d:\d\d:\d\d)(?: late)?\] (.*)$")
 
 
 def scaled(seconds):
@@ -319,7 +320,7 @@ def _widen(pipe):
 class Node(Child):
     """A chat_node in one of three modes:
 
-    json      standard input stays open; messages, notices, lists hold parsed objects
+    json      standard input stays open; messages, notices, lists and so on hold parsed objects
     pipe      plain lines
     headless  standard input is not read
     """
@@ -327,9 +328,10 @@ class Node(Child):
     ours = True
 
     def __init__(self, port, cwd, mode="json", name=None, args=(), nodes="nodes.json", **options):
-        self.port, self.mode, self.name = port, mode, name
+        self.port, self.mode, self.name, self.args = port, mode, name, args
         self.cwd = pathlib.Path(cwd)
         self.messages, self.notices, self.lists, self.errors, self.others = [], [], [], [], []
+        self.kept, self.history = [], []
         self.lost = 0
         argv = [CHAT_NODE]
         if name is not None:
@@ -355,7 +357,7 @@ class Node(Child):
         if kind == "lost":
             self.lost += event["count"]
         {"message": self.messages, "notice": self.notices, "list": self.lists,
-         "error": self.errors}.get(kind, self.others).append(event)
+         "error": self.errors, "kept": self.kept, "history": self.history}.get(kind, self.others).append(event)
 
     def wait_listening(self, seconds=10.0):
         def check():
@@ -366,6 +368,10 @@ class Node(Child):
             return is_listening(self.port)
         eventually(check, f"{self.label} to listen", seconds)
         return self
+
+    def data_args(self):
+        """What names its data directory to the program, where it is not the default."""
+        return self.argv[self.argv.index("--data"):][:2] if "--data" in self.argv else []
 
     # json mode
 
@@ -395,6 +401,17 @@ class Node(Child):
                           lambda: f"{self.label} to have {count} peers; it lists "
                                   f"{json.dumps(self.lists[-1:])}",
                           seconds, 0.05)
+
+    def wait_in_step(self, *peers, seconds=15.0):
+        """Until those peers (of our kind, of its nodes.json) have told that they hold on their disks
+        all that it holds, and it all of theirs."""
+        ports = {peer.port for peer in peers}
+
+        def check():
+            standing = {entry["port"]: entry["link"] for entry in self.list()["nodes"]}
+            return all(standing[port] == "in step" for port in ports)
+        eventually(check, lambda: f"{self.label} to be in step with {sorted(ports)}; it lists "
+                                  f"{json.dumps(self.lists[-1:])}", seconds, 0.05)
 
     def wait_messages(self, count, seconds=10.0):
         """Until it has shown count messages, its own lines included."""
@@ -467,6 +484,54 @@ class ClassicNode(Child):
                    seconds, 0.1)
 
 
+# ------------------------------------------------------------------------------------------ logs
+
+def tool(*args, check=True, seconds=60.0):
+    """chat_node export, backup and so on: (exit code, standard output, standard error)."""
+    done = subprocess.run([CHAT_NODE, *map(str, args)], capture_output=True,
+                          timeout=scaled(seconds), check=False)
+    texts = done.stdout.decode("utf-8", "backslashreplace"), done.stderr.decode(
+        "utf-8", "backslashreplace")
+    if check and done.returncode != 0:
+        raise Failed(f"chat_node {' '.join(map(str, args))}: {done.returncode}: {texts[1]}")
+    return done.returncode, *texts
+
+
+def log_hash(node):
+    """What is on its disk: (hash, events)."""
+    found = tool("export", "--hash", *node.data_args(), node.port)[1].split()
+    return found[0], int(found[1])
+
+
+def exported(node):
+    """All events on its disk, as objects, in the order of streams."""
+    rows = tool("export", "--json", *node.data_args(), node.port)[1].splitlines()
+    return [json.loads(row) for row in rows]
+
+
+def bodies(node, sender=None):
+    return [row.get("body") for row in exported(node) if sender in (None, row["sender"])]
+
+
+def wait_equal_logs(nodes, acknowledged=(), seconds=30.0):
+    """Until all hold the same; and nothing of what was acknowledged is missing, or there twice."""
+    found = {}
+
+    def check():
+        for node in nodes:
+            found[node.label] = log_hash(node)
+        return len(set(found.values())) == 1
+    eventually(check, lambda: f"equal logs; they hold {found}", seconds, 0.1)
+    if acknowledged:
+        held = collections.Counter(bodies(nodes[0]))
+        missing = [line for line in acknowledged if held[line] == 0]
+        doubled = [line for line in acknowledged if held[line] > 1]
+        if missing or doubled:
+            raise Failed(f"of {len(acknowledged)} lines {len(missing)} are missing {missing[:5]}, "
+                         f"{len(doubled)} doubled {doubled[:5]}")
+    return found[nodes[0].label]
+
+
 # -------------------------------------------------------------------------------------- clusters
 
 class Cluster:
@@ -531,6 +596,7 @@ class Cluster:
 
     def again(self, node, **options):
         """The same node, started anew; its nodes.json as it is."""
+        options.setdefault("args", node.args)
         return self.node(node.port, None, node.name, mode=node.mode, **options)
 
     def stop_all(self):
