@@ -80,16 +80,8 @@ void links_pass_on(Step *step, Message *message)
         }
         if (link_push(link, message) == ERR_OK) {
             send_next(step, link);
-<<<<<<< HEAD
-        } else if (link->refused_lines == 1 && link->known) {
-            step_notice(step, NOTICE_ERROR,
-                        "%zu lines wait for %s: no more are kept. It will not get this line, nor "
-                        "those that follow until it is back",
-                        link->queue_count, link->address);
-=======
         } else if (link->refused_lines == 1) {
             tell_queue_full(step, link);
->>>>>>> e2e
         }
     }
 }
