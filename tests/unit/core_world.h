@@ -79,6 +79,9 @@ static inline void world_do(World *world, size_t at, const Action *action)
     case ACTION_DISCONNECT:
         node->generation[action->link]++;
         return;
+    case ACTION_PROBE:
+        world_post_link(world, at, action->link, EVENT_LINK_ANSWERED, "");
+        return;
     case ACTION_MESH_OPEN:
         world_open_pipe(world, at, action->link);
         return;
