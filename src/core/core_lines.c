@@ -234,7 +234,7 @@ void lines_received(Step *step)
 static void say_alone(Step *step)
 {
     Core *core = step->core;
-    if (core->told_alone || core_links_up(core) > 0) {
+    if (core->told_alone || core_links_up(core) > 0 || mesh_is_linked(core, NULL)) {
         return;
     }
     core->told_alone = true;
