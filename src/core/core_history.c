@@ -178,12 +178,7 @@ static void answer_recent(Step *step)
 {
     const Event *event = step->event;
     for (size_t i = 0; i < event->events_count; i++) {
-        const EventFields *fields = &event->events[i]->fields;
-        MessageId id = {.len = (uint8_t)fields->id_len};
-        if (fields->id_len > 0) {
-            memcpy(id.bytes, fields->id, fields->id_len);
-            (void)seen_id(step->core->seen, &id);
-        }
+        lines_recalled(step, event->events[i]);
     }
     if (step->core->recap && event->events_count > 0) {
         size_t count = event->events_count;

@@ -74,6 +74,15 @@ static bool is_first_of_its_kind(Step *step, const EventFields *fields, const Me
                                message->time_ms, &source);
 }
 
+void lines_recalled(Step *step, const LogEvent *event)
+{
+    Message *message = message_of_event(event, step->event->utc_offset_s);
+    if (message != NULL) {
+        (void)is_first_of_its_kind(step, &event->fields, message);
+        message_unref(message);
+    }
+}
+
 static void shown_own(Step *step, const LogEvent *event, Message *message, PendingLine *pending)
 {
     Core *core = step->core;
@@ -225,7 +234,7 @@ void lines_received(Step *step)
 static void say_alone(Step *step)
 {
     Core *core = step->core;
-    if (core->told_alone || core_links_up(core) > 0) {
+    if (core->told_alone || core_links_up(core) > 0 || mesh_is_linked(core, NULL)) {
         return;
     }
     core->told_alone = true;

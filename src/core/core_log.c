@@ -224,6 +224,15 @@ void log_store_state(Step *step)
 
 /* ---- how far own lines are ---- */
 
+/* It was linked with this node once, and is not now: away, or on its way back. */
+static bool is_missed(const Core *core, const Link *link)
+{
+    static const uint8_t no_key[EVENT_KEY_BYTES];
+    return link_counts(link) && !link->classic &&
+           memcmp(link->peer_key, no_key, EVENT_KEY_BYTES) != 0 &&
+           !mesh_is_linked(core, link->peer_key);
+}
+
 /* Those nodes that are there, and those that have been: of our kind only. */
 Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq)
 {
@@ -235,9 +244,7 @@ Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq)
         }
     }
     for (size_t i = 0; i < core->links_count; i++) {
-        const Link *link = &core->links[i];
-        bool away = link_counts(link) && link->known && !link->classic && link->state != LINK_UP;
-        kept.known += away;
+        kept.known += is_missed(core, &core->links[i]);
     }
     return kept;
 }

@@ -38,6 +38,18 @@ size_t mesh_of_link(const Core *core, const Link *link)
     return find_greeted(core, &link->peer_id, core->mesh_count);
 }
 
+bool mesh_is_linked(const Core *core, const uint8_t *key)
+{
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        if (mesh->up && mesh->greeted &&
+            (key == NULL || memcmp(mesh->key, key, EVENT_KEY_BYTES) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void reopen_later(Step *step, const NodeId *peer, uint64_t delay_ms)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -81,7 +93,11 @@ void mesh_want(Step *step, Link *link)
     Core *core = step->core;
     size_t index = (size_t)(link - core->links);
     link->mesh_at_ms = 0;
-    if (core->mesh[index].up || mesh_of_link(core, link) != core->mesh_count) {
+    size_t there = mesh_of_link(core, link);
+    if (there != core->mesh_count) {
+        memcpy(link->peer_key, core->mesh[there].key, EVENT_KEY_BYTES);
+    }
+    if (core->mesh[index].up || there != core->mesh_count) {
         return;
     }
     core->mesh[index].up = true;
@@ -110,6 +126,18 @@ static bool stays(const Core *core, size_t a, size_t b, const NodeId *peer)
     }
     bool ours = memcmp(&core->node_id, peer, sizeof(*peer)) < 0;
     return is_outgoing(core, a) == ours;
+}
+
+/* By the key it is known again in another life. */
+static void note_key(Core *core, const MeshLink *mesh)
+{
+    for (size_t i = 0; i < core->links_count; i++) {
+        Link *link = &core->links[i];
+        if (link->state == LINK_UP && !link->classic &&
+            memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) == 0) {
+            memcpy(link->peer_key, mesh->key, EVENT_KEY_BYTES);
+        }
+    }
 }
 
 /* It was waited for, but is here: it has dialled us first. */
@@ -177,7 +205,6 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
         Link *link = &core->links[index];
         link->mesh_failures = 0;
         link->peer_id = mesh->peer;
-        memcpy(link->peer_key, mesh->key, EVENT_KEY_BYTES);
     } else if (other == core->mesh_count && !link_leads_to(core, &mesh->peer)) {
         step_notice(step, NOTICE_INFO, "%s has connected, from %s",
                     mesh->name[0] != '\0' ? mesh->name : "somebody without a name", mesh->address);
@@ -186,6 +213,7 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     if (mesh->name[0] != '\0') {
         lines_remember_name(core, mesh->name);
     }
+    note_key(core, mesh);
     hurry_link(step, mesh);
     tell_presences(step, index);
 }
@@ -236,8 +264,11 @@ void mesh_dropped(Step *step, size_t index, const char *reason)
 {
     Core *core = step->core;
     MeshLink *mesh = &core->mesh[index];
-    bool plain = strstr(reason, MESH_BYE_LEAVING) != NULL || strstr(reason, MESH_BYE_TWIN) != NULL;
-    if (!plain) {
+    bool leaving = strstr(reason, MESH_BYE_LEAVING) != NULL;
+    bool plain = leaving || strstr(reason, MESH_BYE_TWIN) != NULL;
+    if (leaving) {
+        announce_lost(step, mesh, index, MESH_BYE_LEAVING);
+    } else if (!plain) {
         step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",
                     mesh->name[0] != '\0' ? mesh->name : mesh->address, reason);
     }

@@ -135,6 +135,8 @@ void lines_remember_name(Core *core, const char *name);
 void lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len);
 /* The fold has released an event. */
 void lines_shown(Step *step, const FoldShown *shown);
+/* One that was shown in an earlier life: another node may have written the same line. */
+void lines_recalled(Step *step, const LogEvent *event);
 
 /* core_command.c: what starts with a slash. */
 void command_run(Step *step, const char *text, size_t len);
@@ -199,6 +201,8 @@ void mesh_heard(Step *step, size_t mesh, const FramePresence *rows, size_t count
 void mesh_want(Step *step, Link *link);
 /* The greeted one that leads to the peer of a link, or mesh_count. */
 size_t mesh_of_link(const Core *core, const Link *link);
+/* Is there a greeted one with the node of that key? NULL: with any. */
+bool mesh_is_linked(const Core *core, const uint8_t *key);
 void mesh_timer(Step *step);
 uint64_t mesh_wake_at(const Core *core);
 void mesh_rename(Step *step);

@@ -84,16 +84,17 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     output->hello = mem_alloc(sizeof(*hello));
     *output->hello = *hello;
     output->hello->network = NULL;
-    bool equal = hello->root == replica->root;
+    /* Both ends compare the two roots that were said, whatever has come since: so where one finds
+     * that nothing need be told, the other does. */
+    bool equal = hello->root == (link->hello_sent ? link->hello_root : replica->root);
     for (size_t i = 0; i < replica->streams_count; i++) {
-        Stream *stream = replica->streams[i];
+        const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        if (equal) {
-            on_link->peer_hi = stream->durable;
-            on_link->told_hi = stream->durable;
-        }
+        uint64_t said_hi = link->hello_sent ? on_link->told_hi : stream->durable;
+        on_link->told_hi = equal ? said_hi : 0;
+        on_link->peer_hi = equal ? said_hi : 0;
     }
-    link->have_due = !equal;
+    link->have_due = true;
     link->news = true;
     follow_peer(step, index, false);
     if (pull_hub(replica) == index) {
