@@ -27,7 +27,10 @@
 
 enum { EXIT_USAGE = 2, EXIT_ADDRESS_IN_USE = 3 };
 
-enum { NAME_LINE_MAX_BYTES = 256 };
+enum {
+    NAME_LINE_MAX_BYTES = 256,
+    COALESCE_MAX_MS = 5000, /* longer would look like a fault */
+};
 
 enum {
     OPTION_LISTEN = 0x100,
@@ -38,6 +41,7 @@ enum {
     OPTION_LOG_LEVEL,
     OPTION_MAX_CLIENTS,
     OPTION_DATA,
+    OPTION_COALESCE,
 };
 
 /* Each of them means: leave. */
@@ -55,6 +59,7 @@ typedef struct Settings {
     bool json;
     bool no_color;
     uint32_t clients_max;
+    uint32_t coalesce_ms;
 } Settings;
 
 typedef struct App {
@@ -91,6 +96,9 @@ static const struct argp_option OPTIONS[] = {
     {"no-color", OPTION_NO_COLOR, NULL, 0, "No colours (also where NO_COLOR is set)", 0},
     {"max-clients", OPTION_MAX_CLIENTS, "N", 0,
      "Serve at most N StreamMessages clients at once (default 10000)", 0},
+    {"coalesce", OPTION_COALESCE, "MS", 0,
+     "Hold what goes to a busy node up to MS milliseconds, to send it in fewer frames (default 0)",
+     0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
      "Log to standard error: error, warning (default), info or debug", 0},
     {0},
@@ -172,6 +180,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                        argument);
         }
         settings->clients_max = (uint32_t)number;
+        return 0;
+    case OPTION_COALESCE:
+        if (!parse_number(argument, 0, COALESCE_MAX_MS, &number)) {
+            argp_error(state, "--coalesce must be a number from 0 to %d, not \"%s\"",
+                       COALESCE_MAX_MS, argument);
+        }
+        settings->coalesce_ms = (uint32_t)number;
         return 0;
     case OPTION_LOG_LEVEL:
         if (!log_level_parse(argument, &level)) {
@@ -440,7 +455,8 @@ static void app_open_node(App *app)
                                        .nodes = app->nodes.nodes,
                                        .nodes_count = app->nodes.nodes_count,
                                        .data_dir = directory,
-                                       .recap = has_terminal(settings)},
+                                       .recap = has_terminal(settings),
+                                       .coalesce_ms = settings->coalesce_ms},
                         app_quit, app, &app->node, &error);
     }
     if (err != ERR_OK) {

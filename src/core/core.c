@@ -93,6 +93,7 @@ Core *core_new(const CoreConfig *config)
             .node_id = config->node_id,
             .name = core->name,
             .epoch = config->epoch,
+            .coalesce_ms = config->coalesce_ms,
         },
         config->heads, config->heads_count);
     return core;

@@ -35,14 +35,15 @@ typedef struct CoreConfig {
     uint64_t epoch;          /* of the own stream: replica_next_epoch */
     const StreamHead *heads; /* what the store holds */
     size_t heads_count;
+    uint32_t coalesce_ms; /* ReplicaConfig.coalesce_ms */
     bool recap; /* missed lines are told at the end of catching up, the last of them shown again */
     int64_t wall_ms;
 } CoreConfig;
 
 /* What the store is asked for. */
 typedef enum QueryKind {
-    QUERY_JOINS, /* of all rooms, at the start */
-    QUERY_RECENT, /* the last of the lobby, at the start: ids, and what a person finds on the screen */
+    QUERY_JOINS,   /* of all rooms, at the start */
+    QUERY_RECENT,  /* the last of the lobby, at the start */
     QUERY_HISTORY, /* room, count, since_hlc */
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */

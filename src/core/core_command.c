@@ -116,8 +116,15 @@ void command_run(Step *step, const char *text, size_t len)
     const char *space = memchr(text, ' ', len);
     size_t name_len = space != NULL ? (size_t)(space - text) : len;
     const char *rest = text + name_len;
-    size_t rest_len = trim(&rest, len - name_len);
     const CommandInfo *command = command_find(text, name_len);
+    size_t rest_len = len - name_len;
+    bool verbatim = command != NULL && (command->id == COMMAND_MSG || command->id == COMMAND_TO);
+    if (verbatim && rest_len > 0) {
+        rest++; /* the one space; all that follows the name is to be said as it is */
+        rest_len--;
+    } else {
+        rest_len = trim(&rest, rest_len);
+    }
     if (command == NULL) {
         step_notice(step, NOTICE_ERROR,
                     "no such command: %.*s; nothing was sent. /help lists them, // sends a line "

@@ -209,6 +209,9 @@ void links_answered(Step *step)
     const Event *event = step->event;
     Link *link = event_link(step);
     if (link->state == LINK_UP) { /* a probe */
+        if (!link->classic && event->rtt_us != 0) {
+            link->rtt_us = 0; /* samples are rare: the last one counts */
+        }
         link_measure(link, event->rtt_us);
         return;
     }
@@ -234,7 +237,7 @@ void links_answered(Step *step)
     link->down_reason[0] = '\0';
     link->rtt_us = 0;
     link_measure(link, event->rtt_us);
-    link->probe_at_ms = event->mono_ms + CORE_PROBE_MS;
+    link->probe_at_ms = event->mono_ms + (link->classic ? CORE_PROBE_MS : CORE_PROBE_FIRST_MS);
     set_peer_name(link, event->peer_name);
     if (link->classic) {
         link_drop_relayed(link);
@@ -310,8 +313,8 @@ void links_timer(Step *step)
         Link *link = &step->core->links[i];
         if (link->state == LINK_WAITING && link->retry_at_ms <= now) {
             connect_link(step, link);
-        } else if (link->state == LINK_UP && link->classic && link->probe_at_ms <= now) {
-            link->probe_at_ms = now + CORE_PROBE_MS;
+        } else if (link->state == LINK_UP && link->probe_at_ms <= now) {
+            link->probe_at_ms = now + (link->classic ? CORE_PROBE_MS : CORE_PROBE_OWN_MS);
             add_for_link(step, ACTION_PROBE, link);
         }
     }
@@ -325,7 +328,7 @@ uint64_t links_wake_at(const Core *core)
         uint64_t at = 0;
         if (link->state == LINK_WAITING) {
             at = link->retry_at_ms;
-        } else if (link->state == LINK_UP && link->classic) {
+        } else if (link->state == LINK_UP) {
             at = link->probe_at_ms;
         }
         if (at != 0 && (wake == 0 || at < wake)) {

@@ -60,7 +60,10 @@ static void forget(Step *step, size_t index, uint64_t delay_ms)
     if (greeted) {
         reopen_later(step, &peer, delay_ms);
     } else if (is_outgoing(core, index)) {
-        core->links[index].mesh_at_ms = step->event->mono_ms + delay_ms;
+        Link *link = &core->links[index];
+        uint32_t doublings = link->mesh_failures++;
+        doublings = doublings < MESH_REOPEN_DOUBLINGS ? doublings : MESH_REOPEN_DOUBLINGS;
+        link->mesh_at_ms = step->event->mono_ms + (delay_ms << doublings);
     }
 }
 
@@ -172,6 +175,7 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     }
     if (is_outgoing(core, index)) {
         Link *link = &core->links[index];
+        link->mesh_failures = 0;
         link->peer_id = mesh->peer;
         memcpy(link->peer_key, mesh->key, EVENT_KEY_BYTES);
     } else if (other == core->mesh_count && !link_leads_to(core, &mesh->peer)) {

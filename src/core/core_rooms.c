@@ -173,15 +173,12 @@ static bool someone_is_called(const Core *core, const char *name)
     return false;
 }
 
-/* Splits "FIRST REST". */
+/* Splits "FIRST REST", at one space. */
 static size_t first_word(const char **rest, size_t *len)
 {
     const char *space = memchr(*rest, ' ', *len);
     size_t word = space != NULL ? (size_t)(space - *rest) : *len;
-    size_t skip = word;
-    while (skip < *len && (*rest)[skip] == ' ') {
-        skip++;
-    }
+    size_t skip = word < *len ? word + 1 : word;
     *rest += skip;
     *len -= skip;
     return word;

@@ -15,11 +15,17 @@ enum {
     CORE_DRAIN_MS = 5000,
     /* A classic server answers keepalive pings with "too many pings"; so it is asked instead. */
     CORE_PROBE_MS = 3000,
+    /* One of ours is asked to know the round-trip time: when the bustle of connecting is over, then
+     * now and again. */
+    CORE_PROBE_FIRST_MS = 2000,
+    CORE_PROBE_OWN_MS = 60 * 1000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
-    /* A mesh link that ended on a connection that stands is opened again after a while; where the
-     * peer is too old to know of them, after a long one. */
+    /* A mesh link that ended on a connection that stands is opened again after a while, which
+     * doubles each time it ends without a greeting; where the peer is too old to know of mesh
+     * links, after a long one. */
     MESH_REOPEN_MS = 500,
+    MESH_REOPEN_DOUBLINGS = 6,
     MESH_REOPEN_OLD_MS = 60 * 1000,
     /* Own lines that are not on the disk yet: a second of a busy program's. A pipe is held up
      * before, a client refused. */

@@ -41,6 +41,7 @@ typedef struct FoldQueue {
 } FoldQueue;
 
 struct FoldStream {
+    UT_hash_handle hh;
     StreamTag tag;
     uint64_t shown;
     uint64_t progress_ms; /* when shown last rose */
@@ -51,7 +52,6 @@ struct FoldStream {
     uint64_t fresh_hlc;
     FoldStream *prev;
     FoldStream *next;
-    UT_hash_handle hh;
 };
 
 /* The last in order of what was shown in a room. */

@@ -80,11 +80,12 @@ typedef struct Link {
     NodeId peer_id;                    /* of our kind, while UP, and of a TWIN */
     uint8_t peer_key[EVENT_KEY_BYTES]; /* of the peer it last led to; zeros: not known */
     uint64_t mesh_at_ms;               /* when to open a mesh link on it; 0: not */
+    uint32_t mesh_failures;            /* ended before a greeting, one after another */
     char down_reason[LINK_REASON_MAX_BYTES + 1];
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;
     uint64_t retry_at_ms;
-    uint64_t probe_at_ms; /* classic only */
+    uint64_t probe_at_ms;
     bool report_retry;    /* somebody asked with /retry: say how it went */
     bool shadow;          /* down, and its peer was last reached by another link, which is UP */
     bool sending;         /* the queue's head is on its way */

@@ -329,6 +329,7 @@ Face *terminal_open(Loop *loop, Node *node, const FaceOptions *options)
     terminal->log_queue = log_queue_open(loop, on_log, terminal);
     terminal->follower.wake = on_bus;
     terminal->follower.owner = terminal;
+    terminal->follower.paced = true;
     bus_follow(node_bus(node), &terminal->follower);
     line_editor_open(&TERMINAL_EDITOR_EVENTS, terminal);
     terminal_signals_open(terminal, loop);

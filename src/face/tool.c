@@ -59,20 +59,21 @@ void tool_add_summary(StrBuf *out)
 
 /* ---- what is said besides the answer ---- */
 
-[[gnu::format(printf, 2, 0)]] static void say(const char *mark, const char *format, va_list args)
+[[gnu::format(printf, 3, 0)]] static void add_note(Tool *tool, const char *mark, const char *format,
+                                                   va_list args)
 {
     AUTO_STRBUF StrBuf text = {0};
-    AUTO_STRBUF StrBuf safe = {0};
     strbuf_vaddf(&text, format, args);
-    text_sanitise(&safe, strbuf_text(&text), text.len);
-    fprintf(stderr, "%s %s\n", mark, strbuf_text(&safe));
+    strbuf_add_string(&tool->notes, mark);
+    text_sanitise(&tool->notes, strbuf_text(&text), text.len);
+    strbuf_add_char(&tool->notes, '\n');
 }
 
-void tool_note(const char *format, ...)
+void tool_note(Tool *tool, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say("--", format, args);
+    add_note(tool, "-- ", format, args);
     va_end(args);
 }
 
@@ -126,7 +127,7 @@ static void tool_broken(void *context, int error)
 {
     Tool *tool = context;
     if (error != EPIPE) { /* a reader that has what it wanted is no failure */
-        tool_note("standard output: %s", strerror(error));
+        tool_note(tool, "standard output: %s", strerror(error));
         tool->exit_code = TOOL_EXIT_FAILURE;
     }
     tool_close(tool);
@@ -142,7 +143,7 @@ void tool_flush(Tool *tool, void (*next)(Tool *tool))
     tool->next = next;
     writer_add(tool->writer, strbuf_text(&tool->out), tool->out.len);
     strbuf_clear(&tool->out);
-    if (writer_pending(tool->writer) == 0) {
+    if (writer_pending(tool->writer) == 0 && writer_error(tool->writer) == 0) {
         tool_taken(tool);
     }
 }
@@ -156,7 +157,7 @@ void tool_fail(Tool *tool, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say("chat_node:", format, args);
+    add_note(tool, "chat_node: ", format, args);
     va_end(args);
     tool->exit_code = TOOL_EXIT_FAILURE;
     if (tool->loop != NULL) {
@@ -261,6 +262,8 @@ int tool_main(int argc, char **argv)
     Tool tool = {.command = find_command(argv[1]), .options = {.since_ms = -1}};
     tool_parse(&tool, argc, argv);
     tool_run(&tool);
+    fputs(strbuf_text(&tool.notes), stderr);
+    strbuf_done(&tool.notes);
     strbuf_done(&tool.out);
     mem_free(tool.directory);
     mem_free(tool.options.words);

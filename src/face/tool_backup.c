@@ -23,7 +23,7 @@ static void on_backup(void *context, Err err, const char *text)
 {
     Tool *tool = context;
     if (tool->closing) {
-        tool_note("given up: %s is not there", tool->options.file);
+        tool_note(tool, "given up: %s is not there", tool->options.file);
         return;
     }
     if (err != ERR_OK) {

@@ -16,9 +16,9 @@ typedef struct History {
     EventFields *ends; /* where the pages still to be shown end, the last first; never empty */
     size_t count;
     size_t cap;
-    size_t left;       /* going down: lines still to be found */
-    EventFields shown; /* going up: the place of the last event shown */
+    size_t left; /* going down: lines still to be found */
     bool going_up;
+    EventFields shown; /* going up: all before this place has been */
 } History;
 
 static void history_free(void *work)
@@ -87,7 +87,7 @@ static void history_finish(History *history, bool found)
 {
     Tool *tool = history->tool;
     if (!found) {
-        tool_note("nothing was said in %s%s",
+        tool_note(tool, "nothing was said in %s%s",
                   tool->options.room != NULL ? tool->options.room : MESSAGE_LOBBY,
                   tool->options.since_ms >= 0 ? " since then" : "");
     }
@@ -99,21 +99,28 @@ static void history_show(History *history, const StoreEvents *page, size_t first
     Tool *tool = history->tool;
     for (size_t i = first; i < page->count; i++) {
         const EventFields *fields = &page->events[i]->fields;
-        if (!history->going_up || event_compare(fields, &history->shown) > 0) {
+        if (!history->going_up || event_compare(fields, &history->shown) >= 0) {
             tool_add_event(tool, page->events[i], NULL);
         }
     }
-    if (page->count > 0) {
-        history->shown = place_of(&page->events[page->count - 1]->fields);
-    }
     bool found = history->going_up || page->count > 0;
     history->going_up = true;
-    history->count--;
+    history->shown = history->ends[--history->count];
     if (history->count == 0) {
         history_finish(history, found);
     } else {
         tool_flush(tool, history_read);
     }
+}
+
+/* Does the page go back as far as is wanted? */
+static bool reaches(const History *history, const StoreEvents *page)
+{
+    if (!page->more) {
+        return true;
+    }
+    return history->going_up ? event_compare(&page->events[0]->fields, &history->shown) <= 0
+                             : history->left == 0;
 }
 
 static void history_on_page(void *context, const StoreEvents *page)
@@ -127,14 +134,12 @@ static void history_on_page(void *context, const StoreEvents *page)
         return;
     }
     size_t first = history->going_up ? 0 : find_beginning(history, page);
-    bool reaches = history->going_up ? event_compare(&page->events[0]->fields, &history->shown) <= 0
-                                     : history->left == 0;
-    if (page->more && !reaches) {
+    if (reaches(history, page)) {
+        history_show(history, page, first);
+    } else {
         history_push(history, &page->events[0]->fields);
         history_read(history->tool);
-        return;
     }
-    history_show(history, page, first);
 }
 
 void tool_history(Tool *tool)

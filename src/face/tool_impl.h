@@ -53,7 +53,8 @@ struct Tool {
     Store *store;
     Writer *writer;
     uv_signal_t signals[TOOL_SIGNALS_COUNT];
-    StrBuf out; /* what tool_flush writes */
+    StrBuf out;   /* what tool_flush writes */
+    StrBuf notes; /* for standard error, behind all that goes out */
     LineFormat format;
     int64_t now_ms;
     void (*next)(Tool *tool); /* once what waits has been taken */
@@ -85,12 +86,12 @@ void tool_restore(Tool *tool);
 void tool_flush(Tool *tool, void (*next)(Tool *tool));
 /* Writes what is in out, then closes everything. */
 void tool_end(Tool *tool);
-/* As tool_end, after "chat_node: TEXT" on standard error; the exit code is 1. */
+/* As tool_end, with "chat_node: TEXT" on standard error; the exit code is 1. */
 [[gnu::format(printf, 2, 3)]] void tool_fail(Tool *tool, const char *format, ...);
 /* Of a read that ended with err. */
 void tool_fail_read(Tool *tool, Err err);
 /* "-- TEXT" on standard error: what is no part of the answer. */
-[[gnu::format(printf, 1, 2)]] void tool_note(const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void tool_note(Tool *tool, const char *format, ...);
 
 /* Adds an event's message to out, as a line or, with --json, as an object; snippet may be NULL.
  * False: it is of a kind that is not shown. */

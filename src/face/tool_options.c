@@ -6,6 +6,7 @@
 #include "io/loop.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -256,7 +257,7 @@ void tool_parse(Tool *tool, int argc, char **argv)
     error_t error = argp_parse(&parser, argc - 1, argv + 1, 0, NULL, &parse);
     argv[1] = (char *)(uintptr_t)command->name;
     if (error != 0) {
-        tool_fail(tool, "%s", strerror(error));
+        fprintf(stderr, "%s: %s\n", name.text, strerror(error));
         exit(TOOL_EXIT_USAGE);
     }
     if (tool->options.count == 0 && tool->options.since_ms < 0) {

@@ -2,18 +2,18 @@
  * can be said how much more there is. */
 #include "face/tool_impl.h"
 
-static void say_more(const Tool *tool, const StoreHits *hits, size_t shown, size_t left)
+static void say_more(Tool *tool, const StoreHits *hits, size_t shown, size_t left)
 {
     if (shown == 0) {
-        tool_note("nothing found");
+        tool_note(tool, "nothing found");
     } else if (hits->more) {
-        tool_note("more than %zu more: another word, --room or --from narrows it%s", left,
-                  tool->options.count < STORE_SEARCH_MAX_HITS ? ", -n 200 shows most" : "");
+        tool_note(tool, "at least %zu more: another word, --room or --from narrows it", left + 1);
     } else if (left > 0) {
-        tool_note("%zu more: -n %zu shows %s", left, shown + left, left == 1 ? "it" : "them");
+        tool_note(tool, "%zu more: -n %zu shows %s", left, shown + left, left == 1 ? "it" : "them");
     }
     if (hits->unsearched > 0) {
-        tool_note("%llu lines that have just come are not searched yet: try again in a moment",
+        tool_note(tool,
+                  "%llu lines are not searched yet: the node does it as soon as it has a moment",
                   (unsigned long long)hits->unsearched);
     }
 }

@@ -10,6 +10,7 @@
 #include "io/log_writer.h"
 #include "io/mesh_links.h"
 #include "io/node_connection.h"
+#include "io/pace.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -27,9 +28,11 @@ struct Node {
     Bus *bus;
     Rpc *rpc;
     Store *store;
+    char *store_notice; /* the last one told */
     LogWriter *log_writer;
     LogReader *log_reader;
     MeshLinks *mesh_links;
+    Pace *pace;
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
@@ -77,6 +80,7 @@ static void node_do_log(Node *node, Action *action)
                         node_connection_channel(node->connections[action->link]));
         return;
     case ACTION_MESH_CLOSE:
+        pace_forget(node->pace, action->mesh);
         mesh_links_close(node->mesh_links, action->mesh, action->text);
         return;
     case ACTION_FRAME:
@@ -249,12 +253,25 @@ static void node_add_connections(Node *node, const NodeOptions *options)
     }
 }
 
+/* What the store has to say to a person, once. */
+static void node_tell_store_notice(Node *node)
+{
+    const char *notice = store_notice(node->store);
+    if (notice != NULL && (node->store_notice == NULL || strcmp(node->store_notice, notice) != 0)) {
+        mem_free(node->store_notice);
+        node->store_notice = mem_copy_string(notice);
+        node_notice(node, NOTICE_WARNING, notice);
+    }
+}
+
 static void node_store_changed(void *context)
 {
     Node *node = context;
-    if (node->log_writer != NULL) {
-        log_writer_state_changed(node->log_writer);
+    if (node->log_writer == NULL) {
+        return; /* from within store_open: node_start tells */
     }
+    log_writer_state_changed(node->log_writer);
+    node_tell_store_notice(node);
 }
 
 /* What the store holds becomes what the core begins with. */
@@ -276,6 +293,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
         .heads = heads,
         .heads_count = count,
         .recap = options->recap,
+        .coalesce_ms = options->coalesce_ms,
         .wall_ms = wall_ms,
     };
     event_signer_init(&config.signer, store_seed(node->store));
@@ -286,8 +304,29 @@ static void node_add_core(Node *node, const NodeOptions *options)
     store_heads_drop(node->store);
 }
 
+static void node_frame(void *context, size_t mesh, const uint8_t *data, size_t len)
+{
+    node_step(context, &(Event){.kind = EVENT_FRAME, .mesh = mesh, .data = data, .len = len});
+}
+
+/* From the mesh links. */
+static void node_report_mesh(void *context, Event *event)
+{
+    Node *node = context;
+    if (event->kind == EVENT_FRAME) {
+        pace_take(node->pace, event->mesh, event->data, event->len);
+        return;
+    }
+    if (event->kind != EVENT_SENT) {
+        pace_forget(node->pace, event->mesh);
+    }
+    node_step(node, event);
+}
+
 static void node_add_log(Node *node)
 {
+    node->pace = pace_new(&(PaceOptions){
+        .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){
         .loop = node->loop, .store = node->store, .report = node_report, .context = node});
     node->log_reader = log_reader_new(&(LogReaderOptions){
@@ -295,7 +334,7 @@ static void node_add_log(Node *node)
     node->mesh_links = mesh_links_new(&(MeshLinksOptions){
         .outgoing = node->connections_count,
         .count = core_mesh_count(node->core),
-        .report = node_report,
+        .report = node_report_mesh,
         .context = node,
     });
 }
@@ -330,9 +369,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
 
 void node_start(Node *node)
 {
-    if (store_notice(node->store) != NULL) {
-        node_notice(node, NOTICE_WARNING, store_notice(node->store));
-    }
+    node_tell_store_notice(node);
     node_step(node, &(Event){.kind = EVENT_START});
 }
 
@@ -347,6 +384,7 @@ static void node_store_closed(void *context)
     Node *node = context;
     log_writer_free(TAKE(node->log_writer));
     log_reader_free(TAKE(node->log_reader));
+    pace_free(TAKE(node->pace));
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
@@ -370,6 +408,7 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
     actions_done(&node->actions);
     core_free(node->core);

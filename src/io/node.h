@@ -15,7 +15,8 @@ typedef struct NodeOptions {
     const NodeConfig *nodes;
     size_t nodes_count;
     const char *data_dir;
-    bool recap; /* CoreConfig.recap */
+    bool recap;           /* CoreConfig.recap */
+    uint32_t coalesce_ms; /* CoreConfig.coalesce_ms */
 } NodeOptions;
 
 /* Called once, when the core has decided to leave: exit_code is the program's. The node does

@@ -16,7 +16,7 @@ enum {
      * longer one is refused with our words rather than the library's. */
     RPC_MESSAGE_MAX_BYTES = 256 * 1024,
     /* How long a closed stream may take to deliver what was sent on it, and how it ended. Shorter
-     * than a closing server waits, so that the peer learns the status it was given. */
+     * than a closing server waits, which cuts without a status. */
     RPC_STREAM_LINGER_MS = 400,
 };
 
@@ -104,10 +104,9 @@ void rpc_stream_accept(RpcStream *stream, const RpcStreamEvents *events, void *c
 void rpc_stream_send(RpcStream *stream, Bytes *message);
 /* Ends it from this side; valid at any time, also in each of the callbacks. NULL is fine.
  * What was sent before goes out first. A peer that has not taken it after RPC_STREAM_LINGER_MS is
- * cut off.
- * At a server the client gets the status. It gets the messages before it for certain only where
- * code is RPC_OK: with others the library drops what a client has not read yet. A client sends no
- * status; code and text are for the log. */
+ * cut off, and what it has not read by then is lost to it.
+ * At a server the client gets the status, cut off or not; only a cut while the server itself closes
+ * takes the connection, and the status, with it. At a client code and text are sent to nobody. */
 void rpc_stream_close(RpcStream *stream, int code, const char *text);
 /* Server, in RpcMethod.open: the client's address as gRPC writes it ("ipv4:127.0.0.1:3456",
  * "ipv6:[::1]:3456"), or "unknown" where it has gone already. Owned by the caller. */

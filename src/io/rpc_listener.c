@@ -122,7 +122,7 @@ char *rpc_listener_peer(grpc_call *call)
     char *name = grpc_call_get_peer(call);
     int fd = strncmp(name, "fd:", 3) == 0 ? (int)strtol(name + 3, NULL, 10) : -1;
     gpr_free(name);
-    struct sockaddr_storage storage;
+    struct sockaddr_storage storage = {0};
     socklen_t len = sizeof(storage);
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];

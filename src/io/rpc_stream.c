@@ -229,7 +229,7 @@ static void stream_received(Mail *mail, bool ok)
 {
     RpcStream *stream = CONTAINER_OF(mail, RpcStream, received);
     stream->pending--;
-    stream->too_long = !ok;
+    stream->too_long = !ok; /* nothing else fails it: an end comes as no message */
     bool more = ok && stream->message != NULL;
     if (more && stream_reads(stream)) {
         stream_hand_over(stream);

@@ -37,7 +37,7 @@ enum {
     STORE_READ_MAX_EVENTS = 4096,
     STORE_SEARCH_MAX_HITS = 200,
     STORE_SEARCH_MAX_BYTES = 256, /* of the words searched for: a line somebody typed */
-    STORE_PREFIX_MIN_BYTES = 3,   /* fewer letters start too many words: seconds of work */
+    STORE_PREFIX_MIN_CHARS = 3,   /* fewer letters start too many words to be of use */
     /* What a batch with STORE_LAZY waits for others to share its commit with. */
     STORE_LAZY_MS = 10,
     STORE_LAZY_EVENTS = 256,
@@ -226,7 +226,7 @@ Err store_read_rooms(Store *store, StoreRoomsDone done, void *context);
 typedef struct StoreSearch {
     /* Every word must be in the text or in its sender's name. Case and accents do not count.
      * "two words" in quotes stand side by side; wor* is how a word starts
-     * (STORE_PREFIX_MIN_BYTES; less is taken for a whole word). */
+     * (STORE_PREFIX_MIN_CHARS; less is taken for a whole word). */
     const char *words;
     const char *room;   /* NULL: all */
     const char *sender; /* NULL: all */
@@ -256,7 +256,7 @@ typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
 
 /* Newest first. Text, /me and topics are searched, with all that was appended before (but see
  * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where
- * more than some thousand texts of one day match, those of them that came first may be passed over.
+ * more than two thousand texts of one day match, those of them that came first may be passed over.
  * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8.
  * To done, besides: ERR_UNAVAILABLE: the store was closed before its turn. */
 Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, void *context);

@@ -3,7 +3,8 @@
  *   store.c         life, and the owner thread's side of every call
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
  *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
- *   store_search.c  another reader: search           store_words.c   what a word is, for FTS5
+ *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
+ *   store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
  *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
@@ -38,7 +39,8 @@
                      " VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                            \
     X(SQL_EVENT_DROP, "DELETE FROM events WHERE id = ?1")                                          \
     X(SQL_EVENT, "SELECT id, signature, bytes FROM events WHERE id = ?1")                          \
-    X(SQL_RUN, "SELECT id, signature, bytes FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id")   \
+    X(SQL_RUN, "SELECT id, signature, bytes, room FROM events WHERE id BETWEEN ?1 AND ?2"         \
+               " ORDER BY id")                                                                     \
     X(SQL_PAGE, "SELECT e.id, e.signature, e.bytes FROM events e"                                  \
                 " JOIN streams s ON s.id = e.id >> 40"                                             \
                 " WHERE e.room = ?1 AND e.hlc BETWEEN ?2 AND ?3"                                   \
@@ -54,7 +56,7 @@
     X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
     X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
     X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \
-    X(SQL_MATCHES, "SELECT words.rowid, d.event, e.room, e.hlc"                                    \
+    X(SQL_MATCHES, "SELECT words.rowid, d.event, e.hlc"                                            \
                    " FROM words CROSS JOIN docs d ON d.id = words.rowid"                           \
                    " CROSS JOIN events e ON e.id = d.event"                                        \
                    " WHERE words MATCH ?1 AND words.rowid < ?2 ORDER BY words.rowid DESC")         \
@@ -128,9 +130,44 @@ LogEvent *db_event(sqlite3_stmt *row);
 
 /* Makes the tokenizer "chat" and the function event_field known. SQLite's code. */
 int db_learn_words(sqlite3 *sqlite);
-/* Fields of an encoded event, as the search sees them. */
-typedef enum WordsField { WORDS_ROOM, WORDS_SENDER, WORDS_BODY, WORDS_KIND } WordsField;
+/* What event_field knows of an encoded event. */
+typedef enum WordsField { WORDS_SENDER, WORDS_BODY, WORDS_KIND } WordsField;
 bool words_wanted(const EventFields *fields);
+
+/* A room in the search: a word that nobody types by chance, so that the room's name among other
+ * words is not looked for in every text of the room. */
+enum { WORDS_ROOM_BYTES = 24 };
+void words_room(char name[WORDS_ROOM_BYTES], int64_t room);
+
+/* The tokenizer outside of a table, for one thread. */
+typedef struct Splitter Splitter;
+typedef int (*TokenDone)(void *context, int flags, const char *token, int len, int start, int end);
+Splitter *splitter_new(sqlite3 *sqlite); /* NULL: it cannot be made */
+void splitter_free(Splitter *splitter);  /* NULL is fine */
+/* Calls done for each word, until it gives another code than SQLITE_OK, which is then returned. */
+int splitter_run(Splitter *splitter, const char *text, size_t len, TokenDone done, void *context);
+
+/* ---- store_query.c ---- */
+
+/* Of each word: what `words` has an index of (its option prefix). */
+enum { QUERY_START_CHARS = STORE_PREFIX_MIN_CHARS };
+
+typedef struct Query Query;
+typedef enum QueryForm { QUERY_EXACT, QUERY_LOOSE } QueryForm;
+
+/* Of words as in StoreSearch; for the connection's thread. */
+Query *query_new(Db *db, const char *words);
+void query_free(Query *query);
+/* There is nothing to search for. */
+bool query_is_empty(const Query *query);
+/* Would QUERY_LOOSE be another expression, and is query_fits all that it leaves to be seen? */
+bool query_can_be_loose(const Query *query);
+void query_write(const Query *query, QueryForm form, StrBuf *out);
+void query_add_term(StrBuf *out, const char *columns, const char *text);
+/* Has a text that QUERY_LOOSE found a word for every start? */
+bool query_fits(const Query *query, const EventFields *fields);
+/* The expression that finds the same words in this one text. */
+void query_write_for(const Query *query, const EventFields *fields, StrBuf *out);
 
 /* Is it one of those that store_read_kinds finds? */
 static inline bool kind_is_kept_apart(int kind)
