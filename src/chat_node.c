@@ -25,7 +25,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_ADDRESS_IN_USE = 3 };
+enum { EXIT_USAGE = 2, EXIT_IN_USE = 3 };
 
 enum {
     NAME_LINE_MAX_BYTES = 256,
@@ -109,7 +109,7 @@ static const char DOC[] =
     "nodes.json, made with localhost 50051, 50052 and 50053 where there is none), and whatever is "
     "typed at one is shown at all.\v"
     "Exit status: 0 left cleanly; 1 failure, or lines read from a pipe were not delivered; 2 wrong "
-    "usage or configuration; 3 the address is in use.\n\n"
+    "usage or configuration; 3 the address or the data directory is in use.\n\n"
     "Type /help inside for the commands. See chat_node(1) for the rest.";
 
 static bool parse_number(const char *text, long min, long max, long *ret_value)
@@ -461,7 +461,7 @@ static void app_open_node(App *app)
     }
     if (err != ERR_OK) {
         fprintf(stderr, "chat_node: %s\n", error);
-        exit(EXIT_FAILURE);
+        exit(err == ERR_IN_USE ? EXIT_IN_USE : EXIT_FAILURE);
     }
 }
 
@@ -470,7 +470,7 @@ static void app_open_node(App *app)
 {
     fprintf(stderr, "chat_node: %s\n", text);
     if (err == ERR_IN_USE) {
-        exit(EXIT_ADDRESS_IN_USE);
+        exit(EXIT_IN_USE);
     }
     exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
 }

@@ -176,6 +176,15 @@ LogEvent *stream_window_at(const Stream *stream, uint64_t seq)
     return stream->window[at % stream->window_cap];
 }
 
+static void window_drop_oldest(Stream *stream)
+{
+    LogEvent *oldest = stream->window[stream->window_start];
+    stream->window_bytes -= frame_event_bytes(oldest);
+    event_unref(oldest);
+    stream->window_start = (stream->window_start + 1) % stream->window_cap;
+    stream->window_count--;
+}
+
 static void window_add(Stream *stream, LogEvent *event)
 {
     if (stream->window_count == stream->window_cap && stream->window_cap < REPLICA_WINDOW_EVENTS) {
@@ -189,11 +198,12 @@ static void window_add(Stream *stream, LogEvent *event)
         stream->window_cap = cap;
         stream->window_start = 0;
     }
-    if (stream->window_count == stream->window_cap) {
-        event_unref(stream->window[stream->window_start]);
-        stream->window_start = (stream->window_start + 1) % stream->window_cap;
-        stream->window_count--;
+    size_t bytes = frame_event_bytes(event);
+    while (stream->window_count == stream->window_cap ||
+           (stream->window_count > 0 && stream->window_bytes + bytes > REPLICA_WINDOW_BYTES)) {
+        window_drop_oldest(stream);
     }
+    stream->window_bytes += bytes;
     size_t at = (stream->window_start + stream->window_count) % stream->window_cap;
     stream->window[at] = event_ref(event);
     stream->window_count++;

@@ -30,6 +30,9 @@ enum {
     REPLICA_FRAME_EVENTS_BYTES = 64 * 1024,
     /* Recent events kept in memory for those who follow; the rest is read from the store. */
     REPLICA_WINDOW_EVENTS = 4096,
+    /* And no more than this of one stream, which is what may not be on the disk yet (a credit), and
+     * the frame that passed it. */
+    REPLICA_WINDOW_BYTES = 2 * REPLICA_CREDIT_BYTES,
 };
 
 typedef struct ReplicaConfig {

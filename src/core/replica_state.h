@@ -44,6 +44,7 @@ typedef struct Stream {
     size_t window_start;
     size_t window_count;
     size_t window_cap;
+    size_t window_bytes;
     UT_hash_handle hh;
 } Stream;
 

@@ -28,6 +28,10 @@ struct LogWriter {
     size_t given;
     bool failed; /* one was not taken: none is given before all the others are answered */
     bool broken;
+    /* Nothing can be written, and that was told. A disk that is full takes a small write and not
+     * the next large one: so it is well again once all that waited at the last failure is on it. */
+    bool told_bad;
+    uint64_t bad_until;
     uv_timer_t retry;
 };
 
@@ -89,6 +93,21 @@ static void give_more(LogWriter *writer)
     }
 }
 
+static void tell_state(LogWriter *writer, const char *text)
+{
+    writer->told_bad = text != NULL;
+    writer->options.report(writer->options.context,
+                           &(Event){.kind = EVENT_STORE_STATE, .text = text});
+}
+
+static void tell_if_well(LogWriter *writer)
+{
+    if (writer->told_bad && !writer->broken && writer->bad_until == 0 &&
+        store_degraded(writer->options.store) == NULL) {
+        tell_state(writer, NULL);
+    }
+}
+
 /* All that are done and have none before them that is not. */
 static void report_done(LogWriter *writer)
 {
@@ -98,15 +117,11 @@ static void report_done(LogWriter *writer)
         batch_free(writer, writer->batches);
     }
     if (ticket != 0) {
+        writer->bad_until = ticket >= writer->bad_until ? 0 : writer->bad_until;
         writer->options.report(writer->options.context,
                                &(Event){.kind = EVENT_STORED, .ticket = ticket});
+        tell_if_well(writer);
     }
-}
-
-static void tell_state(LogWriter *writer, const char *text)
-{
-    writer->options.report(writer->options.context,
-                           &(Event){.kind = EVENT_STORE_STATE, .text = text});
 }
 
 static void try_again(uv_timer_t *timer)
@@ -124,6 +139,7 @@ static void note_failure(LogWriter *writer, const Batch *batch, Err err)
 {
     bool first = batch == writer->batches;
     writer->failed = true;
+    writer->bad_until = writer->batches->prev->ticket; /* the last one's */
     if (first && (err == ERR_EXISTS || err == ERR_GONE || err == ERR_INVALID)) {
         uint64_t seq = batch->events[0]->fields.seq;
         log_error("the log does not go on where this node is (%s, from number %" PRIu64 " on)",
@@ -166,10 +182,16 @@ void log_writer_add(LogWriter *writer, Action *action)
 
 void log_writer_state_changed(LogWriter *writer)
 {
-    if (!writer->broken) {
-        tell_state(writer, store_degraded(writer->options.store));
-        try_again(&writer->retry);
+    const char *text = store_degraded(writer->options.store);
+    if (writer->broken) {
+        return;
     }
+    if (text != NULL) {
+        tell_state(writer, text);
+    } else {
+        tell_if_well(writer);
+    }
+    try_again(&writer->retry);
 }
 
 size_t log_writer_waiting(const LogWriter *writer)

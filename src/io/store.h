@@ -248,15 +248,17 @@ typedef struct StoreHits {
     const StoreHit *hits; /* the store's until the callback returns */
     size_t count;
     bool more;
-    /* Events stored and not searched yet: 0, except for seconds after very many came at once. */
+    /* Events stored and not searched yet: 0, except for seconds after very many came at once, and
+     * with read_only. */
     uint64_t unsearched;
 } StoreHits;
 
 typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
 
 /* Newest first. Text, /me and topics are searched, with all that was appended before (but see
- * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where
- * more than two thousand texts of one day match, those of them that came first may be passed over.
+ * unsearched). Beside another process (read_only) nothing is indexed: what that one has not come
+ * to yet, or left when it ended, is counted in unsearched. Where more than two thousand texts of
+ * one day match, those of them that came first may be passed over.
  * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8.
  * To done, besides: ERR_UNAVAILABLE: the store was closed before its turn. */
 Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, void *context);

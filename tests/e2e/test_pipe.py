@@ -80,10 +80,9 @@ def test_lines_that_no_other_node_has_are_said_end_with_1_and_go_out_later(clust
     assert time.monotonic() - started < scaled(8)
     assert any("3 lines are on this node's disk only" in line for line in pipe.err), pipe.err
     ann = cluster.node(gone, [pipe.port], "ann")
-    again = cluster.node(pipe.port, None, "pip", mode="pipe", stdin=subprocess.DEVNULL, wait=False)
+    cluster.again(pipe)
     ann.wait_content("three")
     assert ann.contents() == ["one", "two", "three"]
-    again.wait(15)
 
 
 def test_what_a_classic_node_did_not_get_is_said_and_ends_with_1(cluster):
