@@ -231,11 +231,12 @@ void history_timer(Step *step)
     size_t count = core->missed_count < RECAP_LINES ? core->missed_count : RECAP_LINES;
     qsort(core->missed, count, sizeof(Message *), by_shown_order);
     if (count < core->missed_count) {
-        step_notice(step, NOTICE_INFO, "%zu new lines came from while you were away; the last %zu:",
-                    core->missed_count, count);
+        step_notice(step, NOTICE_INFO,
+                    "%zu new lines from while you were away; the last %zu:", core->missed_count,
+                    count);
     } else {
         step_notice(step, NOTICE_INFO, "%zu new %s from while you were away:", count,
-                    count == 1 ? "line came" : "lines came");
+                    count == 1 ? "line" : "lines");
     }
     for (size_t i = 0; i < count; i++) {
         Action *action = step_add(step, ACTION_HISTORY);
