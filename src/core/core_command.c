@@ -23,7 +23,9 @@ static void command_nick(Step *step, const char *name, size_t len)
     AUTO_STRBUF StrBuf text = {0};
     strbuf_add_string(&text, "is now known as ");
     strbuf_add(&text, name, len);
-    lines_say(step, MESSAGE_LOBBY, MESSAGE_ACTION, text.text, text.len);
+    if (!lines_say(step, MESSAGE_LOBBY, MESSAGE_ACTION, text.text, text.len)) {
+        return;
+    }
     memcpy(core->name, name, len);
     core->name[len] = '\0';
     mesh_rename(step);

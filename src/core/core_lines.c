@@ -168,6 +168,17 @@ static void reject(Step *step, Err err, const char *text)
     action->text = mem_copy_string(text);
 }
 
+/* What is not durable yet is not promised to anybody. */
+static void accept_repeat(Step *step, const MessageId *id)
+{
+    if (id->len > 0 && log_is_pending(step->core, id)) {
+        reject(step, ERR_UNAVAILABLE, "it is being written: try again in a moment");
+        return;
+    }
+    Action *action = step_add(step, ACTION_ACCEPT);
+    action->token = step->event->token;
+}
+
 static size_t body_of(MessageKind kind, const Message *message, const uint8_t **ret_body)
 {
     const char *body = kind == MESSAGE_ACTION ? message_shown_content(message) : message->content;
@@ -195,18 +206,16 @@ void lines_received(Step *step)
     const MessageDraft *draft = event->draft;
     const char *reason = "";
     Err err = message_check(draft, &reason);
+    if (err == ERR_OK) {
+        err = log_may_say(step->core, draft->content_len, &reason);
+    }
     if (err != ERR_OK) {
         reject(step, err, reason);
         return;
     }
-    if (step->core->store_reason != NULL) {
-        reject(step, ERR_UNAVAILABLE, step->core->store_reason);
-        return;
-    }
     Message *message = message_new(draft, event->wall_ms, event->utc_offset_s);
     if (!is_new_from_caller(step, draft, message)) {
-        Action *action = step_add(step, ACTION_ACCEPT);
-        action->token = event->token;
+        accept_repeat(step, &message->id);
     } else {
         LogLine line = {
             .fields = fields_of(message),
@@ -249,7 +258,7 @@ static void say_alone(Step *step)
                 "says why they are down");
 }
 
-void lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len)
+bool lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len)
 {
     const Event *event = step->event;
     Core *core = step->core;
@@ -268,19 +277,21 @@ void lines_say(Step *step, const char *room, MessageKind kind, const char *text,
     if (message_check(&draft, &reason) != ERR_OK) {
         step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
         core->input_failed = true;
-        return;
+        return false;
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
     mem_free(message->room);
     message->room = mem_copy_string(room);
     LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
-    if (log_say(step, &line, &reason) != ERR_OK) {
+    bool said = log_say(step, &line, &reason) == ERR_OK;
+    if (!said) {
         step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
         core->input_failed = true;
     } else {
         say_alone(step);
     }
     message_unref(message);
+    return said;
 }
 
 void lines_typed(Step *step)

@@ -127,19 +127,41 @@ void log_show_all(Step *step)
 
 /* ---- what is said here ---- */
 
-Err log_say(Step *step, const LogLine *line, const char **ret_text)
+Err log_may_say(const Core *core, size_t body_len, const char **ret_text)
 {
-    Core *core = step->core;
     if (core->store_reason != NULL) {
         *ret_text = core->store_reason;
         return ERR_UNAVAILABLE;
     }
-    size_t bytes = line->fields.body_len + sizeof(PendingLine);
     if (core->pending_count >= PENDING_MAX_LINES ||
-        core->pending_bytes + bytes > PENDING_MAX_BYTES) {
+        core->pending_bytes + body_len + sizeof(PendingLine) > PENDING_MAX_BYTES) {
         *ret_text = "too many lines wait for the disk: try again in a moment";
         return ERR_LIMIT;
     }
+    return ERR_OK;
+}
+
+bool log_is_pending(const Core *core, const MessageId *id)
+{
+    const PendingLine *pending;
+    LL_FOREACH(core->pending, pending) {
+        const Message *message = pending->message;
+        if (message != NULL && message->id.len == id->len &&
+            memcmp(message->id.bytes, id->bytes, id->len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Err log_say(Step *step, const LogLine *line, const char **ret_text)
+{
+    Core *core = step->core;
+    Err err = log_may_say(core, line->fields.body_len, ret_text);
+    if (err != ERR_OK) {
+        return err;
+    }
+    size_t bytes = line->fields.body_len + sizeof(PendingLine);
     PendingLine *pending = mem_new(PendingLine);
     pending->message = line->message != NULL ? message_ref(line->message) : NULL;
     pending->for_classic = line->for_classic;

@@ -131,8 +131,8 @@ uint64_t earlier(uint64_t a, uint64_t b);
 void lines_typed(Step *step);
 void lines_received(Step *step);
 void lines_remember_name(Core *core, const char *name);
-/* Says text in a room, or nothing and why. */
-void lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len);
+/* Says text in a room; false: not, and why is told. */
+bool lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len);
 /* The fold has released an event. */
 void lines_shown(Step *step, const FoldShown *shown);
 /* One that was shown in an earlier life: another node may have written the same line. */
@@ -176,6 +176,10 @@ typedef struct LogLine {
     void *token;
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
+/* Would it? */
+Err log_may_say(const Core *core, size_t body_len, const char **ret_text);
+/* Is the line of a client's id on its way to the disk? */
+bool log_is_pending(const Core *core, const MessageId *id);
 void log_store_state(Step *step);
 void log_timer(Step *step);
 /* At the end: nothing waits for its causes any more. */

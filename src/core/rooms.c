@@ -121,10 +121,12 @@ void rooms_apply(Rooms *rooms, const EventFields *fields)
         return;
     }
     AUTO_FREE char *name = mem_copy_text(fields->room, fields->room_len);
-    if (name[0] == '@' || rooms->members_count == ROOMS_MEMBERS_MAX) {
+    bool full = rooms->members_count == ROOMS_MEMBERS_MAX;
+    Room *room = full ? find_room(rooms, name) : NULL;
+    if (name[0] == '@' || (full && room == NULL)) {
         return;
     }
-    Room *room = get_room(rooms, name);
+    room = room != NULL ? room : get_room(rooms, name);
     Membership *member = get_membership(rooms, room, fields->stream.origin);
     if (member == NULL || (member->member.name != NULL && !is_newer(member, fields))) {
         return;
@@ -136,7 +138,8 @@ void rooms_apply(Rooms *rooms, const EventFields *fields)
     member->seq = fields->seq;
     member->in = fields->kind == LOG_JOIN;
     if (memcmp(rooms->own_key, fields->stream.origin, EVENT_KEY_BYTES) == 0) {
-        set_joined(rooms, room, member->in && rooms->joined_count < ROOMS_JOINED_MAX);
+        bool has_room = room->joined || rooms->joined_count < ROOMS_JOINED_MAX;
+        set_joined(rooms, room, member->in && has_room);
     }
 }
 
@@ -196,7 +199,7 @@ Err room_name_parse(const char *text, size_t len, char ret_name[EVENT_ROOM_MAX_B
         *ret_reason = "a room's name has 1 to 64 bytes";
         return ERR_INVALID;
     }
-    if (text[0] == '@' || text[0] == '/' || memchr(text, ' ', len) != NULL) {
+    if (text[0] == '@' || text[0] == '#' || text[0] == '/' || memchr(text, ' ', len) != NULL) {
         *ret_reason = "a room's name holds no space and does not start with @, # or /";
         return ERR_INVALID;
     }
