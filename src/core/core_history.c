@@ -91,11 +91,12 @@ static Message *recall(Step *step, const LogEvent *event)
     return message;
 }
 
-static void tell_line(Step *step, const LogEvent *event, const char *snippet)
+/* False where it is not for this node's person. */
+static bool tell_line(Step *step, const LogEvent *event, const char *snippet)
 {
     Message *message = recall(step, event);
     if (message == NULL) {
-        return;
+        return false;
     }
     Action *action = step_add(step, ACTION_HISTORY);
     action->message = message;
@@ -103,6 +104,7 @@ static void tell_line(Step *step, const LogEvent *event, const char *snippet)
     if (message->own) {
         action->kept = log_kept(step->core, &event->fields.stream, event->fields.seq);
     }
+    return true;
 }
 
 /* Two nodes that heard a classic one have both written its line. */
@@ -133,7 +135,7 @@ static void tell_page(Step *step, size_t from)
 {
     for (size_t i = from; i < step->event->events_count; i++) {
         if (!is_repeat(step->event, i)) {
-            tell_line(step, step->event->events[i], NULL);
+            (void)tell_line(step, step->event->events[i], NULL);
         }
     }
 }
@@ -158,19 +160,20 @@ static void answer_history(Step *step)
     }
 }
 
-/* Newest last: next to the line being typed. */
+/* Newest last: next to the line being typed. What is between others is nothing found: that it is
+ * there is not to be told either. */
 static void answer_search(Step *step)
 {
     const Event *event = step->event;
+    size_t told = 0;
     for (size_t i = event->events_count; i > 0; i--) {
-        tell_line(step, event->events[i - 1],
-                  event->snippets != NULL ? event->snippets[i - 1] : NULL);
+        told += tell_line(step, event->events[i - 1],
+                          event->snippets != NULL ? event->snippets[i - 1] : NULL);
     }
-    if (event->events_count == 0) {
+    if (told == 0) {
         step_notice(step, NOTICE_INFO, "nothing found for: %s", event->query->words);
     } else if (event->more) {
-        step_notice(step, NOTICE_INFO, "there are more: these are the newest %zu",
-                    event->events_count);
+        step_notice(step, NOTICE_INFO, "there are more: these are the newest %zu", told);
     }
 }
 
@@ -231,11 +234,12 @@ void history_timer(Step *step)
     size_t count = core->missed_count < RECAP_LINES ? core->missed_count : RECAP_LINES;
     qsort(core->missed, count, sizeof(Message *), by_shown_order);
     if (count < core->missed_count) {
-        step_notice(step, NOTICE_INFO, "%zu new lines came from while you were away; the last %zu:",
-                    core->missed_count, count);
+        step_notice(step, NOTICE_INFO,
+                    "%zu new lines from while you were away; the last %zu:", core->missed_count,
+                    count);
     } else {
         step_notice(step, NOTICE_INFO, "%zu new %s from while you were away:", count,
-                    count == 1 ? "line came" : "lines came");
+                    count == 1 ? "line" : "lines");
     }
     for (size_t i = 0; i < count; i++) {
         Action *action = step_add(step, ACTION_HISTORY);
@@ -245,6 +249,18 @@ void history_timer(Step *step)
 }
 
 /* ---- /why ---- */
+
+static void ask_why(Step *step, const StreamId *stream, uint64_t seq)
+{
+    if (replica_durable(step->core->replica, stream) < seq) {
+        step_notice(step, NOTICE_ERROR, "it is not on the disk yet: ask again in a moment");
+        return;
+    }
+    Query *query = add_query(step, QUERY_WHY, "");
+    query->stream = *stream;
+    query->seq = seq;
+    query->count = 1;
+}
 
 void history_arrived(Step *step, const Message *message, size_t mesh)
 {
@@ -289,10 +305,7 @@ void history_why(Step *step, const char *place, size_t len)
     const StreamId *id;
     for (size_t i = 0; (id = replica_stream_at(core->replica, i)) != NULL; i++) {
         if (message_place_stream(id) == stream && replica_applied(core->replica, id) >= seq) {
-            Query *query = add_query(step, QUERY_WHY, "");
-            query->stream = *id;
-            query->seq = seq;
-            query->count = 1;
+            ask_why(step, id, seq);
             return;
         }
     }

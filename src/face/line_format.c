@@ -184,10 +184,12 @@ static void add_kept(StrBuf *out, Kept kept)
     }
     if (kept.by == 0) {
         strbuf_add_string(out, "  (kept here only)");
-    } else if (kept.by >= kept.known) {
-        strbuf_addf(out, "  (kept by all %zu)", kept.known);
-    } else {
+    } else if (kept.by < kept.known) {
         strbuf_addf(out, "  (kept by %zu of %zu)", kept.by, kept.known);
+    } else if (kept.known == 1) {
+        strbuf_add_string(out, "  (kept by the other)");
+    } else {
+        strbuf_addf(out, "  (kept by all %zu)", kept.known);
     }
 }
 
