@@ -97,8 +97,8 @@ static bool report_links(Step *step)
     return all_delivered;
 }
 
-/* Is there anybody who keeps a log, or will be? Classic nodes do not: where there are only such, what
- * they have taken has arrived. */
+/* Is there anybody who keeps a log, or will be? Classic nodes do not: where there are only such,
+ * what they have taken has arrived. */
 static bool others_keep_logs(const Core *core)
 {
     if (mesh_is_linked(core, NULL)) {

@@ -230,7 +230,7 @@ static void announce_lost(Step *step, const MeshLink *mesh, size_t index, const 
     }
 }
 
-/* It said so in parting: those beyond are told, since its own last word may not have got through. */
+/* It said so in parting. Those beyond are told: its own last word may not have got through. */
 static void hear_that_it_leaves(Step *step, size_t index)
 {
     const Core *core = step->core;

@@ -105,6 +105,7 @@ static void direct_messages_of_others_are_not_in_the_answers(void **state)
     const Query search = {.kind = QUERY_SEARCH, .words = "a"};
     assert_string_equal(answer(&trace, search, bob.disk, 2, false),
                         "history 563480-2 [@ann] bob: hi\n");
+    assert_string_equal(answer(&trace, search, bob.disk, 1, true), "info: nothing found for: a\n");
     const Query why = {.kind = QUERY_WHY};
     assert_string_equal(answer(&trace, why, bob.disk, 1, false),
                         "error: it is a message between others\n");
@@ -196,6 +197,28 @@ static void why_asks_by_id_or_for_the_last_one(void **state)
                         "error: /why ID: as /history shows them, 5f3a91-17 for instance; without "
                         "one it is the last message\n");
     trace_done(&trace);
+}
+
+static void why_of_what_is_on_its_way_to_the_disk_says_so(void **state)
+{
+    (void)state;
+    CoreTrace bob = trace_new("bob", NULL, 0);
+    trace_line(&bob, "hi");
+    CoreTrace trace = trace_new("ann", NULL, 0);
+    trace_mesh_up(&trace, 0, "10.0.0.2:5");
+    trace_hello(&trace, 0, "bob");
+    trace_peer_has(&trace, 0, "bob", 1);
+    trace.disk_stands_still = true;
+    FrameRun run = {.events = bob.disk, .count = 1};
+    /* Others' lines are shown as they come. */
+    assert_string_equal(trace_frame(&trace, 0, &(FrameOut){.runs = &run, .runs_count = 1}),
+                        "show bob: hi\n");
+    assert_string_equal(trace_line(&trace, "/why"),
+                        "error: it is not on the disk yet: ask again in a moment\n");
+    trace_disk_works(&trace);
+    assert_memory_equal(trace_line(&trace, "/why"), "query why ", 10);
+    trace_done(&trace);
+    trace_done(&bob);
 }
 
 static void why_without_a_message_says_so(void **state)
@@ -297,10 +320,9 @@ static void missed_lines_are_told_when_it_is_quiet(void **state)
                         "bob| kept 1/1 bob: line 2\n");
     world_line(world, 1, "now");
     assert_non_null(strstr(strbuf_text(&world->text), "ann| show bob: now\n"));
-    assert_string_equal(world_wait(world, 500),
-                        "ann| info: 2 new lines came from while you were away:\n"
-                        "ann| history 563480-1 bob: line 1 (missed)\n"
-                        "ann| history 563480-2 bob: line 2 (missed)\n");
+    assert_string_equal(world_wait(world, 500), "ann| info: 2 new lines from while you were away:\n"
+                                                "ann| history 563480-1 bob: line 1 (missed)\n"
+                                                "ann| history 563480-2 bob: line 2 (missed)\n");
     world_free(world);
 }
 
@@ -310,7 +332,7 @@ static void recap_shows_the_last_twenty_in_order(void **state)
     World *world = world_with_missed(50);
     const char *text = world_wait(world, 1500);
     const char *at =
-        strstr(text, "ann| info: 50 new lines came from while you were away; the last 20:\n");
+        strstr(text, "ann| info: 50 new lines from while you were away; the last 20:\n");
     assert_non_null(at);
     for (int i = 31; i <= 50; i++) {
         char line[32];
@@ -336,7 +358,7 @@ static void recap_waits_no_longer_than_some_seconds(void **state)
         FrameRun run = {.events = bob.disk + i, .count = 1};
         assert_non_null(
             strstr(trace_frame(&trace, 0, &(FrameOut){.runs = &run, .runs_count = 1}), "(missed)"));
-        if (strstr(trace_timer_after(&trace, 300), "came from while you were away") != NULL) {
+        if (strstr(trace_timer_after(&trace, 300), "from while you were away") != NULL) {
             told_after_ms = 300 * (i + 1);
         }
         assert_in_range(i, 0, 100);
@@ -406,6 +428,7 @@ int main(void)
         cmocka_unit_test(search_asks_for_words),
         cmocka_unit_test(what_is_found_is_shown_newest_last),
         cmocka_unit_test(why_asks_by_id_or_for_the_last_one),
+        cmocka_unit_test(why_of_what_is_on_its_way_to_the_disk_says_so),
         cmocka_unit_test(why_without_a_message_says_so),
         cmocka_unit_test(why_tells_where_it_comes_from_and_who_has_it),
         cmocka_unit_test(why_of_an_earlier_life_comes_from_the_disk),
