@@ -97,6 +97,22 @@ static bool report_links(Step *step)
     return all_delivered;
 }
 
+/* Is there anybody who keeps a log, or will be? Classic nodes do not: where there are only such,
+ * what they have taken has arrived. */
+static bool others_keep_logs(const Core *core)
+{
+    if (mesh_is_linked(core, NULL)) {
+        return true;
+    }
+    for (size_t i = 0; i < core->links_count; i++) {
+        const Link *link = &core->links[i];
+        if (link_counts(link) && !(link->known && link->classic)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool leave_report(Step *step)
 {
     Core *core = step->core;
@@ -108,7 +124,7 @@ static bool leave_report(Step *step)
                     core->store_reason != NULL ? core->store_reason : "");
         return false;
     }
-    uint64_t here_only = core_links_count(core) > 0 ? kept_here_only(core) : 0;
+    uint64_t here_only = others_keep_logs(core) ? kept_here_only(core) : 0;
     if (here_only == 0) {
         return all_delivered;
     }

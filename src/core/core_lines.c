@@ -86,7 +86,6 @@ void lines_recalled(Step *step, const LogEvent *event)
 static void shown_own(Step *step, const LogEvent *event, Message *message, PendingLine *pending)
 {
     Core *core = step->core;
-    message->own = true;
     if (message_is_in_lobby(message) && message->kind <= MESSAGE_ACTION) {
         message->for_classic = pending != NULL && pending->for_classic;
         links_pass_on(step, message);
@@ -131,7 +130,9 @@ void lines_shown(Step *step, const FoldShown *shown)
     message->incomplete = shown->incomplete;
     set_id(message, fields);
     bool is_new = own || is_first_of_its_kind(step, fields, message);
-    message->missed = !own && hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms;
+    /* Said here in an earlier life too: it comes back to a disk that has lost it. */
+    message->own = own || memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;
+    message->missed = !message->own && hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms;
     if (own) {
         shown_own(step, shown->event, message, pending);
     }

@@ -230,6 +230,22 @@ static void announce_lost(Step *step, const MeshLink *mesh, size_t index, const 
     }
 }
 
+/* It said so in parting. Those beyond are told: its own last word may not have got through. */
+static void hear_that_it_leaves(Step *step, size_t index)
+{
+    const Core *core = step->core;
+    const MeshLink *mesh = &core->mesh[index];
+    for (size_t i = 0; mesh->greeted && i < presences_count(core->presences); i++) {
+        FramePresence row = *presences_at(core->presences, i);
+        if (memcmp(&row.node_id, &mesh->peer, sizeof(NodeId)) == 0) {
+            row.gone = true;
+            row.version++;
+            mesh_heard(step, index, &row, 1);
+            return;
+        }
+    }
+}
+
 void mesh_down(Step *step)
 {
     Core *core = step->core;
@@ -239,6 +255,9 @@ void mesh_down(Step *step)
         return;
     }
     AUTO_FREE char *reason = mem_copy_text(event->text, event->text_len);
+    if (strstr(reason, MESH_BYE_LEAVING) != NULL) {
+        hear_that_it_leaves(step, index);
+    }
     log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = index});
     announce_lost(step, &core->mesh[index], index, reason);
     if (event->classic) {
@@ -267,6 +286,7 @@ void mesh_dropped(Step *step, size_t index, const char *reason)
     bool leaving = strstr(reason, MESH_BYE_LEAVING) != NULL;
     bool plain = leaving || strstr(reason, MESH_BYE_TWIN) != NULL;
     if (leaving) {
+        hear_that_it_leaves(step, index);
         announce_lost(step, mesh, index, MESH_BYE_LEAVING);
     } else if (!plain) {
         step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",

@@ -196,11 +196,11 @@ void log_check_kept(Step *step);
 void mesh_up(Step *step);
 void mesh_down(Step *step);
 /* The connection it stood on is gone. */
-void mesh_lost(Step *step, size_t mesh);
+void mesh_lost(Step *step, size_t index);
 /* The replica is done with it. */
-void mesh_dropped(Step *step, size_t mesh, const char *reason);
-void mesh_greeted(Step *step, size_t mesh, const FrameHello *hello);
-void mesh_heard(Step *step, size_t mesh, const FramePresence *rows, size_t count);
+void mesh_dropped(Step *step, size_t index, const char *reason);
+void mesh_greeted(Step *step, size_t index, const FrameHello *hello);
+void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t count);
 /* Opens one on a link that has come up, unless there is one with that peer. */
 void mesh_want(Step *step, Link *link);
 /* The greeted one that leads to the peer of a link, or mesh_count. */

@@ -26,14 +26,14 @@ void rooms_free(Rooms *rooms);
 void rooms_apply(Rooms *rooms, const EventFields *fields);
 
 /* This node itself, at once: the event follows. ERR_LIMIT: ROOMS_JOINED_MAX. */
-Err rooms_enter(Rooms *rooms, const char *room);
-void rooms_leave(Rooms *rooms, const char *room);
-bool rooms_joined(const Rooms *rooms, const char *room);
+Err rooms_enter(Rooms *rooms, const char *name);
+void rooms_leave(Rooms *rooms, const char *name);
+bool rooms_joined(const Rooms *rooms, const char *name);
 /* Rooms this node is in, in the order in which they became known; NULL past the end. */
 const char *rooms_joined_at(const Rooms *rooms, size_t index);
 
 /* Members of a room; NULL past the end. */
-const RoomMember *rooms_member(const Rooms *rooms, const char *room, size_t index);
+const RoomMember *rooms_member(const Rooms *rooms, const char *name, size_t index);
 
 /* A room's name as people write it: a leading "#" is taken off, A to Z are made small. ERR_INVALID:
  * it is none; *ret_reason (static) says why. */

@@ -18,7 +18,8 @@ struct Pace {
     Frame *frames;
     size_t bytes;
     uv_timer_t timer;
-    uint64_t cursor; /* of the face that is furthest behind, when it last moved */
+    bool behind;
+    uint64_t cursor; /* of the face, while it is behind; and when it last moved */
     uint64_t moved_ms;
 };
 
@@ -58,12 +59,13 @@ void pace_free(Pace *pace)
 static bool must_wait(Pace *pace)
 {
     uint64_t cursor = 0;
-    if (bus_paced_pending(pace->options.bus, &cursor) < PACE_ITEMS ||
-        pace->bytes > PACE_MAX_BYTES) {
+    bool was_behind = pace->behind;
+    pace->behind = bus_paced_pending(pace->options.bus, &cursor) >= PACE_ITEMS;
+    if (!pace->behind || pace->bytes > PACE_MAX_BYTES) {
         return false;
     }
     uint64_t now_ms = loop_mono_ms();
-    if (cursor != pace->cursor) {
+    if (!was_behind || cursor != pace->cursor) {
         pace->cursor = cursor;
         pace->moved_ms = now_ms;
     }

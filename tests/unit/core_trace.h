@@ -1,6 +1,6 @@
-/* Runs a core on events and tells what it asked for, one readable line an action. Its disk writes at
- * once: what a step asks to be stored is durable, and what follows from that is told, within the
- * same step. */
+/* Runs a core on events and tells what it asked for, one readable line an action. Its disk writes
+ * at once: what a step asks to be stored is durable, and what follows from that is told, within
+ * the same step. */
 #pragma once
 
 #include "core/core.h"

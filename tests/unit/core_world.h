@@ -1,5 +1,5 @@
-/* A few cores that dial each other, in virtual time, as readable traces. What lies between them is in
- * core_pipes.h. */
+/* A few cores that dial each other, in virtual time, as readable traces. What lies between them is
+ * in core_pipes.h. */
 #pragma once
 
 #include "core_pipes.h"

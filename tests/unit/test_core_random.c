@@ -1,5 +1,5 @@
-/* Four cores and a classic node in one mesh, over a network that is slow, cuts links and lets a node
- * die: everybody sees every line once and in order.
+/* Four cores and a classic node in one mesh, over a network that is slow, cuts links and lets a
+ * node die: everybody sees every line once and in order.
  *
  * Everything is drawn from one seed; a failure prints it, and CHAT_SEED=... repeats that run. */
 #include "core_world.h"
