@@ -70,6 +70,7 @@ typedef struct App {
     Rpc *rpc;
     Node *node;
     ChatServicer *servicer;
+    bool serving;
     Face *face;
     uv_signal_t signals[SIGNALS_COUNT];
     uv_timer_t leaving;
@@ -352,9 +353,19 @@ static void app_face_closed(void *context)
     chat_servicer_close(app->servicer, app_servicer_closed, app);
 }
 
+static void app_serve(void *context)
+{
+    App *app = context;
+    if (!app->serving) {
+        app->serving = true;
+        chat_servicer_start(app->servicer);
+    }
+}
+
 static void app_leave(uv_timer_t *timer)
 {
     App *app = timer->data;
+    app_serve(app); /* what was never begun does not end in order */
     for (size_t i = 0; i < SIGNALS_COUNT; i++) {
         uv_close((uv_handle_t *)&app->signals[i], NULL);
         /* Leaving is bounded: a second Ctrl-C is not to cut it short. */
@@ -556,8 +567,7 @@ int main(int argc, char **argv)
     app_listen(&app);
     app_open_face(&app);
     app_greet(&app);
-    chat_servicer_start(app.servicer);
-    node_start(app.node);
+    node_start(app.node, app_serve, &app);
 
     loop_run(app.loop);
 

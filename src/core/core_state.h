@@ -37,7 +37,7 @@ enum {
     RECAP_LINES = 20,
     RECAP_QUIET_MS = 400, /* after the last missed line */
     RECAP_LATEST_MS = 5000,
-    RECENT_LINES = 200, /* read at the start, for the ids of clients that try again */
+    RECENT_LINES = 4096, /* read at the start: clients that try again may have been away for long */
     RECENT_SHOWN = 10,
     ARRIVALS_MAX = 1024,
 };

@@ -43,6 +43,8 @@ struct Node {
     Deferred *deferred;
     void (*input_ready)(void *context);
     void *input_context;
+    void (*on_ready)(void *context);
+    void *ready_context;
     NodeQuit on_quit;
     void *quit_context;
     void (*closed)(void *context);
@@ -231,7 +233,12 @@ static void node_step(Node *node, Event *event)
 
 static void node_report(void *context, Event *event)
 {
-    node_step(context, event);
+    Node *node = context;
+    bool knows = event->kind == EVENT_ANSWER && event->query->kind == QUERY_RECENT;
+    node_step(node, event);
+    if (knows && node->on_ready != NULL) {
+        TAKE(node->on_ready)(node->ready_context);
+    }
 }
 
 /* ---- life ---- */
@@ -367,8 +374,10 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     return ERR_OK;
 }
 
-void node_start(Node *node)
+void node_start(Node *node, void (*on_ready)(void *context), void *context)
 {
+    node->on_ready = on_ready;
+    node->ready_context = context;
     node_tell_store_notice(node);
     node_step(node, &(Event){.kind = EVENT_START});
 }

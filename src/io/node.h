@@ -27,7 +27,9 @@ typedef void (*NodeQuit)(void *context, int exit_code);
  * node_start. Errors as of store_open, with *ret_error. */
 Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
               Node **ret_node, char **ret_error);
-void node_start(Node *node);
+/* on_ready: once, soon: now the node knows again what clients have said to it in its last life, and
+ * may be called by them. Where it leaves before, on_ready may never come. */
+void node_start(Node *node, void (*on_ready)(void *context), void *context);
 /* Ends the links at once, writes what waits, then calls done (bounded by the disk: a link's closing
  * waits for nobody). */
 void node_close(Node *node, void (*done)(void *context), void *context);

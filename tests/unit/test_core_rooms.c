@@ -154,7 +154,7 @@ static void own_rooms_are_known_after_a_restart(void **state)
     const Query query = {.kind = QUERY_JOINS};
     trace.tells_start = true;
     assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_START}),
-                        "query joins\nquery recent lobby 200\n");
+                        "query joins\nquery recent lobby 4096\n");
     trace_step(&trace, (Event){.kind = EVENT_ANSWER,
                                .query = &query,
                                .events = before.disk + 1,
