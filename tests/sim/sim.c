@@ -41,7 +41,7 @@ static void run_task(World *world, const Task *task)
         edge_connect(world, task->link);
         return;
     case TASK_SAY:
-        node_say(world, task->node);
+        node_say(world, task->node, 0);
         return;
     case TASK_FAULT:
         if (!world->healing) {
@@ -59,6 +59,14 @@ static void run_task(World *world, const Task *task)
         return;
     case TASK_PARTITION:
         world_part(world, task->from != 0);
+        return;
+    case TASK_LINK_DEAD:
+        if (world->edges[task->link].life == task->life) {
+            edge_down(world, task->link);
+        }
+        return;
+    case TASK_FLOOD:
+        hostile_flood(world);
         return;
     }
 }
@@ -108,12 +116,28 @@ static void world_free(World *world)
     mem_free(world->edges);
 }
 
+/* Each fault in half of the seeds, but hostility in fewer, and now and then that alone: what it does
+ * must not hide behind the rest. */
+static unsigned draw_faults(World *world)
+{
+    if (!world->config.faults) {
+        return 0;
+    }
+    unsigned swarm = (unsigned)(world_random(world) & FAULTS_ALL);
+    unsigned hostile = (unsigned)(world_random(world) & world_random(world)) & FAULTS_HOSTILE;
+    swarm = (swarm & ~(unsigned)FAULTS_HOSTILE) | hostile;
+    if (world_chance(world, 100)) {
+        return hostile;
+    }
+    return swarm;
+}
+
 SimReport sim_run(const SimConfig *config)
 {
     World world = {.config = *config, .random = config->seed, .report = {.ok = true}};
     world.nodes = mem_array((size_t)config->nodes, sizeof(Node));
     overlay_make(&world);
-    world.swarm = config->faults ? (unsigned)(world_random(&world) & FAULTS_ALL) : 0;
+    world.swarm = draw_faults(&world);
     for (int i = 0; i < config->nodes; i++) {
         for (size_t j = 0; j < EVENT_SEED_BYTES; j++) {
             world.nodes[i].seed[j] = (uint8_t)world_random(&world);
@@ -131,6 +155,9 @@ SimReport sim_run(const SimConfig *config)
     }
     if (config->operations_per_s > 0) {
         challenge_post(&world);
+    }
+    if (world.swarm & FAULT_FLOODER) {
+        world_post(&world, 1000, (Task){.kind = TASK_FLOOD});
     }
     world_post(&world, FAULT_EVERY_MS, (Task){.kind = TASK_FAULT});
     run_until(&world, world.config.trouble_ms / 2);

@@ -92,14 +92,30 @@ bool node_is_hostile(const World *world, int at, unsigned how)
     return at == HOSTILE && (world->swarm & how) != 0;
 }
 
+/* Node at gives the event to its disk: is it one that it has signed? */
+void check_written(World *world, int at, const LogEvent *event)
+{
+    const Node *node = &world->nodes[at];
+    if (memcmp(event->fields.stream.origin, node->key, EVENT_KEY_BYTES) != 0) {
+        return;
+    }
+    const Known *known = known_of(world, event);
+    if (known == NULL) {
+        known_add(world, event);
+    } else if (known != NULL && memcmp(&known->hash, &event->hash, sizeof(EventHash)) != 0) {
+        world_fail(world, "two events are signed for number %" PRIu64 " of one stream",
+                   event->fields.seq);
+    }
+}
+
 /* Event came to node at, from a peer (or -1: it is its own, and durable). */
 void check_shown(World *world, int at, int from, const LogEvent *event)
 {
     check_contiguous(world, at, &event->fields);
     Known *known = known_of(world, event);
     bool own = from < 0;
-    if (known == NULL && own) {
-        known = known_add(world, event);
+    if (own && !disk_holds(world->nodes[at].disk, &event->fields.stream, event->fields.seq)) {
+        world_fail(world, "node %d acknowledges a line that its disk does not hold", at);
     }
     if (known == NULL) {
         world_fail(world, "node %d shows an event that nobody wrote", at);
@@ -109,7 +125,10 @@ void check_shown(World *world, int at, int from, const LogEvent *event)
         world_fail(world, "two events are signed for number %" PRIu64 " of one stream",
                    event->fields.seq);
     }
-    known->acknowledged = known->acknowledged || own;
+    if (own) {
+        known->acknowledged = true;
+        known->said_ms = world->now_ms;
+    }
     bool clocks_jump = (world->swarm & FAULT_CLOCK) != 0;
     if (own && !clocks_jump && !node_is_hostile(world, at, FAULT_CLOCK_LIAR) &&
         hlc_time_ms(event->fields.hlc) > WALL_MS + (int64_t)world->now_ms + HLC_AHEAD_MAX_MS + 1) {

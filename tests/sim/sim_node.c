@@ -27,13 +27,17 @@ static uint64_t latency_of(World *world, const Edge *edge)
                            : edge->latency_ms);
 }
 
-/* One bit of what it passes on, or of its own words. */
-static Bytes *damage(World *world, Bytes *frame)
+/* When the last byte of it has been sent. */
+static uint64_t leaves_at(World *world, Edge *edge, int direction, size_t bytes)
 {
-    Bytes *copy = bytes_new(bytes_data(frame), bytes_len(frame));
-    size_t bit = world_random(world) % (8 * bytes_len(frame));
-    bytes_fill(copy)[bit / 8] ^= (uint8_t)(1U << bit % 8);
-    return copy;
+    if (!world->config.faults) {
+        return world->now_ms;
+    }
+    uint64_t from = world->now_ms;
+    from = edge->free_ms[direction] > from ? edge->free_ms[direction] : from;
+    from = edge->blocked_until > from ? edge->blocked_until : from;
+    edge->free_ms[direction] = from + bytes / LINK_BYTES_PER_MS;
+    return edge->free_ms[direction];
 }
 
 static void send_frame(World *world, int at, size_t link, Bytes *frame)
@@ -41,28 +45,23 @@ static void send_frame(World *world, int at, size_t link, Bytes *frame)
     Edge *edge = &world->edges[world->nodes[at].edges[link]];
     int direction = edge->a == at ? 0 : 1;
     world->report.frames++;
-    uint64_t arrival = world->now_ms + latency_of(world, edge);
+    uint64_t left = leaves_at(world, edge, direction, bytes_len(frame));
+    uint64_t arrival = left + latency_of(world, edge);
     if (arrival < edge->last_arrival[direction]) {
         arrival = edge->last_arrival[direction];
     }
     edge->last_arrival[direction] = arrival;
     bool deaf = world->config.mutation == MUTATION_DEAF_LINK && world->healing &&
                 (edge->a == 0 || edge->b == 0);
-    if (edge->up && !edge->cut && !deaf) {
-        Bytes *carried = bytes_ref(frame);
-        if (node_is_hostile(world, at, FAULT_FORGER) && !world->healing &&
-            world_chance(world, 200)) {
-            bytes_unref(carried);
-            carried = damage(world, frame);
-        }
-        world_post(world, arrival - world->now_ms,
-                   (Task){.kind = TASK_FRAME,
-                          .node = edge_other(edge, at),
-                          .link = (size_t)world->nodes[at].edges[link],
-                          .life = edge->life,
-                          .frame = carried});
+    if (edge->up && !edge->cut && !deaf && !edge->deaf[direction]) {
+        Task task = {.kind = TASK_FRAME,
+                     .node = edge_other(edge, at),
+                     .link = (size_t)world->nodes[at].edges[link],
+                     .life = edge->life,
+                     .frame = hostile_frame(world, at, frame)};
+        hostile_post(world, at, arrival - world->now_ms, &task);
     }
-    world_post(world, edge->clog_ms / 4,
+    world_post(world, left - world->now_ms + edge->clog_ms / 4,
                (Task){.kind = TASK_SENT, .node = at, .link = link, .life = edge->life});
 }
 
@@ -75,6 +74,7 @@ static void store_events(World *world, int at, const ReplicaOutput *output)
     pending->events = mem_array(pending->count, sizeof(LogEvent *));
     for (size_t i = 0; i < pending->count; i++) {
         pending->events[i] = event_ref(output->events[i]);
+        check_written(world, at, output->events[i]);
     }
     Pending **last = &node->pending;
     while (*last != NULL) {
@@ -128,7 +128,7 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         world_trace(world, "drop", at, output->link, 0);
         if (!node_is_hostile(world,
                              edge_other(&world->edges[world->nodes[at].edges[output->link]], at),
-                             FAULT_FORGER)) {
+                             FAULTS_RUDE)) {
             world_fail(world, "node %d drops an honest peer: %s", at, output->reason);
         }
         edge_down(world, world->nodes[at].edges[output->link]);
@@ -188,10 +188,14 @@ void node_step(World *world, int at, ReplicaInput input)
     ReplicaOutputs outputs = {0};
     replica_step(node->replica, &input, &outputs);
     world->report.steps++;
-    for (size_t i = 0; i < outputs.count; i++) {
+    uint32_t life = node->life;
+    for (size_t i = 0; i < outputs.count && node->life == life; i++) {
         node_do(world, at, from, &outputs.items[i]);
+        if ((world->swarm & FAULT_CRASH_POINT) && !world->healing && world_chance(world, 1)) {
+            node_crash(world, at); /* between this and the next */
+        }
     }
-    if (node->replica != NULL) {
+    if (node->life == life) {
         uint64_t now = world->now_ms + START_WALL_MS;
         node->wake_ms =
             outputs.wake_at_ms > now ? outputs.wake_at_ms - START_WALL_MS : world->now_ms;
@@ -227,6 +231,8 @@ void edge_down(World *world, size_t index)
     }
     edge->up = false;
     edge->life++;
+    edge->deaf[0] = false;
+    edge->deaf[1] = false;
     world->report.cuts++;
     edge_tell(world, index, REPLICA_LINK_DOWN);
     world_post(world, world_between(world, RECONNECT_MIN_MS, RECONNECT_MAX_MS),
@@ -246,8 +252,10 @@ void edge_connect(World *world, size_t index)
         return;
     }
     edge->up = true;
-    edge->last_arrival[0] = world->now_ms;
-    edge->last_arrival[1] = world->now_ms;
+    for (int i = 0; i < 2; i++) {
+        edge->last_arrival[i] = world->now_ms;
+        edge->free_ms[i] = world->now_ms;
+    }
     edge_tell(world, index, REPLICA_LINK_UP);
 }
 
@@ -273,6 +281,7 @@ void node_start(World *world, int at)
         .verify = world->config.mutation == MUTATION_NO_VERIFY ? verify_nothing : check_verify_once,
     };
     event_signer_init(&config.signer, node->seed);
+    memcpy(node->key, config.signer.public_key, EVENT_KEY_BYTES);
     uint64_t stored = own_highest_epoch(node, config.signer.public_key);
     config.epoch = replica_next_epoch(stored, node_wall_ms(world, at), world_random(world));
     if (world->config.mutation == MUTATION_SAME_EPOCH && node->epoch != 0) {
@@ -294,14 +303,15 @@ void node_start(World *world, int at)
     world_trace(world, "start", at, node->epoch, count);
 }
 
-void node_say(World *world, int at)
+/* len: of the line; 0: a short one. */
+void node_say(World *world, int at, size_t len)
 {
     Node *node = &world->nodes[at];
     if (node->replica == NULL) {
         return;
     }
-    char body[64];
-    snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
+    char body[EVENT_BODY_MAX_BYTES] = "";
+    int least = snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
     EventFields fields = {
         .room = "lobby",
         .room_len = 5,
@@ -309,7 +319,7 @@ void node_say(World *world, int at)
         .sender = "sim",
         .sender_len = 3,
         .body = (const uint8_t *)body,
-        .body_len = strlen(body),
+        .body_len = len > (size_t)least ? len : (size_t)least,
     };
     node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
 }
@@ -338,6 +348,10 @@ void node_read_done(World *world, const Task *task)
 
 void node_stored(World *world, const Task *task)
 {
+    if (world->nodes[task->node].disk_full) {
+        world_post(world, DISK_MAX_MS, *task); /* tries again */
+        return;
+    }
     if (task->from != 1) {
         disk_commit(world, task->node, task->ticket);
     }

@@ -16,6 +16,12 @@ enum {
     RECONNECT_MAX_MS = 800,
     LIE_MS = 10 * 86400000,
     HOSTILE = 0, /* where a seed has a hostile node, it is this one */
+    LINK_BYTES_PER_MS = 1000,
+    KEEPALIVE_MIN_MS = 2000, /* until a link that is deaf one way is found dead */
+    KEEPALIVE_MAX_MS = 8000,
+    CLONES_MAX = 2,
+    FLOOD_EVERY_MS = 100,
+    FLOOD_AT_ONCE = 5,
 };
 
 static const int64_t WALL_MS = INT64_C(1700000000000);
@@ -34,6 +40,8 @@ typedef enum TaskKind {
     TASK_RESTART,
     TASK_CLIENT_READ,
     TASK_PARTITION,
+    TASK_LINK_DEAD,
+    TASK_FLOOD,
 } TaskKind;
 
 typedef struct Task {
@@ -72,7 +80,10 @@ typedef struct Edge {
     uint32_t life;
     uint64_t latency_ms; /* its own, where there are no faults */
     uint32_t clog_ms;
-    uint64_t last_arrival[2]; /* by direction: what was sent first comes first */
+    bool deaf[2];             /* by direction: what is sent is lost, until the link is found dead */
+    uint64_t blocked_until;   /* nothing moves; then all of it does */
+    uint64_t free_ms[2];      /* the last frame has left by then */
+    uint64_t last_arrival[2]; /* what was sent first comes first */
 } Edge;
 
 typedef struct Applied {
@@ -84,12 +95,14 @@ typedef struct Applied {
 typedef struct Node {
     Replica *replica; /* NULL: down */
     uint8_t seed[EVENT_SEED_BYTES];
+    uint8_t key[EVENT_KEY_BYTES];
     uint32_t life;
     uint64_t timer_ms; /* the earliest TASK_TIMER that is posted; 0: none */
     uint64_t wake_ms;  /* when it wants one */
     uint64_t epoch;
     int64_t skew_ms;
     uint32_t disk_slow_ms;
+    bool disk_full;
     DiskStream *disk;
     DiskStream *backup;
     bool has_backup;
@@ -147,6 +160,8 @@ typedef struct World {
     double latency_sum;
     uint64_t latency_count;
     unsigned swarm; /* which faults this seed has */
+    int clones;
+    int lies;
     SimReport report;
 } World;
 
@@ -160,7 +175,21 @@ enum {
     FAULT_RESTORE = 64,
     FAULT_FORGER = 128,     /* one node damages what it passes on */
     FAULT_CLOCK_LIAR = 256, /* one node stamps its lines ten days ahead */
-    FAULTS_ALL = 511,
+    FAULT_ONE_WAY = 1 << 9, /* one direction of a link is lost, and then the link */
+    FAULT_BLOCK = 1 << 10,  /* a link stands still for seconds */
+    FAULT_DISK_FULL = 1 << 11,
+    FAULT_DISK_LOST = 1 << 12,   /* set aside as corrupt: the node starts with none */
+    FAULT_CLONE = 1 << 13,       /* another node goes on with this one's key and disk */
+    FAULT_CRASH_POINT = 1 << 14, /* crashes between what a step asks for */
+    FAULT_REPEATER = 1 << 15,    /* one node sends frames twice, or swapped */
+    FAULT_MUTE = 1 << 16,        /* one node takes all, tells of it, and passes nothing on */
+    FAULT_HAVE_LIAR = 1 << 17,   /* one node tells of what does not exist */
+    FAULT_FLOODER = 1 << 18,     /* one node writes as fast as it can */
+    FAULTS_ALL = (1 << 19) - 1,
+    FAULTS_HOSTILE = FAULT_FORGER | FAULT_CLOCK_LIAR | FAULT_REPEATER | FAULT_MUTE |
+                     FAULT_HAVE_LIAR | FAULT_FLOODER,
+    /* Frames of such a node break rules: its peers may hang up. */
+    FAULTS_RUDE = FAULT_FORGER | FAULT_REPEATER,
 };
 
 /* sim_time.c: chance, the queue of what will happen, failure, trace. */
@@ -183,6 +212,7 @@ void disk_commit(World *world, int at, uint64_t ticket);
 
 /* sim_check.c: what must hold, at every step and at the end. */
 bool node_is_hostile(const World *world, int at, unsigned how);
+void check_written(World *world, int at, const LogEvent *event);
 void check_shown(World *world, int at, int from, const LogEvent *event);
 bool check_all_equal(const World *world);
 void check_tell_differences(World *world);
@@ -197,7 +227,7 @@ void node_timer(World *world, int at);
 void edge_down(World *world, size_t index);
 void edge_connect(World *world, size_t index);
 void node_start(World *world, int at);
-void node_say(World *world, int at);
+void node_say(World *world, int at, size_t len);
 void node_read_done(World *world, const Task *task);
 void node_stored(World *world, const Task *task);
 size_t edge_link_at(const World *world, int node, size_t edge);
@@ -207,6 +237,14 @@ void fault_round(World *world);
 void world_part(World *world, bool split);
 void world_heal(World *world);
 void applied_free(Node *node);
+void node_crash(World *world, int at);
+
+/* sim_hostile.c: what the hostile node does to what its replica sends. */
+/* A reference of its own. */
+Bytes *hostile_frame(World *world, int at, Bytes *frame);
+/* Puts the frame on its way: once, or twice, or behind the next. */
+void hostile_post(World *world, int at, uint64_t delay_ms, const Task *task);
+void hostile_flood(World *world);
 
 /* sim_overlay.c */
 void overlay_make(World *world);
