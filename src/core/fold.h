@@ -5,7 +5,11 @@
  *                and for those before it in its stream         (hlc.h: a clock that lies)
  *
  * The shown order is event_compare's: an event that belongs before one that was shown in its room
- * is shown all the same, and marked as late. */
+ * is shown all the same, and marked as late. Events that are set free together come in that order;
+ * nothing waits for the sake of it.
+ *
+ * Streams are known by their tags. All that have had an event are remembered, some 140 bytes each;
+ * how many there may be is the replica's to say (REPLICA_STREAMS_MAX). */
 #pragma once
 
 #include "core/event.h"
@@ -13,20 +17,31 @@
 typedef struct Fold Fold;
 
 enum {
-    /* Waiting in memory, in all; past it the oldest is shown without what it waits for. Enough for
-     * catching up on some hundred streams at once. */
+    /* Waiting in memory, in all; past it the one that has waited longest for a cause is shown
+     * without. Enough for catching up on some hundred streams at once. */
     FOLD_WAITING_MAX = 8192,
     /* A cause that nobody sends is waited for so long: it may be lost with the only disk that held
-     * it. */
+     * it. Counted from when the event came, so that many events after one lost stream do not wait
+     * one after the other; and anew whenever the stream with the cause goes on, since that one is
+     * catching up then. */
     FOLD_CAUSE_WAIT_MS = 10 * 1000,
-    /* Events whose clock is ahead, in memory; those past it stay in the store. */
+    /* Events whose clock is ahead (or one before them in their stream), in memory. Past it the one
+     * that would be due last is dropped: it stays in the store, is never among what is shown, and
+     * its stream passes it together with the one before it, so that nothing waits for it. By that
+     * choice a clock that is years ahead cannot take the place of one that is minutes ahead. */
     FOLD_EARLY_MAX = 1024,
+    /* Whose last event is remembered. The room that was silent longest is forgotten: what comes
+     * next in it is not late, whatever was shown there before. */
+    FOLD_ROOMS_MAX = 4096,
+    /* Streams to be named by own events; the one that was silent longest goes unnamed. An event
+     * names three, and who has not spoken for long need not name all that he missed. */
+    FOLD_FRESH_MAX = 256,
 };
 
 typedef struct FoldShown {
     LogEvent *event; /* with a reference of its own */
     bool late;       /* one that belongs behind it was shown before, in its room */
-    bool incomplete; /* a cause of it has not come in time */
+    bool incomplete; /* a cause of it has not come in time, and is not shown yet */
     size_t link;     /* as given to fold_apply */
 } FoldShown;
 
@@ -44,19 +59,21 @@ Fold *fold_new(void);
 /* NULL is fine. */
 void fold_free(Fold *fold);
 
-/* A stream of which everything up to hi was shown in an earlier life. */
+/* A stream of which everything up to hi was shown in an earlier life. Before any of its events
+ * comes, and before any that names it. */
 void fold_set_shown(Fold *fold, const StreamId *stream, uint64_t hi);
 
 /* Events of one stream, in its order: each is given once, none is left out. Takes references.
- * Adds to out, which the caller has reset. */
+ * Adds to out, which the caller has reset. mono_ms does not go back; wall_ms may. */
 void fold_apply(Fold *fold, LogEvent *const *events, size_t count, size_t link, uint64_t mono_ms,
                 int64_t wall_ms, FoldOut *out);
 /* At out.wake_at_ms. */
 void fold_timer(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out);
 
 /* What an event that is said now comes after: the heads of up to EVENT_AFTER_MAX streams, the
- * newest, that were shown since the last call and are not covered by each other. own: the stream
- * that will hold it, which needs no mention. */
+ * newest, that were shown since the last call and are not covered by each other: not named, at that
+ * place or a later one of its stream, by one that was shown. Those that find no room are for the
+ * next call. own: the stream that will hold it, which needs no mention. */
 size_t fold_take_after(Fold *fold, const StreamId *own, EventPlace ret_after[EVENT_AFTER_MAX]);
 
 /* Events that wait, for their causes or until they are due. */

@@ -34,3 +34,8 @@ bool hlc_observe(Hlc *clock, uint64_t stamp, int64_t wall_ms);
 
 /* May something with that stamp be shown, or is it not yet due? */
 bool hlc_is_due(uint64_t stamp, int64_t wall_ms);
+/* The wall time from which on it is due. */
+static inline int64_t hlc_due_at_ms(uint64_t stamp)
+{
+    return hlc_time_ms(stamp) - HLC_AHEAD_MAX_MS + 1;
+}
