@@ -1,6 +1,20 @@
 /* The world, run. */
 #include "sim_world.h"
 
+/* Tells everybody of somebody, for nothing. */
+static void chatter(World *world)
+{
+    const FramePresence presence = {.version = world->now_ms};
+    for (int i = 0; i < world->config.nodes; i++) {
+        node_step(world, i,
+                  (ReplicaInput){.kind = REPLICA_TELL,
+                                 .link = REPLICA_LINKS_MAX,
+                                 .except = REPLICA_LINKS_MAX,
+                                 .presences = &presence,
+                                 .presences_count = 1});
+    }
+}
+
 static void run_task(World *world, const Task *task)
 {
     Node *node = &world->nodes[task->node];
@@ -65,13 +79,20 @@ static void run_task(World *world, const Task *task)
             edge_down(world, task->link);
         }
         return;
+    case TASK_CHECK:
+        check_silence(world);
+        if (world->config.mutation == MUTATION_CHATTER) {
+            chatter(world);
+        }
+        world_post(world, SILENCE_EVERY_MS, (Task){.kind = TASK_CHECK});
+        return;
     case TASK_FLOOD:
         hostile_flood(world);
         return;
     }
 }
 
-static void run_until(World *world, uint64_t until_ms)
+void run_until(World *world, uint64_t until_ms)
 {
     while (world->report.ok && world->heap_count > 0 && world->heap[0].at_ms <= until_ms) {
         Task task = world_take(world);
@@ -94,6 +115,8 @@ static void world_free(World *world)
         replica_free(node->replica);
         pending_free(node);
         applied_free(node);
+        silences_free(node);
+        proofs_forget(node);
         disk_free(&node->disk);
         disk_free(&node->backup);
         mem_free(node->edges);
@@ -127,7 +150,13 @@ static unsigned draw_faults(World *world)
     unsigned hostile = (unsigned)(world_random(world) & world_random(world)) & FAULTS_HOSTILE;
     swarm = (swarm & ~(unsigned)FAULTS_HOSTILE) | hostile;
     if (world_chance(world, 100)) {
-        return hostile;
+        swarm = hostile;
+    }
+    if (world->config.mutation == MUTATION_NO_PROOFS) {
+        swarm |= FAULT_EQUIVOCATOR;
+    }
+    if (world->config.mutation == MUTATION_SAY_ANYWAY) {
+        swarm |= FAULT_FLOODER;
     }
     return swarm;
 }
@@ -142,7 +171,13 @@ SimReport sim_run(const SimConfig *config)
         for (size_t j = 0; j < EVENT_SEED_BYTES; j++) {
             world.nodes[i].seed[j] = (uint8_t)world_random(&world);
         }
+        if (i > 0 && node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
+            memcpy(world.nodes[i].seed, world.nodes[HOSTILE].seed, EVENT_SEED_BYTES);
+        }
         node_start(&world, i);
+        if (node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
+            node_say(&world, i, 0); /* before the one hears of the other */
+        }
     }
     for (size_t i = 0; i < world.edges_count; i++) {
         world_post(&world, world_between(&world, 0, 200), (Task){.kind = TASK_CONNECT, .link = i});
@@ -156,6 +191,7 @@ SimReport sim_run(const SimConfig *config)
     if (config->operations_per_s > 0) {
         challenge_post(&world);
     }
+    world_post(&world, SILENCE_EVERY_MS, (Task){.kind = TASK_CHECK});
     if (world.swarm & FAULT_FLOODER) {
         world_post(&world, 1000, (Task){.kind = TASK_FLOOD});
     }
@@ -179,6 +215,9 @@ SimReport sim_run(const SimConfig *config)
     }
     if (world.report.ok) {
         check_end(&world);
+    }
+    if (world.report.ok && config->faults) {
+        check_quiet(&world);
     }
     if (world.report.ok && config->operations_per_s > 0) {
         challenge_report(&world);
@@ -204,6 +243,11 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_DEAF_LINK] = "deaf-link",
         [MUTATION_NO_VERIFY] = "no-verify",
         [MUTATION_CLOCK_DRAGGED] = "clock-dragged",
+        [MUTATION_NO_PROOFS] = "no-proofs",
+        [MUTATION_SAY_ANYWAY] = "say-anyway",
+        [MUTATION_BIG_WINDOWS] = "big-windows",
+        [MUTATION_STOPPED_CLOCK] = "stopped-clock",
+        [MUTATION_CHATTER] = "chatter",
     };
     return names[mutation];
 }

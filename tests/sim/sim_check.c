@@ -89,14 +89,23 @@ static void note_hop(World *world, int at, int from, Known *known)
 
 bool node_is_hostile(const World *world, int at, unsigned how)
 {
-    return at == HOSTILE && (world->swarm & how) != 0;
+    return (at == HOSTILE && (world->swarm & how) != 0) ||
+           (at == TWIN && (world->swarm & how & FAULT_EQUIVOCATOR) != 0);
+}
+
+/* Is it a stream of one who signs two histories? */
+bool check_is_equivocal(const World *world, const StreamId *id)
+{
+    return (world->swarm & FAULT_EQUIVOCATOR) != 0 &&
+           memcmp(id->origin, world->nodes[HOSTILE].key, EVENT_KEY_BYTES) == 0;
 }
 
 /* Node at gives the event to its disk: is it one that it has signed? */
 void check_written(World *world, int at, const LogEvent *event)
 {
     const Node *node = &world->nodes[at];
-    if (memcmp(event->fields.stream.origin, node->key, EVENT_KEY_BYTES) != 0) {
+    if (memcmp(event->fields.stream.origin, node->key, EVENT_KEY_BYTES) != 0 ||
+        check_is_equivocal(world, &event->fields.stream)) {
         return;
     }
     const Known *known = known_of(world, event);
@@ -112,6 +121,9 @@ void check_written(World *world, int at, const LogEvent *event)
 void check_shown(World *world, int at, int from, const LogEvent *event)
 {
     check_contiguous(world, at, &event->fields);
+    if (check_is_equivocal(world, &event->fields.stream)) {
+        return; /* it may have any content */
+    }
     Known *known = known_of(world, event);
     bool own = from < 0;
     if (own && !disk_holds(world->nodes[at].disk, &event->fields.stream, event->fields.seq)) {
@@ -176,13 +188,45 @@ void check_forget(void)
     }
 }
 
-bool check_all_equal(const World *world)
+/* Does every node that can be counted on hold it? */
+static int node_that_lacks(const World *world, const Known *known)
 {
     for (int i = 0; i < world->config.nodes; i++) {
+        if (!node_is_hostile(world, i, FAULT_MUTE) &&
+            !disk_holds(world->nodes[i].disk, &known->key.stream, known->key.seq)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool must_be_held(const Known *known)
+{
+    return known->acknowledged && !known->excused;
+}
+
+bool check_all_equal(const World *world)
+{
+    uint64_t root = 0;
+    bool root_known = false;
+    for (int i = 0; i < world->config.nodes; i++) {
         const Node *node = &world->nodes[i];
-        if (node->replica == NULL || node->pending != NULL ||
-            replica_root(node->replica) != replica_root(world->nodes[0].replica)) {
+        if (node->replica == NULL || node->pending != NULL) {
             return false;
+        }
+        if (node_is_hostile(world, i, FAULT_MUTE)) {
+            continue; /* it may hold what it gives nobody */
+        }
+        if (root_known && replica_root(node->replica) != root) {
+            return false;
+        }
+        root = replica_root(node->replica);
+        root_known = true;
+    }
+    for (const Known *known = world->known; known != NULL && (world->swarm & FAULT_MUTE) != 0;
+         known = known->hh.next) {
+        if (must_be_held(known) && node_that_lacks(world, known) >= 0) {
+            return false; /* and so roots do not tell all */
         }
     }
     return true;
@@ -211,15 +255,11 @@ void check_tell_differences(World *world)
 
 void check_end(World *world)
 {
-    for (int i = 0; i < world->config.nodes; i++) {
-        Node *node = &world->nodes[i];
-        for (const Known *known = world->known; known != NULL; known = known->hh.next) {
-            if (known->acknowledged && !known->excused &&
-                !disk_holds(node->disk, &known->key.stream, known->key.seq)) {
-                world_fail(world,
-                           "node %d lacks an acknowledged event, number %" PRIu64 " of a stream", i,
-                           known->key.seq);
-            }
+    for (const Known *known = world->known; known != NULL; known = known->hh.next) {
+        int lacking = must_be_held(known) ? node_that_lacks(world, known) : -1;
+        if (lacking >= 0) {
+            world_fail(world, "node %d lacks an acknowledged event, number %" PRIu64 " of a stream",
+                       lacking, known->key.seq);
         }
     }
 }

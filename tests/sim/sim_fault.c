@@ -22,6 +22,7 @@ void node_crash(World *world, int at)
     replica_free(TAKE(node->replica));
     pending_free(node);
     applied_free(node);
+    silences_free(node);
     node->life++;
     node->timer_ms = 0;
     for (size_t i = 0; i < node->edges_count; i++) {
@@ -52,6 +53,7 @@ static void disk_replace(World *world, int at, DiskStream *replacement)
     node_crash(world, at);
     excuse_lost(world, at, replacement);
     DiskStream *copy = disk_copy(world, replacement);
+    proofs_forget(node);
     disk_free(&node->disk);
     node->disk = copy;
     world->report.restores++;
@@ -63,7 +65,7 @@ static void node_clone(World *world, int at)
 {
     Node *node = &world->nodes[at];
     int original = (int)(world_random(world) % (uint64_t)world->config.nodes);
-    if (original == at || original == HOSTILE || at == HOSTILE || world->clones == CLONES_MAX ||
+    if (original == at || original <= TWIN || at <= TWIN || world->clones == CLONES_MAX ||
         node->replica == NULL) {
         return;
     }

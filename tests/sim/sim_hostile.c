@@ -17,13 +17,17 @@ static Bytes *damage(World *world, Bytes *frame)
     return copy;
 }
 
+static bool is_of(const FrameRun *run, const uint8_t *key)
+{
+    return memcmp(run->events[0]->fields.stream.origin, key, EVENT_KEY_BYTES) == 0;
+}
+
 /* It holds everything, and gives nothing but its own. */
 static size_t keep_own(const World *world, int at, FrameRun *runs, size_t count)
 {
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
-        if (memcmp(runs[i].events[0]->fields.stream.origin, world->nodes[at].key,
-                   EVENT_KEY_BYTES) == 0) {
+        if (is_of(&runs[i], world->nodes[at].key)) {
             runs[left++] = runs[i];
         }
     }
@@ -43,6 +47,20 @@ static FrameHave lie(World *world)
         have.stream.origin[0] ^= world_chance(world, 500) ? 1 : 0;
     }
     return have;
+}
+
+/* An event that its author did not write, beside what it wrote: nobody may believe it. */
+static LogEvent *slander(const World *world, int at, const LogEvent *true_one)
+{
+    EventSigner signer;
+    EventFields fields = true_one->fields;
+    fields.body = (const uint8_t *)"slander";
+    fields.body_len = strlen("slander");
+    LogEvent *event = event_new(&fields);
+    event_signer_init(&signer, world->nodes[at].seed);
+    event_sign(event, &signer);
+    event->verified = false;
+    return event;
 }
 
 static Bytes *rewrite(World *world, int at, Bytes *frame)
@@ -73,6 +91,8 @@ static Bytes *rewrite(World *world, int at, Bytes *frame)
         .ping = in.ping,
         .pong = in.pong,
         .root = in.root,
+        .proofs = in.proofs,
+        .proofs_count = in.proofs_count,
         .bye = in.has_bye ? in.bye : NULL,
     };
     if (node_is_hostile(world, at, FAULT_MUTE)) {
@@ -83,7 +103,20 @@ static Bytes *rewrite(World *world, int at, Bytes *frame)
             haves[out.haves_count++] = lie(world);
         }
     }
+    LogEvent *lies[1] = {NULL};
+    FrameProof proof = {.b = {.events = lies, .count = 1}};
+    if (node_is_hostile(world, at, FAULT_FORGER) && !world->healing && in.runs_count > 0 &&
+        !is_of(&in.runs[0], world->nodes[at].key)) {
+        proof.a = in.runs[0];
+        lies[0] = slander(world, at, in.runs[0].events[0]);
+        out.proofs = &proof;
+        out.proofs_count = 1;
+    }
+    if (world->config.mutation == MUTATION_NO_PROOFS) {
+        out.proofs_count = 0;
+    }
     Bytes *bytes = frame_encode(&out);
+    event_unref(lies[0]);
     mem_free(runs);
     mem_free(haves);
     frame_done(&in);
@@ -95,7 +128,9 @@ Bytes *hostile_frame(World *world, int at, Bytes *frame)
     if (node_is_hostile(world, at, FAULT_FORGER) && !world->healing && world_chance(world, 200)) {
         return damage(world, frame);
     }
-    if (node_is_hostile(world, at, FAULT_MUTE | FAULT_HAVE_LIAR)) {
+    bool slanders = node_is_hostile(world, at, FAULT_FORGER) && !world->healing;
+    if (node_is_hostile(world, at, FAULT_MUTE | FAULT_HAVE_LIAR) ||
+        (slanders && world_chance(world, 100)) || world->config.mutation == MUTATION_NO_PROOFS) {
         return rewrite(world, at, frame);
     }
     return bytes_ref(frame);
@@ -121,7 +156,9 @@ void hostile_flood(World *world)
         return;
     }
     for (int i = 0; i < FLOOD_AT_ONCE; i++) {
-        node_say(world, HOSTILE, FLOOD_LINE_BYTES);
+        node_say(world, HOSTILE,
+                 world->config.mutation == MUTATION_SAY_ANYWAY ? EVENT_BODY_MAX_BYTES
+                                                               : FLOOD_LINE_BYTES);
     }
     world_post(world, FLOOD_EVERY_MS, (Task){.kind = TASK_FLOOD});
 }

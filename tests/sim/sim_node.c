@@ -45,6 +45,7 @@ static void send_frame(World *world, int at, size_t link, Bytes *frame)
     Edge *edge = &world->edges[world->nodes[at].edges[link]];
     int direction = edge->a == at ? 0 : 1;
     world->report.frames++;
+    check_frame(world, at, frame);
     uint64_t left = leaves_at(world, edge, direction, bytes_len(frame));
     uint64_t arrival = left + latency_of(world, edge);
     if (arrival < edge->last_arrival[direction]) {
@@ -105,6 +106,18 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
     }
 }
 
+static void freeze(World *world, int at, const ReplicaOutput *output)
+{
+    Node *node = &world->nodes[at];
+    world_trace(world, "freeze", at, output->stream.epoch, output->frame != NULL);
+    if (!check_is_equivocal(world, &output->stream)) {
+        world_fail(world, "node %d froze the stream of an honest node", at);
+    }
+    if (output->frame != NULL && node->proofs_count < PROOFS_MAX) {
+        node->proofs[node->proofs_count++] = bytes_ref(output->frame);
+    }
+}
+
 static void node_do(World *world, int at, int from, ReplicaOutput *output)
 {
     switch (output->kind) {
@@ -128,7 +141,8 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         world_trace(world, "drop", at, output->link, 0);
         if (!node_is_hostile(world,
                              edge_other(&world->edges[world->nodes[at].edges[output->link]], at),
-                             FAULTS_RUDE)) {
+                             FAULTS_RUDE) &&
+            !node_is_hostile(world, at, FAULTS_RUDE)) {
             world_fail(world, "node %d drops an honest peer: %s", at, output->reason);
         }
         edge_down(world, world->nodes[at].edges[output->link]);
@@ -137,7 +151,7 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         apply_events(world, at, from, output);
         return;
     case REPLICA_FROZEN:
-        world_fail(world, "node %d froze the stream of an honest node", at);
+        freeze(world, at, output);
         return;
     case REPLICA_GREETED:
     case REPLICA_HEARD:
@@ -184,10 +198,14 @@ void node_step(World *world, int at, ReplicaInput input)
     if (world->config.mutation == MUTATION_CLOCK_DRAGGED && input.kind == REPLICA_FRAME) {
         input.wall_ms += LIE_MS;
     }
+    if (world->config.mutation == MUTATION_STOPPED_CLOCK && at == 1 && world->now_ms > 5000) {
+        input.mono_ms = START_WALL_MS + 5000;
+    }
     input.random = world_random(world);
     ReplicaOutputs outputs = {0};
     replica_step(node->replica, &input, &outputs);
     world->report.steps++;
+    check_bounds(world, at);
     uint32_t life = node->life;
     for (size_t i = 0; i < outputs.count && node->life == life; i++) {
         node_do(world, at, from, &outputs.items[i]);
@@ -199,6 +217,9 @@ void node_step(World *world, int at, ReplicaInput input)
         uint64_t now = world->now_ms + START_WALL_MS;
         node->wake_ms =
             outputs.wake_at_ms > now ? outputs.wake_at_ms - START_WALL_MS : world->now_ms;
+        if (world->config.mutation == MUTATION_STOPPED_CLOCK) {
+            node->wake_ms += 100; /* its own clock never gets there */
+        }
         node_set_timer(world, at);
     }
     replica_outputs_done(&outputs);
@@ -270,6 +291,31 @@ static uint64_t own_highest_epoch(const Node *node, const uint8_t *key)
     return highest;
 }
 
+/* Each life of the one goes with one of the other. */
+static uint64_t equivocal_epoch(const World *world, int at)
+{
+    const Node *node = &world->nodes[at];
+    StreamId id = {.epoch = ((uint64_t)WALL_MS << 16) + node->starts};
+    memcpy(id.origin, node->key, EVENT_KEY_BYTES);
+    while (disk_find(node->disk, &id) != NULL) {
+        id.epoch += 1000;
+    }
+    return id.epoch;
+}
+
+/* Some have kept what they knew of such authors, and some learn it again. */
+static void load_proofs(World *world, Node *node)
+{
+    for (size_t i = 0; i < node->proofs_count; i++) {
+        if (world_chance(world, 500) &&
+            replica_load_proofs(node->replica, bytes_data(node->proofs[i]),
+                                bytes_len(node->proofs[i])) != ERR_OK) {
+            world_fail(world, "a proof that was kept is not taken back");
+        }
+    }
+    proofs_forget(node);
+}
+
 void node_start(World *world, int at)
 {
     Node *node = &world->nodes[at];
@@ -284,10 +330,21 @@ void node_start(World *world, int at)
     memcpy(node->key, config.signer.public_key, EVENT_KEY_BYTES);
     uint64_t stored = own_highest_epoch(node, config.signer.public_key);
     config.epoch = replica_next_epoch(stored, node_wall_ms(world, at), world_random(world));
+    if (node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
+        config.epoch = equivocal_epoch(world, at);
+    }
     if (world->config.mutation == MUTATION_SAME_EPOCH && node->epoch != 0) {
         config.epoch = node->epoch;
     }
     node->epoch = config.epoch;
+    node->starts++;
+    if ((world->swarm & FAULT_CUT) != 0) {
+        config.windows_bytes = SMALL_WINDOWS_BYTES;
+    }
+    config.streams_max = FEW_STREAMS;
+    if (world->config.mutation == MUTATION_BIG_WINDOWS) {
+        config.windows_bytes = 2 * SMALL_WINDOWS_BYTES;
+    }
 
     size_t count = HASH_COUNT(node->disk);
     StreamHead *heads = mem_array(count, sizeof(StreamHead));
@@ -299,6 +356,7 @@ void node_start(World *world, int at)
     }
     node->replica = replica_new(&config, heads, count);
     mem_free(heads);
+    load_proofs(world, node);
     node->life++;
     world_trace(world, "start", at, node->epoch, count);
 }
@@ -307,7 +365,8 @@ void node_start(World *world, int at)
 void node_say(World *world, int at, size_t len)
 {
     Node *node = &world->nodes[at];
-    if (node->replica == NULL) {
+    if (node->replica == NULL ||
+        (!replica_may_say(node->replica) && world->config.mutation != MUTATION_SAY_ANYWAY)) {
         return;
     }
     char body[EVENT_BODY_MAX_BYTES] = "";

@@ -16,6 +16,9 @@ enum {
     RECONNECT_MAX_MS = 800,
     LIE_MS = 10 * 86400000,
     HOSTILE = 0, /* where a seed has a hostile node, it is this one */
+    TWIN = 1,    /* and writes with the same key in the same stream, where that is its way */
+    SILENCE_EVERY_MS = 500,
+    PROOFS_MAX = 4, /* kept on a disk here */
     LINK_BYTES_PER_MS = 1000,
     KEEPALIVE_MIN_MS = 2000, /* until a link that is deaf one way is found dead */
     KEEPALIVE_MAX_MS = 8000,
@@ -42,6 +45,7 @@ typedef enum TaskKind {
     TASK_PARTITION,
     TASK_LINK_DEAD,
     TASK_FLOOD,
+    TASK_CHECK,
 } TaskKind;
 
 typedef struct Task {
@@ -92,6 +96,15 @@ typedef struct Applied {
     UT_hash_handle hh;
 } Applied;
 
+/* A stream that is behind at a node, and of which nothing comes. */
+typedef struct Silence {
+    StreamId id;
+    uint64_t applied;
+    size_t upstream;
+    uint64_t since_ms;
+    UT_hash_handle hh;
+} Silence;
+
 typedef struct Node {
     Replica *replica; /* NULL: down */
     uint8_t seed[EVENT_SEED_BYTES];
@@ -111,6 +124,10 @@ typedef struct Node {
     size_t edges_count;
     Applied *applied; /* in this life */
     uint64_t say_count;
+    uint64_t starts;
+    Bytes *proofs[PROOFS_MAX]; /* on its disk */
+    size_t proofs_count;
+    Silence *silences;
 } Node;
 
 /* What everybody may know of an event. */
@@ -185,9 +202,12 @@ enum {
     FAULT_MUTE = 1 << 16,        /* one node takes all, tells of it, and passes nothing on */
     FAULT_HAVE_LIAR = 1 << 17,   /* one node tells of what does not exist */
     FAULT_FLOODER = 1 << 18,     /* one node writes as fast as it can */
-    FAULTS_ALL = (1 << 19) - 1,
+    FAULT_EQUIVOCATOR = 1 << 19, /* two nodes write two histories with one key */
+    FAULTS_ALL = (1 << 20) - 1,
     FAULTS_HOSTILE = FAULT_FORGER | FAULT_CLOCK_LIAR | FAULT_REPEATER | FAULT_MUTE |
-                     FAULT_HAVE_LIAR | FAULT_FLOODER,
+                     FAULT_HAVE_LIAR | FAULT_FLOODER | FAULT_EQUIVOCATOR,
+    /* Of such a node something comes now and then, whatever the others do. */
+    FAULTS_RESTLESS = FAULT_MUTE | FAULT_HAVE_LIAR,
     /* Frames of such a node break rules: its peers may hang up. */
     FAULTS_RUDE = FAULT_FORGER | FAULT_REPEATER,
 };
@@ -208,6 +228,7 @@ void disk_free(DiskStream **disk);
 DiskStream *disk_copy(World *world, DiskStream *disk);
 bool disk_holds(DiskStream *disk, const StreamId *id, uint64_t seq);
 void pending_free(Node *node);
+void proofs_forget(Node *node);
 void disk_commit(World *world, int at, uint64_t ticket);
 
 /* sim_check.c: what must hold, at every step and at the end. */
@@ -215,10 +236,22 @@ bool node_is_hostile(const World *world, int at, unsigned how);
 void check_written(World *world, int at, const LogEvent *event);
 void check_shown(World *world, int at, int from, const LogEvent *event);
 bool check_all_equal(const World *world);
+bool check_is_equivocal(const World *world, const StreamId *id);
 void check_tell_differences(World *world);
 void check_end(World *world);
 bool check_verify_once(const LogEvent *event);
 void check_forget(void); /* the signatures that were found good */
+
+/* sim_bounds.c: nothing grows past its cap, nobody waits for ever, and it is quiet at the end. */
+enum { SMALL_WINDOWS_BYTES = 4096, FEW_STREAMS = 600 };
+void check_bounds(World *world, int at);
+void check_frame(World *world, int at, const Bytes *frame);
+void check_silence(World *world);
+void check_quiet(World *world);
+void silences_free(Node *node);
+
+/* sim.c */
+void run_until(World *world, uint64_t until_ms);
 
 /* sim_node.c: nodes, and the edges between them. */
 int edge_other(const Edge *edge, int node);
