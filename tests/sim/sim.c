@@ -79,6 +79,11 @@ static void run_task(World *world, const Task *task)
             edge_down(world, task->link);
         }
         return;
+    case TASK_FOLD:
+        if (node->life == task->life) {
+            node_fold_timer(world, task->node);
+        }
+        return;
     case TASK_CHECK:
         check_silence(world);
         if (world->config.mutation == MUTATION_CHATTER) {
@@ -116,6 +121,7 @@ static void world_free(World *world)
         pending_free(node);
         applied_free(node);
         silences_free(node);
+        shown_end(node);
         proofs_forget(node);
         disk_free(&node->disk);
         disk_free(&node->backup);
@@ -219,6 +225,9 @@ SimReport sim_run(const SimConfig *config)
     if (world.report.ok && config->faults) {
         check_quiet(&world);
     }
+    if (world.report.ok && config->faults) {
+        check_all_shown(&world);
+    }
     if (world.report.ok && config->operations_per_s > 0) {
         challenge_report(&world);
     }
@@ -247,6 +256,9 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_SAY_ANYWAY] = "say-anyway",
         [MUTATION_BIG_WINDOWS] = "big-windows",
         [MUTATION_STOPPED_CLOCK] = "stopped-clock",
+        [MUTATION_EFFECT_FIRST] = "effect-first",
+        [MUTATION_NEVER_LATE] = "never-late",
+        [MUTATION_SHOWS_NOT_ALL] = "shows-not-all",
         [MUTATION_CHATTER] = "chatter",
     };
     return names[mutation];

@@ -23,6 +23,7 @@ void node_crash(World *world, int at)
     pending_free(node);
     applied_free(node);
     silences_free(node);
+    shown_end(node);
     node->life++;
     node->timer_ms = 0;
     for (size_t i = 0; i < node->edges_count; i++) {

@@ -104,6 +104,9 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
             world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
         }
     }
+    if (!node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
+        shown_apply(world, at, output, node_wall_ms(world, at));
+    }
 }
 
 static void freeze(World *world, int at, const ReplicaOutput *output)
@@ -167,6 +170,11 @@ static void node_set_timer(World *world, int at)
         node->timer_ms = node->wake_ms;
         world_post(world, node->wake_ms - world->now_ms, (Task){.kind = TASK_TIMER, .node = at});
     }
+}
+
+void node_fold_timer(World *world, int at)
+{
+    shown_timer(world, at, node_wall_ms(world, at));
 }
 
 void node_timer(World *world, int at)
@@ -357,6 +365,7 @@ void node_start(World *world, int at)
     node->replica = replica_new(&config, heads, count);
     mem_free(heads);
     load_proofs(world, node);
+    shown_begin(node);
     node->life++;
     world_trace(world, "start", at, node->epoch, count);
 }
@@ -372,14 +381,17 @@ void node_say(World *world, int at, size_t len)
     char body[EVENT_BODY_MAX_BYTES] = "";
     int least = snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
     EventFields fields = {
-        .room = "lobby",
-        .room_len = 5,
+        .room = shown_room(node->say_count),
+        .room_len = strlen(shown_room(node->say_count)),
         .kind = LOG_TEXT,
         .sender = "sim",
         .sender_len = 3,
         .body = (const uint8_t *)body,
         .body_len = len > (size_t)least ? len : (size_t)least,
     };
+    StreamId own = {0};
+    replica_own(node->replica, &own);
+    fields.after_count = fold_take_after(node->fold, &own, fields.after);
     node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
 }
 

@@ -1,6 +1,7 @@
 /* What the parts of the simulator share. For tests/sim alone. */
 #pragma once
 
+#include "core/fold.h"
 #include "sim.h"
 
 #include <inttypes.h>
@@ -46,6 +47,7 @@ typedef enum TaskKind {
     TASK_LINK_DEAD,
     TASK_FLOOD,
     TASK_CHECK,
+    TASK_FOLD,
 } TaskKind;
 
 typedef struct Task {
@@ -105,6 +107,15 @@ typedef struct Silence {
     UT_hash_handle hh;
 } Silence;
 
+/* How much of a stream its people have seen. */
+typedef struct Shown {
+    StreamTag tag;
+    uint64_t seq;
+    UT_hash_handle hh;
+} Shown;
+
+enum { SHOWN_ROOMS = 2 };
+
 typedef struct Node {
     Replica *replica; /* NULL: down */
     uint8_t seed[EVENT_SEED_BYTES];
@@ -128,6 +139,10 @@ typedef struct Node {
     Bytes *proofs[PROOFS_MAX]; /* on its disk */
     size_t proofs_count;
     Silence *silences;
+    Fold *fold; /* where there is a replica */
+    uint64_t fold_at_ms;
+    Shown *shown;                      /* in this life */
+    LogEvent *last_shown[SHOWN_ROOMS]; /* the highest of each room */
 } Node;
 
 /* What everybody may know of an event. */
@@ -250,6 +265,14 @@ void check_silence(World *world);
 void check_quiet(World *world);
 void silences_free(Node *node);
 
+/* sim_shown.c: what people see. */
+const char *shown_room(uint64_t number);
+void shown_begin(Node *node);
+void shown_end(Node *node);
+void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall_ms);
+void shown_timer(World *world, int at, int64_t wall_ms);
+void check_all_shown(World *world);
+
 /* sim.c */
 void run_until(World *world, uint64_t until_ms);
 
@@ -257,6 +280,7 @@ void run_until(World *world, uint64_t until_ms);
 int edge_other(const Edge *edge, int node);
 void node_step(World *world, int at, ReplicaInput input);
 void node_timer(World *world, int at);
+void node_fold_timer(World *world, int at);
 void edge_down(World *world, size_t index);
 void edge_connect(World *world, size_t index);
 void node_start(World *world, int at);
