@@ -290,6 +290,24 @@ static void tell_news(RStep *step)
     }
 }
 
+/* On a partial mesh a node whose neighbours all have higher keys has no hub, and there are several of
+ * these: as many trees, that touch at links on which neither end takes anything from the other. There
+ * nobody would ever hear of the streams of the other tree. It is enough that the lower one is told:
+ * what it pulls across makes each of them tell the other from then on. */
+static void tell_borders(RStep *step)
+{
+    Replica *replica = step->replica;
+    replica->border_at_ms = 0;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted &&
+            memcmp(link->key, replica->config.signer.public_key, EVENT_KEY_BYTES) < 0) {
+            link->have_due = true;
+            link->news = true;
+        }
+    }
+}
+
 void pull_ping(RStep *step, ReplicaLink *link)
 {
     link->ping = step->input->random | 1;
@@ -325,6 +343,9 @@ void pull_timer(RStep *step)
     if (replica->news && replica->have_at_ms <= now_ms) {
         tell_news(step);
     }
+    if (replica->border_at_ms != 0 && replica->border_at_ms <= now_ms) {
+        tell_borders(step);
+    }
     if (replica->root_at_ms <= now_ms) {
         send_pings(step);
     }
@@ -339,6 +360,9 @@ uint64_t pull_wake_at(const Replica *replica)
     }
     if (replica->news && replica->have_at_ms < wake) {
         wake = replica->have_at_ms;
+    }
+    if (replica->border_at_ms != 0 && replica->border_at_ms < wake) {
+        wake = replica->border_at_ms;
     }
     for (size_t i = 0; i < replica->links_cap; i++) {
         uint64_t at = replica->links[i].send_at_ms;

@@ -10,6 +10,8 @@ enum {
     HAVE_INTERVAL_MS = 250,
     HAVE_FANOUT = 6,
     ROOT_INTERVAL_MS = 10000,
+    /* Long enough for many streams that begin together to be told in one frame. */
+    BORDER_WAIT_MS = 1000,
     /* A stream that is known to go on, and of which nothing comes for so long (or two round trips),
      * is asked for elsewhere. Doubles up to the cap while it does not help. */
     REPAIR_MIN_MS = 150,
@@ -169,7 +171,8 @@ struct Replica {
     uint64_t tickets;
     uint64_t root;
     bool news;
-    bool news_for_all; /* and not only for have_fanout of the links */
+    bool news_for_all;     /* and not only for have_fanout of the links */
+    uint64_t border_at_ms; /* frugal: new streams are told also where two trees touch; 0: none */
     uint64_t have_at_ms;
     uint64_t root_at_ms;
     ReplicaStats stats;

@@ -320,6 +320,9 @@ void stream_tell_all(RStep *step)
 {
     step->replica->have_at_ms = step->input->mono_ms;
     step->replica->news_for_all = true;
+    if (step->replica->config.frugal && step->replica->border_at_ms == 0) {
+        step->replica->border_at_ms = step->input->mono_ms + BORDER_WAIT_MS;
+    }
 }
 
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
