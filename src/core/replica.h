@@ -28,8 +28,8 @@ enum {
     REPLICA_CREDIT_BYTES = 1024 * 1024,
     /* Of events in one frame; a group is never cut, so twice as much may come. */
     REPLICA_FRAME_EVENTS_BYTES = 64 * 1024,
-    /* Recent events of a stream kept in memory for those who follow, and bytes of such events of all
-     * streams; the rest is read from the store. */
+    /* Recent events of a stream kept in memory for those who follow, and bytes of such events of
+     * all streams; the rest is read from the store. */
     REPLICA_WINDOW_EVENTS = 4096,
     REPLICA_WINDOWS_BYTES = 64 * 1024 * 1024,
     /* Said and not yet durable: what a disk that is full or slow may leave waiting. */

@@ -3,17 +3,19 @@
  *        ... - 6 - 7 - 8*         * signed: it vouches, by the chain, for all before it
  *            \ 6'- 7'*            two runs, 6..8* and 6'..7'*, convince anybody
  *
- * Whoever sees it freezes that stream, and passes the two runs on; whoever is told of them checks
- * them and does the same, so nobody needs to believe anybody. An honest author signs one chain for an
- * epoch, so nothing proves anything against it: not what a forger sends, and not what it lost.
+ * Whoever sees it freezes that stream, and passes the two runs on; whoever is told of them
+ * checks them and does the same, so nobody needs to believe anybody. An honest author signs one
+ * chain for an epoch, so nothing proves anything against it: not what a forger sends, and not
+ * what it lost.
  *
- * What holds then: all come to know that the stream is frozen; nothing more of it is taken or given;
- * below the first place where its author's chains part, what any two nodes hold of it is equal. From
- * there on each keeps what it took first, and these parts may differ in length and content, for ever.
- * Who comes later holds none of it. So the streams of such an author do not count in the root, and
- * that there is a proof counts instead: then roots are equal where all know of it. The author's other
- * streams go on, told by HAVE alone; everybody else's are not touched. One proof for each author
- * travels; what is proven of another of its streams freezes that stream where it is seen. */
+ * What holds then: all come to know that the stream is frozen; nothing more of it is taken or
+ * given; below the first place where its author's chains part, what any two nodes hold of it is
+ * equal. From there on each keeps what it took first, and these parts may differ in length and
+ * content, for ever. Who comes later holds none of it. So the streams of such an author do not
+ * count in the root, and that there is a proof counts instead: then roots are equal where all
+ * know of it. The author's other streams go on, told by HAVE alone; everybody else's are not
+ * touched. One proof for each author travels; what is proven of another of its streams freezes
+ * that stream where it is seen. */
 #include "core/replica_state.h"
 
 #include <string.h>
@@ -38,7 +40,8 @@ static FrameRun run_copy(LogEvent *const *events, size_t count)
     return run;
 }
 
-/* The least of the events, from their beginning on, that ends with a good signature; may be none. */
+/* The least of the events, from their beginning on, that ends with a good signature; may be
+ * none. */
 static FrameRun run_cut(const Replica *replica, LogEvent *const *events, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

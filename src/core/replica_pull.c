@@ -290,10 +290,10 @@ static void tell_news(RStep *step)
     }
 }
 
-/* On a partial mesh a node whose neighbours all have higher keys has no hub, and there are several of
- * these: as many trees, that touch at links on which neither end takes anything from the other. There
- * nobody would ever hear of the streams of the other tree. It is enough that the lower one is told:
- * what it pulls across makes each of them tell the other from then on. */
+/* On a partial mesh a node whose neighbours all have higher keys has no hub, and there are
+ * several of these: as many trees, that touch at links on which neither end takes anything from
+ * the other. There nobody would ever hear of the streams of the other tree. It is enough that
+ * the lower one is told: what it pulls across makes each of them tell the other from then on. */
 static void tell_borders(RStep *step)
 {
     Replica *replica = step->replica;

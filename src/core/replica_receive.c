@@ -170,9 +170,8 @@ static bool differs(const EventHash *here, const EventHash *there)
 }
 
 typedef struct RunFit {
-    size_t repeats; /* events that are here already */
-    uint64_t
-        conflict; /* the first place for which the run names another event than is here; 0: none */
+    size_t repeats;    /* events that are here already */
+    uint64_t conflict; /* the first place where another event is here than it names; 0: none */
 } RunFit;
 
 static RunFit run_fit(const Stream *stream, const FrameRun *run)

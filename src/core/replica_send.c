@@ -296,6 +296,9 @@ static void add_presences(const ReplicaLink *link, Draft *draft)
 
 static void presences_sent(ReplicaLink *link, size_t count)
 {
+    if (count == 0) {
+        return;
+    }
     link->presences_count -= count;
     memmove(link->presences, link->presences + count,
             link->presences_count * sizeof(FramePresence));

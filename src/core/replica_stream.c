@@ -71,8 +71,8 @@ static bool may_be_recycled(const Replica *replica, const Stream *stream)
            stream->origin->newest != stream;
 }
 
-/* Where as many are known as may be, one that may not exist makes room. On its links it is asked for
- * no more; a WANT of it that waits there becomes a STOP of the new one, and does no harm. */
+/* Where as many are known as may be, one that may not exist makes room. On its links it is asked
+ * for no more; a WANT of it that waits there becomes a STOP of the new one, and does no harm. */
 static Stream *recycle(Replica *replica, const StreamId *id)
 {
     for (size_t n = 0; n < replica->streams_count; n++) {

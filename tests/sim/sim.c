@@ -145,8 +145,8 @@ static void world_free(World *world)
     mem_free(world->edges);
 }
 
-/* Each fault in half of the seeds, but hostility in fewer, and now and then that alone: what it does
- * must not hide behind the rest. */
+/* Each fault in half of the seeds, but hostility in fewer, and now and then that alone: what it
+ * does must not hide behind the rest. */
 static unsigned draw_faults(World *world)
 {
     if (!world->config.faults) {

@@ -6,8 +6,8 @@ enum {
     SILENCE_MAX_MS = 3 * REPAIR_LONGEST_MS,
     SETTLE_MS = 15000,
     QUIET_MS = 20000,
-    /* In QUIET_MS, on one link: each side pings twice, and answers twice; some more, for the edges of
-     * the interval and round trips that are measured after a link came. */
+    /* In QUIET_MS, on one link: each side pings twice, and answers twice; some more, for the
+     * edges of the interval and round trips that are measured after a link came. */
     QUIET_FRAMES = 14,
     LINK_BYTES_MAX = REPLICA_CREDIT_BYTES + FRAME_MAX_BYTES,
 };
