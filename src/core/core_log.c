@@ -134,7 +134,8 @@ Err log_may_say(const Core *core, size_t body_len, const char **ret_text)
         return ERR_UNAVAILABLE;
     }
     if (core->pending_count >= PENDING_MAX_LINES ||
-        core->pending_bytes + body_len + sizeof(PendingLine) > PENDING_MAX_BYTES) {
+        core->pending_bytes + body_len + sizeof(PendingLine) > PENDING_MAX_BYTES ||
+        !replica_may_say(core->replica)) {
         *ret_text = "too many lines wait for the disk: try again in a moment";
         return ERR_LIMIT;
     }

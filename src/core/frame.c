@@ -10,6 +10,15 @@ size_t frame_event_bytes(const LogEvent *event)
     return bytes_len(event->bytes) + (event->is_signed ? EVENT_SIGNATURE_BYTES : 0);
 }
 
+uint64_t event_hash_head(const EventHash *hash)
+{
+    uint64_t head = 0;
+    for (size_t i = 0; i < sizeof(head); i++) {
+        head |= (uint64_t)hash->bytes[i] << (8 * i);
+    }
+    return head;
+}
+
 static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
 {
     return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
@@ -27,6 +36,7 @@ static Chat__Have *fill_haves(const FrameOut *frame, Chat__Have ***ret_rows)
         haves[i].epoch = frame->haves[i].stream.epoch;
         haves[i].lo = frame->haves[i].lo;
         haves[i].hi = frame->haves[i].hi;
+        haves[i].head = frame->haves[i].head;
         (*ret_rows)[i] = &haves[i];
     }
     return haves;
@@ -76,11 +86,11 @@ static Chat__Presence *fill_presences(const FrameOut *frame, Chat__Presence ***r
     return presences;
 }
 
-static size_t count_events(const FrameOut *frame)
+static size_t count_events(const FrameRun *runs, size_t runs_count)
 {
     size_t count = 0;
-    for (size_t i = 0; i < frame->runs_count; i++) {
-        count += frame->runs[i].count;
+    for (size_t i = 0; i < runs_count; i++) {
+        count += runs[i].count;
     }
     return count;
 }
@@ -92,18 +102,18 @@ typedef struct EncodedRuns {
     Chat__SignedEvent **event_rows;
 } EncodedRuns;
 
-static EncodedRuns fill_runs(const FrameOut *frame)
+static EncodedRuns fill_runs(const FrameRun *runs, size_t runs_count)
 {
-    size_t events = count_events(frame);
+    size_t events = count_events(runs, runs_count);
     EncodedRuns out = {
-        .runs = mem_array(frame->runs_count, sizeof(*out.runs)),
-        .run_rows = mem_array(frame->runs_count, sizeof(Chat__Events *)),
+        .runs = mem_array(runs_count, sizeof(*out.runs)),
+        .run_rows = mem_array(runs_count, sizeof(Chat__Events *)),
         .events = mem_array(events, sizeof(*out.events)),
         .event_rows = mem_array(events, sizeof(Chat__SignedEvent *)),
     };
     size_t at = 0;
-    for (size_t i = 0; i < frame->runs_count; i++) {
-        const FrameRun *run = &frame->runs[i];
+    for (size_t i = 0; i < runs_count; i++) {
+        const FrameRun *run = &runs[i];
         out.runs[i] = (Chat__Events)CHAT__EVENTS__INIT;
         out.runs[i].events = &out.event_rows[at];
         out.runs[i].n_events = run->count;
@@ -118,6 +128,51 @@ static EncodedRuns fill_runs(const FrameOut *frame)
         }
     }
     return out;
+}
+
+static void runs_done(EncodedRuns *runs)
+{
+    mem_free(runs->runs);
+    mem_free(runs->run_rows);
+    mem_free(runs->events);
+    mem_free(runs->event_rows);
+}
+
+typedef struct EncodedProofs {
+    FrameRun *sides;
+    EncodedRuns runs;
+    Chat__Proof *proofs;
+    Chat__Proof **rows;
+} EncodedProofs;
+
+static EncodedProofs fill_proofs(const FrameOut *frame)
+{
+    size_t count = frame->proofs_count;
+    EncodedProofs out = {
+        .sides = mem_array(2 * count, sizeof(FrameRun)),
+        .proofs = mem_array(count, sizeof(Chat__Proof)),
+        .rows = mem_array(count, sizeof(Chat__Proof *)),
+    };
+    for (size_t i = 0; i < count; i++) {
+        out.sides[2 * i] = frame->proofs[i].a;
+        out.sides[2 * i + 1] = frame->proofs[i].b;
+    }
+    out.runs = fill_runs(out.sides, 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        out.proofs[i] = (Chat__Proof)CHAT__PROOF__INIT;
+        out.proofs[i].a = &out.runs.runs[2 * i];
+        out.proofs[i].b = &out.runs.runs[2 * i + 1];
+        out.rows[i] = &out.proofs[i];
+    }
+    return out;
+}
+
+static void proofs_done(EncodedProofs *proofs)
+{
+    runs_done(&proofs->runs);
+    mem_free(proofs->sides);
+    mem_free(proofs->proofs);
+    mem_free(proofs->rows);
 }
 
 static Chat__LinkHello hello_of(const FrameHello *hello)
@@ -145,13 +200,16 @@ Bytes *frame_encode(const FrameOut *frame)
     Chat__Want *wants = fill_wants(frame, &out.want);
     Chat__Stop *stops = fill_stops(frame, &out.stop);
     Chat__Presence *presences = fill_presences(frame, &out.presence);
-    EncodedRuns runs = fill_runs(frame);
+    EncodedRuns runs = fill_runs(frame->runs, frame->runs_count);
+    EncodedProofs proofs = fill_proofs(frame);
     out.n_presence = frame->presences_count;
     out.n_have = frame->haves_count;
     out.n_want = frame->wants_count;
     out.n_stop = frame->stops_count;
     out.events = runs.run_rows;
     out.n_events = frame->runs_count;
+    out.proof = proofs.rows;
+    out.n_proof = frame->proofs_count;
     out.credit = frame->credit;
     out.ping = frame->ping;
     out.pong = frame->pong;
@@ -169,10 +227,8 @@ Bytes *frame_encode(const FrameOut *frame)
     mem_free(out.have);
     mem_free(out.want);
     mem_free(out.stop);
-    mem_free(runs.runs);
-    mem_free(runs.run_rows);
-    mem_free(runs.events);
-    mem_free(runs.event_rows);
+    runs_done(&runs);
+    proofs_done(&proofs);
     return bytes;
 }
 
@@ -237,6 +293,7 @@ static Err read_rows(const Chat__Frame *in, FrameIn *frame, const char **ret_rea
         }
         have->lo = in->have[i]->lo;
         have->hi = in->have[i]->hi;
+        have->head = in->have[i]->head;
     }
     for (size_t i = 0; i < in->n_want; i++) {
         FrameWant *want = &frame->wants[frame->wants_count++];
@@ -273,7 +330,26 @@ static Err read_presences(const Chat__Frame *in, FrameIn *frame, const char **re
     return ERR_OK;
 }
 
-static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame, const char **ret_reason)
+/* Its author signs the last of each group, and no group is larger than that. */
+static bool groups_fit(const FrameRun *run)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        count++;
+        bytes += bytes_len(run->events[i]->bytes);
+        if (count > EVENT_GROUP_MAX || bytes > EVENT_GROUP_MAX_BYTES) {
+            return false;
+        }
+        if (run->events[i]->is_signed) {
+            count = 0;
+            bytes = 0;
+        }
+    }
+    return true;
+}
+
+static Err read_run(const Chat__Events *in, FrameRun *run, const char **ret_reason)
 {
     run->events = mem_array(in->n_events, sizeof(LogEvent *));
     for (size_t i = 0; i < in->n_events; i++) {
@@ -290,7 +366,6 @@ static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame, const
             return err;
         }
         run->events[run->count++] = event;
-        frame->events_bytes += frame_event_bytes(event);
         const EventFields *first = &run->events[0]->fields;
         if (event->fields.seq != first->seq + i ||
             stream_id_compare(&event->fields.stream, &first->stream) != 0) {
@@ -300,13 +375,65 @@ static Err read_run(const Chat__Events *in, FrameRun *run, FrameIn *frame, const
     if (run->count == 0 || !run->events[run->count - 1]->is_signed) {
         return invalid(ret_reason, "a run that does not end with a signature");
     }
+    if (!groups_fit(run)) {
+        return invalid(ret_reason, "a group of more than 256 events, or 64 KiB");
+    }
     return ERR_OK;
+}
+
+static size_t run_bytes(const FrameRun *run)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        bytes += frame_event_bytes(run->events[i]);
+    }
+    return bytes;
+}
+
+static Err read_proof(const Chat__Proof *in, FrameProof *proof, const char **ret_reason)
+{
+    if (in->a == NULL || in->b == NULL) {
+        return invalid(ret_reason, "a proof of one run");
+    }
+    Err err = read_run(in->a, &proof->a, ret_reason);
+    if (err == ERR_OK) {
+        err = read_run(in->b, &proof->b, ret_reason);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (stream_id_compare(&proof->a.events[0]->fields.stream, &proof->b.events[0]->fields.stream) !=
+        0) {
+        return invalid(ret_reason, "a proof of two streams");
+    }
+    if (run_bytes(&proof->a) + run_bytes(&proof->b) > FRAME_PROOF_MAX_BYTES) {
+        *ret_reason = "a proof over 128 KiB";
+        return ERR_LIMIT;
+    }
+    return ERR_OK;
+}
+
+static Err read_runs(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
+{
+    Err err = ERR_OK;
+    frame->runs = mem_array(in->n_events, sizeof(FrameRun));
+    for (size_t i = 0; err == ERR_OK && i < in->n_events; i++) {
+        FrameRun *run = &frame->runs[frame->runs_count++];
+        err = read_run(in->events[i], run, ret_reason);
+        frame->events_bytes += run_bytes(run);
+    }
+    frame->proofs = mem_array(in->n_proof, sizeof(FrameProof));
+    for (size_t i = 0; err == ERR_OK && i < in->n_proof; i++) {
+        err = read_proof(in->proof[i], &frame->proofs[frame->proofs_count++], ret_reason);
+    }
+    return err;
 }
 
 static Err read_frame(const Chat__Frame *in, FrameIn *frame, const char **ret_reason)
 {
     if (in->n_have > FRAME_ROWS_MAX || in->n_want > FRAME_ROWS_MAX || in->n_stop > FRAME_ROWS_MAX ||
-        in->n_events > FRAME_ROWS_MAX || in->n_presence > FRAME_ROWS_MAX) {
+        in->n_events > FRAME_ROWS_MAX || in->n_presence > FRAME_ROWS_MAX ||
+        in->n_proof > FRAME_PROOFS_MAX) {
         *ret_reason = "too many rows in one frame";
         return ERR_LIMIT;
     }
@@ -317,9 +444,8 @@ static Err read_frame(const Chat__Frame *in, FrameIn *frame, const char **ret_re
     if (err == ERR_OK) {
         err = read_presences(in, frame, ret_reason);
     }
-    frame->runs = mem_array(in->n_events, sizeof(FrameRun));
-    for (size_t i = 0; err == ERR_OK && i < in->n_events; i++) {
-        err = read_run(in->events[i], &frame->runs[frame->runs_count++], frame, ret_reason);
+    if (err == ERR_OK) {
+        err = read_runs(in, frame, ret_reason);
     }
     frame->credit = in->credit;
     frame->ping = in->ping;
@@ -349,15 +475,25 @@ Err frame_decode(const uint8_t *data, size_t len, FrameIn *ret_frame, const char
     return err;
 }
 
+static void run_done(FrameRun *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        event_unref(run->events[i]);
+    }
+    mem_free(run->events);
+}
+
 void frame_done(FrameIn *frame)
 {
     for (size_t i = 0; i < frame->runs_count; i++) {
-        for (size_t j = 0; j < frame->runs[i].count; j++) {
-            event_unref(frame->runs[i].events[j]);
-        }
-        mem_free(frame->runs[i].events);
+        run_done(&frame->runs[i]);
+    }
+    for (size_t i = 0; i < frame->proofs_count; i++) {
+        run_done(&frame->proofs[i].a);
+        run_done(&frame->proofs[i].b);
     }
     mem_free(frame->runs);
+    mem_free(frame->proofs);
     mem_free(frame->haves);
     mem_free(frame->wants);
     mem_free(frame->stops);

@@ -9,6 +9,9 @@ enum {
     FRAME_MAX_BYTES = 256 * 1024,
     /* Rows of one kind in one frame. */
     FRAME_ROWS_MAX = 1000,
+    /* A group of each of two runs. */
+    FRAME_PROOF_MAX_BYTES = 128 * 1024,
+    FRAME_PROOFS_MAX = 16,
 };
 
 typedef struct FrameHello {
@@ -34,6 +37,7 @@ typedef struct FrameHave {
     StreamId stream;
     uint64_t lo;
     uint64_t hi;
+    uint64_t head; /* event_hash_head of hi; 0: not told */
 } FrameHave;
 
 /* WANT, and STOP (whose from is 0). */
@@ -48,6 +52,12 @@ typedef struct FrameRun {
     size_t count;
 } FrameRun;
 
+/* Two runs of one stream that name different events for one place. */
+typedef struct FrameProof {
+    FrameRun a;
+    FrameRun b;
+} FrameProof;
+
 /* To be sent: everything borrowed. */
 typedef struct FrameOut {
     const FrameHello *hello; /* NULL: none */
@@ -61,6 +71,8 @@ typedef struct FrameOut {
     size_t runs_count;
     const FramePresence *presences;
     size_t presences_count;
+    const FrameProof *proofs;
+    size_t proofs_count;
     uint64_t credit;
     uint64_t ping;
     uint64_t pong;
@@ -85,6 +97,8 @@ typedef struct FrameIn {
     size_t runs_count;
     FramePresence *presences;
     size_t presences_count;
+    FrameProof *proofs; /* runs as above; whether they prove anything is not looked at */
+    size_t proofs_count;
     size_t events_bytes; /* of all runs, as credit counts them */
     uint64_t credit;
     uint64_t ping;
@@ -98,6 +112,9 @@ typedef struct FrameIn {
 /* ERR_INVALID, ERR_LIMIT: *ret_reason (static) says what is wrong with it. */
 Err frame_decode(const uint8_t *data, size_t len, FrameIn *ret_frame, const char **ret_reason);
 void frame_done(FrameIn *frame);
+
+/* The first 8 bytes of it, least significant first. */
+uint64_t event_hash_head(const EventHash *hash);
 
 /* What an event weighs in credit. */
 size_t frame_event_bytes(const LogEvent *event);

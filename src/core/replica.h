@@ -28,11 +28,17 @@ enum {
     REPLICA_CREDIT_BYTES = 1024 * 1024,
     /* Of events in one frame; a group is never cut, so twice as much may come. */
     REPLICA_FRAME_EVENTS_BYTES = 64 * 1024,
-    /* Recent events kept in memory for those who follow; the rest is read from the store. */
+    /* Recent events of a stream kept in memory for those who follow, and bytes of such events of
+     * all streams; the rest is read from the store. */
     REPLICA_WINDOW_EVENTS = 4096,
-    /* And no more than this of one stream, which is what may not be on the disk yet (a credit), and
-     * the frame that passed it. */
+    /* And no more than this of one stream, but for what is not durable. */
     REPLICA_WINDOW_BYTES = 2 * REPLICA_CREDIT_BYTES,
+    REPLICA_WINDOWS_BYTES = 32 * 1024 * 1024,
+    /* Said and not yet durable: what a disk that is full or slow may leave waiting. */
+    REPLICA_SAID_MAX_BYTES = 16 * 1024 * 1024,
+    /* Of authors who signed two events for one place: more than any honest group will see; what is
+     * beyond freezes where it is seen, and is not passed on. */
+    REPLICA_PROOFS_MAX = 1000,
 };
 
 typedef struct ReplicaConfig {
@@ -44,6 +50,8 @@ typedef struct ReplicaConfig {
     uint32_t have_interval_ms; /* 0: 250 */
     uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
     uint32_t coalesce_ms;      /* a busy link's frames are held this long; 0: not at all */
+    size_t windows_bytes;      /* 0: REPLICA_WINDOWS_BYTES */
+    size_t streams_max;        /* 0: REPLICA_STREAMS_MAX */
     /* Takes every stream from one peer, the one with the lowest key, where that is lower than one's
      * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
      * For nodes that pay for each frame. */
@@ -93,12 +101,14 @@ typedef struct ReplicaInput {
 } ReplicaInput;
 
 typedef enum ReplicaOutputKind {
-    REPLICA_STORE,   /* events, ticket: write them, in order, then STORED */
-    REPLICA_READ,    /* link, stream, from: whole groups from there, about one frame of them */
-    REPLICA_SEND,    /* link, frame; then SENT */
-    REPLICA_DROP,    /* link, reason: end the connection; the replica has forgotten it */
-    REPLICA_APPLY,   /* events, link: new here, in the stream's order; own ones once durable */
-    REPLICA_FROZEN,  /* events[0]: its author has signed two events for one place */
+    REPLICA_STORE,  /* events, ticket: write them, in order, then STORED */
+    REPLICA_READ,   /* link (REPLICA_LINKS_MAX: for a proof), stream, from: whole groups from there,
+                      * about one frame of them */
+    REPLICA_SEND,   /* link, frame; then SENT */
+    REPLICA_DROP,   /* link, reason: end the connection; the replica has forgotten it */
+    REPLICA_APPLY,  /* events, link: new here, in the stream's order; own ones once durable */
+    REPLICA_FROZEN, /* stream: its author has signed two events for one place. frame: the proof, to
+                      * be kept, and given to replica_load_proofs; NULL: it comes later, or never */
     REPLICA_GREETED, /* link, hello: who is there */
     REPLICA_HEARD,   /* link, presences */
 } ReplicaOutputKind;
@@ -139,6 +149,10 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
 /* NULL is fine. */
 void replica_free(Replica *replica);
 
+/* A proof of an earlier life, as REPLICA_FROZEN gave it; before the first step. ERR_INVALID,
+ * ERR_LIMIT: it is damaged, and nothing has changed. */
+Err replica_load_proofs(Replica *replica, const uint8_t *data, size_t len);
+
 void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *outputs);
 
 /* ---- what others may ask ---- */
@@ -162,6 +176,10 @@ void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, Replica
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
 /* The stream this node writes, or would. Until the first word another may take its place. */
 void replica_own(const Replica *replica, StreamId *ret_stream);
+/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk. */
+bool replica_may_say(const Replica *replica);
+/* Is nothing more of the stream taken, since its author has signed two events for one place? */
+bool replica_is_frozen(const Replica *replica, const StreamId *stream);
 /* The number that the last REPLICA_SAY got; 0: none. */
 uint64_t replica_said(const Replica *replica);
 /* By number, for looking one up. */
@@ -179,3 +197,27 @@ typedef struct ReplicaStats {
     uint64_t repairs; /* upstreams left because nothing came */
 } ReplicaStats;
 ReplicaStats replica_stats(const Replica *replica);
+
+/* A stream as it is pulled. */
+typedef struct ReplicaStreamView {
+    StreamId id;
+    uint64_t applied;
+    size_t upstream; /* the link it is asked for on; REPLICA_LINKS_MAX: none */
+    bool behind;     /* somebody has told of more */
+    bool elsewhere;  /* and so has somebody else than the upstream */
+} ReplicaStreamView;
+bool replica_stream_view(const Replica *replica, size_t index, ReplicaStreamView *ret_view);
+
+/* How full the fullest of each queue is. */
+typedef struct ReplicaLoad {
+    size_t ready;         /* streams with events to send on one link */
+    size_t to_say;        /* streams with a WANT or STOP to send on one link */
+    size_t presences;     /* waiting on one link */
+    uint64_t unreturned;  /* bytes that came on one link and are not on the disk */
+    int64_t credit;       /* bytes that may be sent on one link */
+    size_t storing_bytes; /* given to the disk and not yet durable, of all links and own ones */
+    size_t said_bytes;    /* said and not yet durable */
+    size_t windows_bytes; /* events in memory that the store holds too */
+    size_t proofs;
+} ReplicaLoad;
+ReplicaLoad replica_load(const Replica *replica);

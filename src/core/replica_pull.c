@@ -43,7 +43,15 @@ void pull_from(RStep *step, Stream *stream, size_t index)
     }
 }
 
-/* Nearest first among those that are ahead; where nobody is, one that does not itself wait for
+/* Is it the better upstream? One that was not asked in vain, and then the nearer one. */
+static bool is_better(ReplicaLink *link, ReplicaLink *best, const Stream *stream)
+{
+    uint8_t failures = link_stream(link, stream)->failures;
+    uint8_t best_failures = link_stream(best, stream)->failures;
+    return failures != best_failures ? failures < best_failures : link->rtt_ms < best->rtt_ms;
+}
+
+/* The best first among those that are ahead; where nobody is, one that does not itself wait for
  * us. */
 static size_t best_link(Replica *replica, const Stream *stream, size_t except)
 {
@@ -60,7 +68,7 @@ static size_t best_link(Replica *replica, const Stream *stream, size_t except)
             continue;
         }
         if (best == NO_LINK || (ahead && !best_ahead) ||
-            link->rtt_ms < replica->links[best].rtt_ms) {
+            (ahead == best_ahead && is_better(link, &replica->links[best], stream))) {
             best = i;
             best_ahead = ahead;
         }
@@ -82,7 +90,7 @@ size_t pull_hub(const Replica *replica)
     return hub;
 }
 
-static bool is_own(const Replica *replica, const Stream *stream)
+bool pull_is_own(const Replica *replica, const Stream *stream)
 {
     return stream == replica->own ||
            (stream->id.epoch == replica->config.epoch &&
@@ -92,8 +100,8 @@ static bool is_own(const Replica *replica, const Stream *stream)
 void pull_stream(RStep *step, Stream *stream)
 {
     Replica *replica = step->replica;
-    if (stream->upstream != NO_LINK || stream->frozen || is_own(replica, stream) ||
-        (!stream->behind && !stream_is_newest(replica, stream))) {
+    if (stream->upstream != NO_LINK || stream->frozen || pull_is_own(replica, stream) ||
+        (!stream->behind && !stream_is_newest(stream))) {
         return;
     }
     size_t hub = pull_hub(replica);
@@ -108,25 +116,40 @@ void pull_all_from(RStep *step, size_t link)
     Replica *replica = step->replica;
     for (size_t i = 0; i < replica->streams_count; i++) {
         Stream *stream = replica->streams[i];
-        bool may_go_on = stream->behind || stream_is_newest(replica, stream);
-        if (stream->upstream != link && may_go_on && !stream->frozen && !is_own(replica, stream)) {
+        bool may_go_on = stream->behind || stream_is_newest(stream);
+        if (stream->upstream != link && may_go_on && !stream->frozen &&
+            !pull_is_own(replica, stream)) {
             pull_from(step, stream, link);
         }
     }
 }
 
-void pull_target(RStep *step, Stream *stream, uint64_t hi)
+static void leave_behind(Replica *replica, Stream *stream)
+{
+    if (stream->behind) {
+        stream->behind = false;
+        DL_DELETE(replica->behind, stream);
+    }
+}
+
+void pull_target(RStep *step, Stream *stream, uint64_t hi, size_t link)
 {
     if (hi > stream->target) {
         stream->target = hi;
     }
-    if (stream->target <= stream->applied || stream->frozen || is_own(step->replica, stream)) {
+    if (stream->target <= stream->applied || stream->frozen || pull_is_own(step->replica, stream)) {
         return;
     }
     if (!stream->behind) {
         stream->behind = true;
         stream->progress_ms = step->input->mono_ms;
         DL_APPEND(step->replica->behind, stream);
+    } else if (link != stream->upstream && stream->upstream != NO_LINK) {
+        /* Here is one who has it: no need to be patient with one who does not send it. */
+        ReplicaLink *upstream = &step->replica->links[stream->upstream];
+        uint32_t first_ms = first_repair_ms(step->replica, upstream);
+        stream->repair_wait_ms =
+            stream->repair_wait_ms < first_ms ? stream->repair_wait_ms : first_ms;
     }
     pull_stream(step, stream);
 }
@@ -138,9 +161,26 @@ void pull_progress(RStep *step, Stream *stream)
         stream->upstream != NO_LINK
             ? first_repair_ms(step->replica, &step->replica->links[stream->upstream])
             : 0;
-    if (stream->behind && stream->applied >= stream->target) {
-        stream->behind = false;
-        DL_DELETE(step->replica->behind, stream);
+    stream->vain = 0;
+    if (stream->applied >= stream->target) {
+        leave_behind(step->replica, stream);
+    }
+}
+
+void pull_end(RStep *step, Stream *stream)
+{
+    Replica *replica = step->replica;
+    leave_behind(replica, stream);
+    if (stream->upstream != NO_LINK) {
+        ReplicaLink *link = &replica->links[stream->upstream];
+        link_stream(link, stream)->wanted = false;
+        say_on(link, stream);
+        stream->upstream = NO_LINK;
+    }
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        if (replica->links[i].up) {
+            link_stream(&replica->links[i], stream)->next = 0;
+        }
     }
 }
 
@@ -154,8 +194,27 @@ static void lower_target(Replica *replica, Stream *stream)
         stream->target = hi > stream->target ? hi : stream->target;
     }
     if (stream->target <= stream->applied) {
-        stream->behind = false;
-        DL_DELETE(replica->behind, stream);
+        leave_behind(replica, stream);
+    }
+}
+
+/* It was asked for of everybody who told of it, patiently, and never came. Who does hold it will
+ * tell again: roots differ. */
+static void forget_claims(RStep *step, Stream *stream)
+{
+    Replica *replica = step->replica;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        LinkStream *on_link = link->up ? link_stream(link, stream) : NULL;
+        if (on_link != NULL && on_link->peer_hi > stream->applied) {
+            on_link->peer_hi = stream->applied;
+        }
+    }
+    lower_target(replica, stream);
+    stream->vain = 0;
+    size_t link = best_link(replica, stream, NO_LINK);
+    if (link != NO_LINK && link != stream->upstream && stream->applied > 0) {
+        pull_from(step, stream, link); /* what may come comes from an honest one */
     }
 }
 
@@ -188,6 +247,14 @@ static void repair(RStep *step, Stream *stream)
     size_t link = best_link(step->replica, stream, stream->upstream);
     uint32_t wait = 2 * stream->repair_wait_ms;
     stream->progress_ms = step->input->mono_ms;
+    if (stream->upstream != NO_LINK) {
+        LinkStream *asked = link_stream(&step->replica->links[stream->upstream], stream);
+        asked->failures = (uint8_t)(asked->failures < UINT8_MAX ? asked->failures + 1 : UINT8_MAX);
+    }
+    if (stream->repair_wait_ms == REPAIR_MAX_MS && ++stream->vain > VAIN_MAX) {
+        forget_claims(step, stream);
+        return;
+    }
     if (link != NO_LINK &&
         link_stream(&step->replica->links[link], stream)->peer_hi > stream->applied) {
         step->replica->stats.repairs++;
@@ -220,6 +287,24 @@ static void tell_news(RStep *step)
     replica->news = false;
     for (size_t i = 0; i < replica->streams_count; i++) {
         replica->streams[i]->news = false;
+    }
+}
+
+/* On a partial mesh a node whose neighbours all have higher keys has no hub, and there are
+ * several of these: as many trees, that touch at links on which neither end takes anything from
+ * the other. There nobody would ever hear of the streams of the other tree. It is enough that
+ * the lower one is told: what it pulls across makes each of them tell the other from then on. */
+static void tell_borders(RStep *step)
+{
+    Replica *replica = step->replica;
+    replica->border_at_ms = 0;
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted &&
+            memcmp(link->key, replica->config.signer.public_key, EVENT_KEY_BYTES) < 0) {
+            link->have_due = true;
+            link->news = true;
+        }
     }
 }
 
@@ -258,6 +343,9 @@ void pull_timer(RStep *step)
     if (replica->news && replica->have_at_ms <= now_ms) {
         tell_news(step);
     }
+    if (replica->border_at_ms != 0 && replica->border_at_ms <= now_ms) {
+        tell_borders(step);
+    }
     if (replica->root_at_ms <= now_ms) {
         send_pings(step);
     }
@@ -272,6 +360,9 @@ uint64_t pull_wake_at(const Replica *replica)
     }
     if (replica->news && replica->have_at_ms < wake) {
         wake = replica->have_at_ms;
+    }
+    if (replica->border_at_ms != 0 && replica->border_at_ms < wake) {
+        wake = replica->border_at_ms;
     }
     for (size_t i = 0; i < replica->links_cap; i++) {
         uint64_t at = replica->links[i].send_at_ms;

@@ -50,7 +50,7 @@ void receive_link_down(RStep *step, size_t index)
 
 /* ---- hello ---- */
 
-static bool same_network(const uint8_t *a, const uint8_t *b)
+bool same_network(const uint8_t *a, const uint8_t *b)
 {
     return a == b || (a != NULL && b != NULL && memcmp(a, b, EVENT_NETWORK_BYTES) == 0);
 }
@@ -62,9 +62,11 @@ static void follow_peer(RStep *step, size_t index, bool in_any_case)
     StreamId id = {.epoch = link->peer_epoch};
     memcpy(id.origin, link->key, EVENT_KEY_BYTES);
     Stream *stream = stream_get(step->replica, &id);
-    if (stream == NULL || stream->upstream == index) {
+    if (stream == NULL || stream->upstream == index || stream->frozen ||
+        pull_is_own(step->replica, stream)) {
         return;
     }
+    stream_note_newest(stream);
     if (in_any_case || pull_hub(step->replica) == NO_LINK) {
         pull_from(step, stream, index);
     } else {
@@ -90,9 +92,10 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
+        bool same = equal && !stream->origin->convicted; /* of which roots say nothing */
         uint64_t said_hi = link->hello_sent ? on_link->told_hi : stream->durable;
-        on_link->told_hi = equal ? said_hi : 0;
-        on_link->peer_hi = equal ? said_hi : 0;
+        on_link->told_hi = same ? said_hi : 0;
+        on_link->peer_hi = same ? said_hi : 0;
     }
     link->have_due = true;
     link->news = true;
@@ -134,7 +137,7 @@ static bool greet(RStep *step, size_t index, const FrameIn *frame)
 /* ---- events ---- */
 
 /* Does each name the hash of the one before? */
-static bool chain_holds(const FrameRun *run, size_t from, const EventHash *before)
+bool run_chain_holds(const FrameRun *run, size_t from, const EventHash *before)
 {
     for (size_t i = from; i < run->count; i++) {
         const EventHash *prev = i == from ? before : &run->events[i - 1]->hash;
@@ -153,40 +156,51 @@ static bool run_is_signed(RStep *step, const FrameRun *run)
     return last->verified;
 }
 
-/* Its author has signed two different events for one place: nothing more of it is taken. */
-static void freeze(RStep *step, Stream *stream, LogEvent *proof)
+/* What this node holds at that place; NULL: not in memory, or nothing. */
+static const EventHash *hash_here(const Stream *stream, uint64_t seq)
 {
-    stream->frozen = true;
-    ReplicaOutput *output = rstep_add(step, REPLICA_FROZEN);
-    output->events = mem_array(1, sizeof(LogEvent *));
-    output->events[0] = event_ref(proof);
-    output->events_count = 1;
-}
-
-/* How many of the run's events are here already. False where one of them is another event. */
-static bool count_repeats(const Stream *stream, const FrameRun *run, size_t *ret_count)
-{
-    size_t count = 0;
-    while (count < run->count && run->events[count]->fields.seq <= stream->applied) {
-        const LogEvent *here = stream_window_at(stream, run->events[count]->fields.seq);
-        if (here != NULL &&
-            memcmp(&here->hash, &run->events[count]->hash, sizeof(EventHash)) != 0) {
-            return false;
-        }
-        count++;
+    const LogEvent *here = stream_window_at(stream, seq);
+    if (here != NULL) {
+        return &here->hash;
     }
-    *ret_count = count;
-    return true;
+    return seq == stream->applied && seq > 0 ? &stream->last_hash : NULL;
 }
 
-static bool wrong_network(const Replica *replica, const FrameRun *run)
+static bool differs(const EventHash *here, const EventHash *there)
+{
+    return here != NULL && memcmp(here, there, sizeof(*here)) != 0;
+}
+
+typedef struct RunFit {
+    size_t repeats;    /* events that are here already */
+    uint64_t conflict; /* the first place where another event is here than it names; 0: none */
+} RunFit;
+
+static RunFit run_fit(const Stream *stream, const FrameRun *run)
+{
+    RunFit fit = {0};
+    uint64_t before = run->events[0]->fields.seq - 1;
+    if (before > 0 && before <= stream->applied &&
+        differs(hash_here(stream, before), &run->events[0]->fields.prev_hash)) {
+        fit.conflict = before;
+    }
+    while (fit.repeats < run->count && run->events[fit.repeats]->fields.seq <= stream->applied) {
+        const LogEvent *event = run->events[fit.repeats++];
+        if (fit.conflict == 0 && differs(hash_here(stream, event->fields.seq), &event->hash)) {
+            fit.conflict = event->fields.seq;
+        }
+    }
+    return fit;
+}
+
+bool run_is_of_network(const Replica *replica, const FrameRun *run)
 {
     for (size_t i = 0; i < run->count; i++) {
         if (!same_network(run->events[i]->fields.network, replica->config.network)) {
-            return true;
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static void measure_rate(ReplicaLink *link, size_t events, uint64_t mono_ms)
@@ -204,40 +218,62 @@ static void measure_rate(ReplicaLink *link, size_t events, uint64_t mono_ms)
     }
 }
 
+static size_t run_bytes(const FrameRun *run, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += frame_event_bytes(run->events[i]);
+    }
+    return bytes;
+}
+
+/* What is not stored has taken none of the room that credit stands for. */
+static void return_credit(ReplicaLink *link, size_t bytes)
+{
+    link->credit_owed += bytes;
+    link->news = link->news || link->credit_owed >= CREDIT_RETURN_BYTES;
+}
+
+/* The stream that the run goes on with; NULL: it is not asked for here, or is of no use. */
+static Stream *run_stream(RStep *step, size_t index, const FrameRun *run)
+{
+    const EventFields *first = &run->events[0]->fields;
+    Stream *stream = stream_find(step->replica, &first->stream);
+    if (stream == NULL || stream->frozen ||
+        !link_stream(&step->replica->links[index], stream)->wanted) {
+        return NULL; /* on its way when we said STOP */
+    }
+    /* Beyond the next: sent for an earlier WANT. What is between comes for the later one, or by
+     * others. */
+    return first->seq <= stream->applied + 1 ? stream : NULL;
+}
+
 /* False, and the link is gone, where the run breaks a rule. */
 static bool receive_run(RStep *step, size_t index, const FrameRun *run)
 {
     Replica *replica = step->replica;
-    const EventFields *first = &run->events[0]->fields;
-    Stream *stream = stream_find(replica, &first->stream);
-    LinkStream *on_link = stream != NULL ? link_stream(&replica->links[index], stream) : NULL;
-    if (on_link == NULL || !on_link->wanted) {
-        return true; /* on its way when we said STOP */
-    }
-    size_t repeats = 0;
-    bool same = count_repeats(stream, run, &repeats);
-    replica->stats.events_repeated += repeats;
-    if (stream->frozen || (same && repeats == run->count)) {
+    ReplicaLink *link = &replica->links[index];
+    Stream *stream = run_stream(step, index, run);
+    RunFit fit = stream != NULL ? run_fit(stream, run) : (RunFit){.repeats = run->count};
+    replica->stats.events_repeated += stream != NULL ? fit.repeats : 0;
+    if (fit.repeats == run->count && fit.conflict == 0) {
+        return_credit(link, run_bytes(run, run->count));
         return true;
     }
-    if (first->seq > stream->applied + 1) {
-        /* Sent for an earlier WANT: what is between comes for the next one, or by others. */
-        return true;
-    }
-    const EventHash *before = repeats > 0 ? &run->events[repeats - 1]->hash : &stream->last_hash;
-    bool fits = same && chain_holds(run, repeats, before) &&
-                memcmp(before, &stream->last_hash, sizeof(*before)) == 0;
-    if (!chain_holds(run, 1, &run->events[0]->hash) || wrong_network(replica, run) ||
+    if (!run_chain_holds(run, 1, &run->events[0]->hash) || !run_is_of_network(replica, run) ||
         !run_is_signed(step, run)) {
         link_drop(step, index, "it sent events that their author did not sign");
         return false;
     }
-    if (!fits) {
-        freeze(step, stream, run->events[run->count - 1]);
+    if (fit.conflict != 0) {
+        return_credit(link, run_bytes(run, run->count));
+        proof_found(step, stream, run, fit.conflict);
         return true;
     }
-    measure_rate(&replica->links[index], run->count - repeats, step->input->mono_ms);
-    stream_apply(step, stream, run->events + repeats, run->count - repeats, index);
+    return_credit(link, run_bytes(run, fit.repeats));
+    measure_rate(link, run->count - fit.repeats, step->input->mono_ms);
+    link_stream(link, stream)->failures = 0;
+    stream_apply(step, stream, run->events + fit.repeats, run->count - fit.repeats, index);
     return true;
 }
 
@@ -255,6 +291,18 @@ static void leave_used_epoch(RStep *step, const Stream *stream, uint64_t hi)
     }
 }
 
+/* The peer holds another event there than we do, or lies: let us see it. */
+static void doubt(RStep *step, size_t index, Stream *stream, const FrameHave *have)
+{
+    const EventHash *here = have->hi <= stream->applied ? hash_here(stream, have->hi) : NULL;
+    if (here == NULL || have->head == 0 || have->head == event_hash_head(here) ||
+        pull_is_own(step->replica, stream)) {
+        return;
+    }
+    link_stream(&step->replica->links[index], stream)->doubt = have->hi;
+    pull_from(step, stream, index);
+}
+
 static void receive_haves(RStep *step, size_t index, const FrameIn *frame)
 {
     Replica *replica = step->replica;
@@ -268,8 +316,12 @@ static void receive_haves(RStep *step, size_t index, const FrameIn *frame)
         if (have->hi > on_link->peer_hi) {
             on_link->peer_hi = have->hi;
         }
+        if (stream->frozen) {
+            continue;
+        }
         leave_used_epoch(step, stream, have->hi);
-        pull_target(step, stream, have->hi);
+        doubt(step, index, stream, have);
+        pull_target(step, stream, have->hi, index);
     }
 }
 
@@ -286,7 +338,7 @@ static void receive_wants(RStep *step, size_t index, const FrameIn *frame)
     for (size_t i = 0; i < frame->wants_count; i++) {
         const FrameWant *want = &frame->wants[i];
         Stream *stream = stream_get(replica, &want->stream);
-        if (stream == NULL) {
+        if (stream == NULL || stream->frozen) {
             continue;
         }
         LinkStream *on_link = link_stream(link, stream);
@@ -302,23 +354,38 @@ static void receive_wants(RStep *step, size_t index, const FrameIn *frame)
     }
 }
 
+/* Quiet, and yet different: tells all. But a liar may see to it that nothing is ever quiet. */
+static void compare_roots(const Replica *replica, ReplicaLink *link, uint64_t root)
+{
+    if (root == replica->root) {
+        link->unequal_pings = 0;
+        return;
+    }
+    bool quiet = !replica->news && replica->behind == NULL;
+    if (quiet || ++link->unequal_pings == UNEQUAL_PINGS_MAX) {
+        link->unequal_pings = 0;
+        link->have_due = true;
+        for (size_t i = 0; i < link->streams_cap; i++) {
+            link->streams[i].told_hi = 0;
+        }
+    }
+}
+
 static void receive_numbers(RStep *step, size_t index, const FrameIn *frame)
 {
     Replica *replica = step->replica;
     ReplicaLink *link = &replica->links[index];
-    link->credit += frame->credit < REPLICA_CREDIT_BYTES ? frame->credit : REPLICA_CREDIT_BYTES;
     if (frame->credit > 0) {
+        int64_t more = frame->credit < REPLICA_CREDIT_BYTES ? (int64_t)frame->credit
+                                                            : (int64_t)REPLICA_CREDIT_BYTES;
+        link->credit += more;
+        link->credit = link->credit < REPLICA_CREDIT_BYTES ? link->credit : REPLICA_CREDIT_BYTES;
         link->news = true;
     }
     if (frame->ping != 0) {
         link->pong = frame->ping;
         link->news = true;
-        if (frame->root != replica->root && !replica->news && replica->behind == NULL) {
-            link->have_due = true; /* quiet, and yet different: tell all */
-            for (size_t i = 0; i < link->streams_cap; i++) {
-                link->streams[i].told_hi = 0;
-            }
-        }
+        compare_roots(replica, link, frame->root);
     }
     if (frame->pong != 0 && frame->pong == link->ping) {
         uint64_t rtt_ms = step->input->mono_ms - link->ping_sent_ms;
@@ -351,12 +418,21 @@ static void take_frame(RStep *step, size_t index, const FrameIn *frame)
         link_drop(step, index, reason);
         return;
     }
+    ReplicaLink *link = &step->replica->links[index];
+    link->unreturned += frame->events_bytes;
+    if (link->unreturned > REPLICA_CREDIT_BYTES + FRAME_MAX_BYTES) {
+        link_drop(step, index, "it sent more than it was given credit for");
+        return;
+    }
     receive_numbers(step, index, frame);
     receive_presences(step, index, frame);
     for (size_t i = 0; i < frame->runs_count; i++) {
         if (!receive_run(step, index, &frame->runs[i])) {
             return;
         }
+    }
+    if (!proof_receive(step, index, frame)) {
+        return;
     }
     receive_wants(step, index, frame);
     receive_haves(step, index, frame);

@@ -7,12 +7,16 @@ enum {
     RUN_EVENTS_MAX = 1024,
     RUNS_MAX = 256,
     ROWS_STEP = 16,
+    /* Of those that are seldom many: with FRAME_ROWS_MAX of the others, and events or a proof, a
+     * frame keeps within FRAME_MAX_BYTES. */
+    FEW_ROWS_MAX = 256,
 };
 
 /* A frame being put together. */
 typedef struct Draft {
     FrameOut out;
     FrameHello hello;
+    FrameProof proof;
     FrameHave *haves; /* each grows by ROWS_STEP up to FRAME_ROWS_MAX */
     FrameWant *wants;
     FrameWant *stops;
@@ -121,15 +125,17 @@ static void add_wants(Replica *replica, ReplicaLink *link, Draft *draft)
     for (size_t i = 0; i < link->to_say.count; i++) {
         const Stream *stream = replica->streams[link->to_say.items[i]];
         LinkStream *on_link = link_stream(link, stream);
-        if (draft->out.wants_count == FRAME_ROWS_MAX || draft->out.stops_count == FRAME_ROWS_MAX) {
+        if (draft->out.wants_count == FRAME_ROWS_MAX || draft->out.stops_count == FEW_ROWS_MAX) {
             link->to_say.items[left++] = stream->index;
             continue;
         }
         on_link->to_say = false;
+        uint64_t from = on_link->doubt > 0 ? on_link->doubt : stream->applied + 1;
         if (on_link->wanted) {
             draft->wants = row_room(draft->wants, draft->out.wants_count, sizeof(FrameWant));
             draft->wants[draft->out.wants_count++] =
-                (FrameWant){.stream = stream->id, .from = stream->applied + 1};
+                (FrameWant){.stream = stream->id, .from = from};
+            on_link->doubt = 0;
         } else {
             draft->stops = row_room(draft->stops, draft->out.stops_count, sizeof(FrameWant));
             draft->stops[draft->out.stops_count++] = (FrameWant){.stream = stream->id};
@@ -138,13 +144,28 @@ static void add_wants(Replica *replica, ReplicaLink *link, Draft *draft)
     link->to_say.count = left;
 }
 
+/* One in a frame, which then holds no events and no HAVEs. */
+static bool add_proof(Replica *replica, size_t index, Draft *draft)
+{
+    const Proof *proof = proof_next(replica, &replica->links[index], index);
+    if (proof != NULL) {
+        draft->proof = (FrameProof){.a = proof->a, .b = proof->b};
+        draft->out.proofs = &draft->proof;
+        draft->out.proofs_count = 1;
+    }
+    return proof != NULL;
+}
+
 static void add_haves(Replica *replica, ReplicaLink *link, Draft *draft)
 {
+    if (!link->have_due) {
+        return;
+    }
     link->have_due = false;
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        if (stream->durable <= on_link->told_hi) {
+        if (stream->durable <= on_link->told_hi || stream->frozen) {
             continue;
         }
         if (draft->out.haves_count == FRAME_ROWS_MAX) {
@@ -154,7 +175,10 @@ static void add_haves(Replica *replica, ReplicaLink *link, Draft *draft)
         on_link->told_hi = stream->durable;
         draft->haves = row_room(draft->haves, draft->out.haves_count, sizeof(FrameHave));
         draft->haves[draft->out.haves_count++] =
-            (FrameHave){.stream = stream->id, .lo = 1, .hi = stream->durable};
+            (FrameHave){.stream = stream->id,
+                        .lo = 1,
+                        .hi = stream->durable,
+                        .head = event_hash_head(&stream->durable_hash)};
     }
 }
 
@@ -236,7 +260,7 @@ static void add_events(RStep *step, size_t index, Draft *draft)
     size_t taken = 0;
     while (taken < count && draft->bytes < REPLICA_FRAME_EVENTS_BYTES &&
            draft->out.runs_count < RUNS_MAX && draft->events_count < RUN_EVENTS_MAX &&
-           draft->bytes < link->credit) {
+           (int64_t)draft->bytes < link->credit) {
         const Stream *stream = step->replica->streams[link->ready.items[taken++]];
         if (add_stream_events(step, index, draft, stream)) {
             index_list_add(&link->ready, stream->index); /* to the end: in turn */
@@ -248,13 +272,14 @@ static void add_events(RStep *step, size_t index, Draft *draft)
     if (taken > 0) {
         memmove(link->ready.items, link->ready.items + taken, link->ready.count * sizeof(size_t));
     }
-    link->credit -= draft->bytes < link->credit ? draft->bytes : link->credit;
+    link->credit -= (int64_t)draft->bytes;
 }
 
 static void add_numbers(ReplicaLink *link, const Replica *replica, Draft *draft)
 {
     if (link->credit_owed >= CREDIT_RETURN_BYTES) {
         draft->out.credit = link->credit_owed;
+        link->unreturned -= link->credit_owed;
         link->credit_owed = 0;
     }
     if (link->ping_due) {
@@ -271,7 +296,7 @@ static void add_presences(const ReplicaLink *link, Draft *draft)
 {
     draft->out.presences = link->presences;
     draft->out.presences_count =
-        link->presences_count < FRAME_ROWS_MAX ? link->presences_count : FRAME_ROWS_MAX;
+        link->presences_count < FEW_ROWS_MAX ? link->presences_count : FEW_ROWS_MAX;
 }
 
 static void presences_sent(ReplicaLink *link, size_t count)
@@ -315,7 +340,7 @@ static bool draft_is_empty(const Draft *draft)
            out->haves_count + out->wants_count + out->stops_count + out->runs_count +
                    out->presences_count ==
                0 &&
-           out->credit == 0 && out->ping == 0 && out->pong == 0;
+           out->proofs_count == 0 && out->credit == 0 && out->ping == 0 && out->pong == 0;
 }
 
 /* A busy link's news wait a little, so that what follows goes in the same frame. */
@@ -347,16 +372,17 @@ void send_pump(RStep *step, size_t index)
     }
     if (link->greeted) {
         add_wants(replica, link, &draft);
-        if (link->have_due) {
+        if (!add_proof(replica, index, &draft)) {
             add_haves(replica, link, &draft);
+            add_events(step, index, &draft);
         }
-        add_events(step, index, &draft);
         add_numbers(link, replica, &draft);
         add_presences(link, &draft);
     }
-    bool more = link->greeted && (link->have_due || link->to_say.count > 0 ||
-                                  link->presences_count > draft.out.presences_count ||
-                                  (link->ready.count > 0 && link->credit > 0));
+    bool more =
+        link->greeted && (draft.out.proofs_count > 0 || link->have_due || link->to_say.count > 0 ||
+                          link->presences_count > draft.out.presences_count ||
+                          (link->ready.count > 0 && link->credit > 0));
     if (!draft_is_empty(&draft)) {
         send_draft(step, index, &draft);
         presences_sent(link, draft.out.presences_count);
@@ -378,6 +404,10 @@ void send_read_done(RStep *step)
     Replica *replica = step->replica;
     const ReplicaInput *input = step->input;
     Stream *stream = stream_find(replica, &input->stream);
+    if (input->link == REPLICA_LINKS_MAX) {
+        proof_read_done(step);
+        return;
+    }
     if (stream == NULL || input->link >= replica->links_cap) {
         return;
     }
@@ -388,7 +418,7 @@ void send_read_done(RStep *step)
     }
     on_link->reading = false;
     size_t count = input->events_count;
-    if (on_link->next != input->from || count == 0 || link->in_flight) {
+    if (on_link->next != input->from || count == 0 || link->in_flight || link->credit <= 0) {
         send_wake_stream(replica, stream); /* it wants something else by now, or later */
         return;
     }
@@ -397,7 +427,7 @@ void send_read_done(RStep *step)
     for (size_t i = 0; i < count; i++) {
         draft.bytes += frame_event_bytes(input->events[i]);
     }
-    link->credit -= draft.bytes < link->credit ? draft.bytes : link->credit;
+    link->credit -= (int64_t)draft.bytes;
     on_link->next += count;
     send_draft(step, input->link, &draft);
     send_wake_stream(replica, stream);

@@ -10,6 +10,8 @@ enum {
     HAVE_INTERVAL_MS = 250,
     HAVE_FANOUT = 6,
     ROOT_INTERVAL_MS = 10000,
+    /* Long enough for many streams that begin together to be told in one frame. */
+    BORDER_WAIT_MS = 1000,
     /* A stream that is known to go on, and of which nothing comes for so long (or two round trips),
      * is asked for elsewhere. Doubles up to the cap while it does not help. */
     REPAIR_MIN_MS = 150,
@@ -20,6 +22,10 @@ enum {
     /* To be told on one link; what is beyond is told when it changes again. */
     PRESENCES_WAITING_MAX = 4096,
     RATE_WINDOW_MS = 1000,
+    /* Of asking in vain at the longest interval: then what was told is not waited for. */
+    VAIN_MAX = 3,
+    /* Pings with another root than ours in a row: then all is told again, busy or not. */
+    UNEQUAL_PINGS_MAX = 3,
 };
 
 /* One stream, as this node holds it. */
@@ -29,11 +35,15 @@ typedef struct Stream {
     uint64_t applied; /* verified, contiguous, passed on */
     uint64_t durable;
     EventHash last_hash; /* of the applied one */
+    EventHash durable_hash;
+    struct Origin *origin;
     bool frozen;
+    FrameRun suspect; /* contradicts what the store holds; with it, it will be a proof */
 
     size_t upstream;         /* the link it is wanted on, or NO_LINK */
     uint64_t progress_ms;    /* when something last came, or was asked for */
     uint32_t repair_wait_ms; /* 0: nothing is missing */
+    unsigned vain;           /* repairs at REPAIR_MAX_MS since something came */
     bool news;               /* durable has risen since the last round of HAVEs */
     uint64_t target;         /* somebody holds it up to here */
     struct Stream *prev;     /* among those that are behind their target */
@@ -53,6 +63,8 @@ typedef struct LinkStream {
     uint64_t peer_hi; /* what the peer holds, as far as it told */
     uint64_t told_hi; /* what it was told that we hold */
     uint64_t next;    /* the peer wants from here on; 0: it does not want it */
+    uint64_t doubt;   /* what it told of its event here differs from ours: to be seen; 0: none */
+    uint8_t failures; /* how often it was asked and nothing came, since something came */
     bool wanted;      /* we want it from the peer */
     bool reading;     /* the store is asked for what comes next */
     bool ready;       /* something it wants is here; it stands in ReplicaLink.ready */
@@ -80,7 +92,8 @@ typedef struct ReplicaLink {
     uint64_t peer_epoch;
     LinkStream *streams; /* by Stream.index */
     size_t streams_cap;
-    uint64_t credit;      /* bytes of events that may be sent */
+    int64_t credit;       /* bytes of events that may be sent; the last frame may overdraw it */
+    uint64_t unreturned;  /* bytes of events that came and were not returned as credit */
     uint64_t credit_owed; /* that came and are durable: to be returned */
     uint64_t ping;        /* not yet answered */
     bool ping_due;
@@ -88,6 +101,8 @@ typedef struct ReplicaLink {
     uint64_t ping_sent_ms;
     uint32_t rtt_ms;
     bool rtt_known;
+    unsigned unequal_pings;   /* with another root than ours, since all was told */
+    size_t proofs_told;       /* of Replica.proofs */
     bool is_child;            /* the peer takes something from us */
     FramePresence *presences; /* to be told */
     size_t presences_count;
@@ -108,9 +123,19 @@ typedef struct Batch {
     size_t bytes;
     StreamId stream;
     uint64_t hi;
+    EventHash hi_hash;
     bool own;
     struct Batch *next;
 } Batch;
+
+/* Two runs of one stream, signed, that hold different events for one place. */
+typedef struct Proof {
+    struct Origin *origin;
+    FrameRun a;
+    FrameRun b;
+    size_t link; /* it came from there, in that life, and need not go back */
+    uint32_t link_life;
+} Proof;
 
 struct Replica {
     ReplicaConfig config;
@@ -124,13 +149,19 @@ struct Replica {
     size_t links_cap;
     Stream *behind;
     struct Origin *origins; /* the newest stream of each */
-    size_t have_turn;       /* the link at which the next round of HAVEs begins */
+    size_t windows_bytes;
+    size_t windows_turn; /* the stream whose window is made smaller next */
+    size_t recycle_turn; /* the stream that may make room for another next */
+    Proof *proofs;       /* the first for each origin, in the order in which they came */
+    size_t proofs_count;
+    size_t have_turn; /* the link at which the next round of HAVEs begins */
 
     Stream *own;
     LogEvent **group; /* own events, said and not yet given to the store */
     size_t group_count;
     size_t group_cap;
     size_t group_bytes;
+    size_t storing_bytes;
     bool storing_own;
     LogEvent **storing; /* the group that is being stored */
     size_t storing_count;
@@ -142,7 +173,8 @@ struct Replica {
     uint64_t tickets;
     uint64_t root;
     bool news;
-    bool news_for_all; /* and not only for have_fanout of the links */
+    bool news_for_all;     /* and not only for have_fanout of the links */
+    uint64_t border_at_ms; /* frugal: new streams are told also where two trees touch; 0: none */
     uint64_t have_at_ms;
     uint64_t root_at_ms;
     ReplicaStats stats;
@@ -154,10 +186,12 @@ typedef struct RStep {
     ReplicaOutputs *outputs;
 } RStep;
 
-/* The stream of the newest epoch of an origin: the one that may go on. */
+/* The stream of the newest epoch of an origin of which there is something, or which its author says
+ * it writes: the one that may go on. */
 typedef struct Origin {
     uint8_t key[EVENT_KEY_BYTES];
     Stream *newest;
+    bool convicted; /* there is a proof against it */
     UT_hash_handle hh;
 } Origin;
 
@@ -166,16 +200,49 @@ void index_list_done(IndexList *list);
 void link_clear(ReplicaLink *link); /* but for its life, which goes on counting */
 
 /* replica.c */
-bool stream_is_newest(const Replica *replica, const Stream *stream);
 ReplicaOutput *rstep_add(RStep *step, ReplicaOutputKind kind);
+/* A reference to each. */
+void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count);
+void link_drop(RStep *step, size_t link, const char *reason);
+
+/* replica_own.c */
+void own_say(RStep *step);
+void own_stored(RStep *step);
+
+/* replica_proof.c */
+/* The run, whose signature is good, names another event for place seq than this node holds. */
+void proof_found(RStep *step, Stream *stream, const FrameRun *run, uint64_t seq);
+/* False, and the link is gone, where one of them proves nothing. */
+bool proof_receive(RStep *step, size_t index, const FrameIn *frame);
+void proof_read_done(RStep *step);
+/* The next one for the link; NULL: it has been told of all. */
+const Proof *proof_next(Replica *replica, ReplicaLink *link, size_t index);
+void proofs_free(Replica *replica);
+bool run_chain_holds(const FrameRun *run, size_t from, const EventHash *before);
+bool run_is_of_network(const Replica *replica, const FrameRun *run);
+bool same_network(const uint8_t *a, const uint8_t *b);
+
+/* replica_stream.c */
+bool stream_is_newest(const Stream *stream);
 Stream *stream_find(const Replica *replica, const StreamId *id);
 /* NULL where REPLICA_STREAMS_MAX are known. */
 Stream *stream_get(Replica *replica, const StreamId *id);
 LinkStream *link_stream(ReplicaLink *link, const Stream *stream);
 /* The events are new here, in order, and verified: keep, show, store, pass on. */
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link);
-void link_drop(RStep *step, size_t link, const char *reason);
-void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi);
+/* The parts of it; own ones are stored first. */
+void stream_advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count,
+                    size_t link);
+void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link,
+                  bool own);
+/* Its author may go on in it. */
+void stream_note_newest(Stream *stream);
+/* Nobody may know it yet: all are told, and at once. */
+void stream_tell_all(RStep *step);
+void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash);
+void origin_convict(Replica *replica, struct Origin *origin);
+void stream_free(Stream *stream);
+void windows_trim(Replica *replica);
 LogEvent *stream_window_at(const Stream *stream, uint64_t seq); /* NULL: not in memory */
 
 /* replica_receive.c */
@@ -192,8 +259,11 @@ void send_tell(RStep *step);
 void send_wake_stream(Replica *replica, const Stream *stream);
 
 /* replica_pull.c: what to ask of whom. */
-/* Somebody holds the stream up to hi. */
-void pull_target(RStep *step, Stream *stream, uint64_t hi);
+/* The peer at link holds the stream up to hi. */
+void pull_target(RStep *step, Stream *stream, uint64_t hi, size_t link);
+/* Nothing more of it is taken, or given. */
+void pull_end(RStep *step, Stream *stream);
+bool pull_is_own(const Replica *replica, const Stream *stream);
 /* Finds an upstream where it has none and needs one. */
 void pull_stream(RStep *step, Stream *stream);
 void pull_from(RStep *step, Stream *stream, size_t index);

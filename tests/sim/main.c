@@ -205,6 +205,7 @@ static int self_test(const Arguments *arguments)
         printf("%-16s %s %" PRIu64 ": %s\n", sim_mutation_name((SimMutation)mutation),
                report.ok ? "MISSED in seeds up to" : "caught by seed", seed, report.failure);
         missed += report.ok;
+        fflush(stdout);
     }
     for (uint64_t seed = 1; seed <= SEEDS_TO_REPEAT; seed++) {
         SimConfig config = config_of(arguments, seed);

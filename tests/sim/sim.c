@@ -1,6 +1,20 @@
 /* The world, run. */
 #include "sim_world.h"
 
+/* Tells everybody of somebody, for nothing. */
+static void chatter(World *world)
+{
+    const FramePresence presence = {.version = world->now_ms};
+    for (int i = 0; i < world->config.nodes; i++) {
+        node_step(world, i,
+                  (ReplicaInput){.kind = REPLICA_TELL,
+                                 .link = REPLICA_LINKS_MAX,
+                                 .except = REPLICA_LINKS_MAX,
+                                 .presences = &presence,
+                                 .presences_count = 1});
+    }
+}
+
 static void run_task(World *world, const Task *task)
 {
     Node *node = &world->nodes[task->node];
@@ -41,7 +55,7 @@ static void run_task(World *world, const Task *task)
         edge_connect(world, task->link);
         return;
     case TASK_SAY:
-        node_say(world, task->node);
+        node_say(world, task->node, 0);
         return;
     case TASK_FAULT:
         if (!world->healing) {
@@ -60,10 +74,30 @@ static void run_task(World *world, const Task *task)
     case TASK_PARTITION:
         world_part(world, task->from != 0);
         return;
+    case TASK_LINK_DEAD:
+        if (world->edges[task->link].life == task->life) {
+            edge_down(world, task->link);
+        }
+        return;
+    case TASK_FOLD:
+        if (node->life == task->life) {
+            node_fold_timer(world, task->node);
+        }
+        return;
+    case TASK_CHECK:
+        check_silence(world);
+        if (world->config.mutation == MUTATION_CHATTER) {
+            chatter(world);
+        }
+        world_post(world, SILENCE_EVERY_MS, (Task){.kind = TASK_CHECK});
+        return;
+    case TASK_FLOOD:
+        hostile_flood(world);
+        return;
     }
 }
 
-static void run_until(World *world, uint64_t until_ms)
+void run_until(World *world, uint64_t until_ms)
 {
     while (world->report.ok && world->heap_count > 0 && world->heap[0].at_ms <= until_ms) {
         Task task = world_take(world);
@@ -86,6 +120,9 @@ static void world_free(World *world)
         replica_free(node->replica);
         pending_free(node);
         applied_free(node);
+        silences_free(node);
+        shown_end(node);
+        proofs_forget(node);
         disk_free(&node->disk);
         disk_free(&node->backup);
         mem_free(node->edges);
@@ -108,17 +145,45 @@ static void world_free(World *world)
     mem_free(world->edges);
 }
 
+/* Each fault in half of the seeds, but hostility in fewer, and now and then that alone: what it
+ * does must not hide behind the rest. */
+static unsigned draw_faults(World *world)
+{
+    if (!world->config.faults) {
+        return 0;
+    }
+    unsigned swarm = (unsigned)(world_random(world) & FAULTS_ALL);
+    unsigned hostile = (unsigned)(world_random(world) & world_random(world)) & FAULTS_HOSTILE;
+    swarm = (swarm & ~(unsigned)FAULTS_HOSTILE) | hostile;
+    if (world_chance(world, 100)) {
+        swarm = hostile;
+    }
+    if (world->config.mutation == MUTATION_NO_PROOFS) {
+        swarm |= FAULT_EQUIVOCATOR;
+    }
+    if (world->config.mutation == MUTATION_SAY_ANYWAY) {
+        swarm |= FAULT_FLOODER;
+    }
+    return swarm;
+}
+
 SimReport sim_run(const SimConfig *config)
 {
     World world = {.config = *config, .random = config->seed, .report = {.ok = true}};
     world.nodes = mem_array((size_t)config->nodes, sizeof(Node));
     overlay_make(&world);
-    world.swarm = config->faults ? (unsigned)(world_random(&world) & FAULTS_ALL) : 0;
+    world.swarm = draw_faults(&world);
     for (int i = 0; i < config->nodes; i++) {
         for (size_t j = 0; j < EVENT_SEED_BYTES; j++) {
             world.nodes[i].seed[j] = (uint8_t)world_random(&world);
         }
+        if (i > 0 && node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
+            memcpy(world.nodes[i].seed, world.nodes[HOSTILE].seed, EVENT_SEED_BYTES);
+        }
         node_start(&world, i);
+        if (node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
+            node_say(&world, i, 0); /* before the one hears of the other */
+        }
     }
     for (size_t i = 0; i < world.edges_count; i++) {
         world_post(&world, world_between(&world, 0, 200), (Task){.kind = TASK_CONNECT, .link = i});
@@ -131,6 +196,10 @@ SimReport sim_run(const SimConfig *config)
     }
     if (config->operations_per_s > 0) {
         challenge_post(&world);
+    }
+    world_post(&world, SILENCE_EVERY_MS, (Task){.kind = TASK_CHECK});
+    if (world.swarm & FAULT_FLOODER) {
+        world_post(&world, 1000, (Task){.kind = TASK_FLOOD});
     }
     world_post(&world, FAULT_EVERY_MS, (Task){.kind = TASK_FAULT});
     run_until(&world, world.config.trouble_ms / 2);
@@ -152,6 +221,12 @@ SimReport sim_run(const SimConfig *config)
     }
     if (world.report.ok) {
         check_end(&world);
+    }
+    if (world.report.ok && config->faults) {
+        check_quiet(&world);
+    }
+    if (world.report.ok && config->faults) {
+        check_all_shown(&world);
     }
     if (world.report.ok && config->operations_per_s > 0) {
         challenge_report(&world);
@@ -177,6 +252,14 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_DEAF_LINK] = "deaf-link",
         [MUTATION_NO_VERIFY] = "no-verify",
         [MUTATION_CLOCK_DRAGGED] = "clock-dragged",
+        [MUTATION_NO_PROOFS] = "no-proofs",
+        [MUTATION_SAY_ANYWAY] = "say-anyway",
+        [MUTATION_BIG_WINDOWS] = "big-windows",
+        [MUTATION_STOPPED_CLOCK] = "stopped-clock",
+        [MUTATION_EFFECT_FIRST] = "effect-first",
+        [MUTATION_NEVER_LATE] = "never-late",
+        [MUTATION_SHOWS_NOT_ALL] = "shows-not-all",
+        [MUTATION_CHATTER] = "chatter",
     };
     return names[mutation];
 }

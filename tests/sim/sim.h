@@ -20,6 +20,14 @@ typedef enum SimMutation {
     MUTATION_DEAF_LINK,       /* one node's links carry nothing after the trouble */
     MUTATION_NO_VERIFY,       /* takes any signature; a hostile node forges */
     MUTATION_CLOCK_DRAGGED,   /* stamps far ahead are believed */
+    MUTATION_NO_PROOFS,       /* nobody passes on that an author has signed two histories */
+    MUTATION_SAY_ANYWAY,      /* says more while the disk is full than may wait */
+    MUTATION_BIG_WINDOWS,     /* keeps more events in memory than it may */
+    MUTATION_STOPPED_CLOCK,   /* one node's clock stands still: it waits for ever */
+    MUTATION_EFFECT_FIRST,    /* shows what comes as it comes */
+    MUTATION_NEVER_LATE,      /* does not say that a line comes late */
+    MUTATION_SHOWS_NOT_ALL,   /* now and then a line is not shown */
+    MUTATION_CHATTER,         /* nobody is ever quiet */
     MUTATIONS_COUNT,
 } SimMutation;
 

@@ -89,17 +89,45 @@ static void note_hop(World *world, int at, int from, Known *known)
 
 bool node_is_hostile(const World *world, int at, unsigned how)
 {
-    return at == HOSTILE && (world->swarm & how) != 0;
+    return (at == HOSTILE && (world->swarm & how) != 0) ||
+           (at == TWIN && (world->swarm & how & FAULT_EQUIVOCATOR) != 0);
+}
+
+/* Is it a stream of one who signs two histories? */
+bool check_is_equivocal(const World *world, const StreamId *id)
+{
+    return (world->swarm & FAULT_EQUIVOCATOR) != 0 &&
+           memcmp(id->origin, world->nodes[HOSTILE].key, EVENT_KEY_BYTES) == 0;
+}
+
+/* Node at gives the event to its disk: is it one that it has signed? */
+void check_written(World *world, int at, const LogEvent *event)
+{
+    const Node *node = &world->nodes[at];
+    if (memcmp(event->fields.stream.origin, node->key, EVENT_KEY_BYTES) != 0 ||
+        check_is_equivocal(world, &event->fields.stream)) {
+        return;
+    }
+    const Known *known = known_of(world, event);
+    if (known == NULL) {
+        known_add(world, event);
+    } else if (known != NULL && memcmp(&known->hash, &event->hash, sizeof(EventHash)) != 0) {
+        world_fail(world, "two events are signed for number %" PRIu64 " of one stream",
+                   event->fields.seq);
+    }
 }
 
 /* Event came to node at, from a peer (or -1: it is its own, and durable). */
 void check_shown(World *world, int at, int from, const LogEvent *event)
 {
     check_contiguous(world, at, &event->fields);
+    if (check_is_equivocal(world, &event->fields.stream)) {
+        return; /* it may have any content */
+    }
     Known *known = known_of(world, event);
     bool own = from < 0;
-    if (known == NULL && own) {
-        known = known_add(world, event);
+    if (own && !disk_holds(world->nodes[at].disk, &event->fields.stream, event->fields.seq)) {
+        world_fail(world, "node %d acknowledges a line that its disk does not hold", at);
     }
     if (known == NULL) {
         world_fail(world, "node %d shows an event that nobody wrote", at);
@@ -109,7 +137,10 @@ void check_shown(World *world, int at, int from, const LogEvent *event)
         world_fail(world, "two events are signed for number %" PRIu64 " of one stream",
                    event->fields.seq);
     }
-    known->acknowledged = known->acknowledged || own;
+    if (own) {
+        known->acknowledged = true;
+        known->said_ms = world->now_ms;
+    }
     bool clocks_jump = (world->swarm & FAULT_CLOCK) != 0;
     if (own && !clocks_jump && !node_is_hostile(world, at, FAULT_CLOCK_LIAR) &&
         hlc_time_ms(event->fields.hlc) > WALL_MS + (int64_t)world->now_ms + HLC_AHEAD_MAX_MS + 1) {
@@ -157,13 +188,45 @@ void check_forget(void)
     }
 }
 
-bool check_all_equal(const World *world)
+/* Does every node that can be counted on hold it? */
+static int node_that_lacks(const World *world, const Known *known)
 {
     for (int i = 0; i < world->config.nodes; i++) {
+        if (!node_is_hostile(world, i, FAULT_MUTE) &&
+            !disk_holds(world->nodes[i].disk, &known->key.stream, known->key.seq)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static bool must_be_held(const Known *known)
+{
+    return known->acknowledged && !known->excused;
+}
+
+bool check_all_equal(const World *world)
+{
+    uint64_t root = 0;
+    bool root_known = false;
+    for (int i = 0; i < world->config.nodes; i++) {
         const Node *node = &world->nodes[i];
-        if (node->replica == NULL || node->pending != NULL ||
-            replica_root(node->replica) != replica_root(world->nodes[0].replica)) {
+        if (node->replica == NULL || node->pending != NULL) {
             return false;
+        }
+        if (node_is_hostile(world, i, FAULT_MUTE)) {
+            continue; /* it may hold what it gives nobody */
+        }
+        if (root_known && replica_root(node->replica) != root) {
+            return false;
+        }
+        root = replica_root(node->replica);
+        root_known = true;
+    }
+    for (const Known *known = world->known; known != NULL && (world->swarm & FAULT_MUTE) != 0;
+         known = known->hh.next) {
+        if (must_be_held(known) && node_that_lacks(world, known) >= 0) {
+            return false; /* and so roots do not tell all */
         }
     }
     return true;
@@ -192,15 +255,11 @@ void check_tell_differences(World *world)
 
 void check_end(World *world)
 {
-    for (int i = 0; i < world->config.nodes; i++) {
-        Node *node = &world->nodes[i];
-        for (const Known *known = world->known; known != NULL; known = known->hh.next) {
-            if (known->acknowledged && !known->excused &&
-                !disk_holds(node->disk, &known->key.stream, known->key.seq)) {
-                world_fail(world,
-                           "node %d lacks an acknowledged event, number %" PRIu64 " of a stream", i,
-                           known->key.seq);
-            }
+    for (const Known *known = world->known; known != NULL; known = known->hh.next) {
+        int lacking = must_be_held(known) ? node_that_lacks(world, known) : -1;
+        if (lacking >= 0) {
+            world_fail(world, "node %d lacks an acknowledged event, number %" PRIu64 " of a stream",
+                       lacking, known->key.seq);
         }
     }
 }

@@ -61,6 +61,14 @@ bool disk_holds(DiskStream *disk, const StreamId *id, uint64_t seq)
     return stream != NULL && stream->count >= seq;
 }
 
+void proofs_forget(Node *node)
+{
+    for (size_t i = 0; i < node->proofs_count; i++) {
+        bytes_unref(node->proofs[i]);
+    }
+    node->proofs_count = 0;
+}
+
 void pending_free(Node *node)
 {
     while (node->pending != NULL) {

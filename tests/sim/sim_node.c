@@ -27,13 +27,17 @@ static uint64_t latency_of(World *world, const Edge *edge)
                            : edge->latency_ms);
 }
 
-/* One bit of what it passes on, or of its own words. */
-static Bytes *damage(World *world, Bytes *frame)
+/* When the last byte of it has been sent. */
+static uint64_t leaves_at(World *world, Edge *edge, int direction, size_t bytes)
 {
-    Bytes *copy = bytes_new(bytes_data(frame), bytes_len(frame));
-    size_t bit = world_random(world) % (8 * bytes_len(frame));
-    bytes_fill(copy)[bit / 8] ^= (uint8_t)(1U << bit % 8);
-    return copy;
+    if (!world->config.faults) {
+        return world->now_ms;
+    }
+    uint64_t from = world->now_ms;
+    from = edge->free_ms[direction] > from ? edge->free_ms[direction] : from;
+    from = edge->blocked_until > from ? edge->blocked_until : from;
+    edge->free_ms[direction] = from + bytes / LINK_BYTES_PER_MS;
+    return edge->free_ms[direction];
 }
 
 static void send_frame(World *world, int at, size_t link, Bytes *frame)
@@ -41,28 +45,24 @@ static void send_frame(World *world, int at, size_t link, Bytes *frame)
     Edge *edge = &world->edges[world->nodes[at].edges[link]];
     int direction = edge->a == at ? 0 : 1;
     world->report.frames++;
-    uint64_t arrival = world->now_ms + latency_of(world, edge);
+    check_frame(world, at, frame);
+    uint64_t left = leaves_at(world, edge, direction, bytes_len(frame));
+    uint64_t arrival = left + latency_of(world, edge);
     if (arrival < edge->last_arrival[direction]) {
         arrival = edge->last_arrival[direction];
     }
     edge->last_arrival[direction] = arrival;
     bool deaf = world->config.mutation == MUTATION_DEAF_LINK && world->healing &&
                 (edge->a == 0 || edge->b == 0);
-    if (edge->up && !edge->cut && !deaf) {
-        Bytes *carried = bytes_ref(frame);
-        if (node_is_hostile(world, at, FAULT_FORGER) && !world->healing &&
-            world_chance(world, 200)) {
-            bytes_unref(carried);
-            carried = damage(world, frame);
-        }
-        world_post(world, arrival - world->now_ms,
-                   (Task){.kind = TASK_FRAME,
-                          .node = edge_other(edge, at),
-                          .link = (size_t)world->nodes[at].edges[link],
-                          .life = edge->life,
-                          .frame = carried});
+    if (edge->up && !edge->cut && !deaf && !edge->deaf[direction]) {
+        Task task = {.kind = TASK_FRAME,
+                     .node = edge_other(edge, at),
+                     .link = (size_t)world->nodes[at].edges[link],
+                     .life = edge->life,
+                     .frame = hostile_frame(world, at, frame)};
+        hostile_post(world, at, arrival - world->now_ms, &task);
     }
-    world_post(world, edge->clog_ms / 4,
+    world_post(world, left - world->now_ms + edge->clog_ms / 4,
                (Task){.kind = TASK_SENT, .node = at, .link = link, .life = edge->life});
 }
 
@@ -75,6 +75,7 @@ static void store_events(World *world, int at, const ReplicaOutput *output)
     pending->events = mem_array(pending->count, sizeof(LogEvent *));
     for (size_t i = 0; i < pending->count; i++) {
         pending->events[i] = event_ref(output->events[i]);
+        check_written(world, at, output->events[i]);
     }
     Pending **last = &node->pending;
     while (*last != NULL) {
@@ -103,6 +104,21 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
             world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
         }
     }
+    if (!node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
+        shown_apply(world, at, output, node_wall_ms(world, at));
+    }
+}
+
+static void freeze(World *world, int at, const ReplicaOutput *output)
+{
+    Node *node = &world->nodes[at];
+    world_trace(world, "freeze", at, output->stream.epoch, output->frame != NULL);
+    if (!check_is_equivocal(world, &output->stream)) {
+        world_fail(world, "node %d froze the stream of an honest node", at);
+    }
+    if (output->frame != NULL && node->proofs_count < PROOFS_MAX) {
+        node->proofs[node->proofs_count++] = bytes_ref(output->frame);
+    }
 }
 
 static void node_do(World *world, int at, int from, ReplicaOutput *output)
@@ -128,7 +144,8 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         world_trace(world, "drop", at, output->link, 0);
         if (!node_is_hostile(world,
                              edge_other(&world->edges[world->nodes[at].edges[output->link]], at),
-                             FAULT_FORGER)) {
+                             FAULTS_RUDE) &&
+            !node_is_hostile(world, at, FAULTS_RUDE)) {
             world_fail(world, "node %d drops an honest peer: %s", at, output->reason);
         }
         edge_down(world, world->nodes[at].edges[output->link]);
@@ -137,7 +154,7 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         apply_events(world, at, from, output);
         return;
     case REPLICA_FROZEN:
-        world_fail(world, "node %d froze the stream of an honest node", at);
+        freeze(world, at, output);
         return;
     case REPLICA_GREETED:
     case REPLICA_HEARD:
@@ -153,6 +170,11 @@ static void node_set_timer(World *world, int at)
         node->timer_ms = node->wake_ms;
         world_post(world, node->wake_ms - world->now_ms, (Task){.kind = TASK_TIMER, .node = at});
     }
+}
+
+void node_fold_timer(World *world, int at)
+{
+    shown_timer(world, at, node_wall_ms(world, at));
 }
 
 void node_timer(World *world, int at)
@@ -184,17 +206,28 @@ void node_step(World *world, int at, ReplicaInput input)
     if (world->config.mutation == MUTATION_CLOCK_DRAGGED && input.kind == REPLICA_FRAME) {
         input.wall_ms += LIE_MS;
     }
+    if (world->config.mutation == MUTATION_STOPPED_CLOCK && at == 1 && world->now_ms > 5000) {
+        input.mono_ms = START_WALL_MS + 5000;
+    }
     input.random = world_random(world);
     ReplicaOutputs outputs = {0};
     replica_step(node->replica, &input, &outputs);
     world->report.steps++;
-    for (size_t i = 0; i < outputs.count; i++) {
+    check_bounds(world, at);
+    uint32_t life = node->life;
+    for (size_t i = 0; i < outputs.count && node->life == life; i++) {
         node_do(world, at, from, &outputs.items[i]);
+        if ((world->swarm & FAULT_CRASH_POINT) && !world->healing && world_chance(world, 1)) {
+            node_crash(world, at); /* between this and the next */
+        }
     }
-    if (node->replica != NULL) {
+    if (node->life == life) {
         uint64_t now = world->now_ms + START_WALL_MS;
         node->wake_ms =
             outputs.wake_at_ms > now ? outputs.wake_at_ms - START_WALL_MS : world->now_ms;
+        if (world->config.mutation == MUTATION_STOPPED_CLOCK) {
+            node->wake_ms += 100; /* its own clock never gets there */
+        }
         node_set_timer(world, at);
     }
     replica_outputs_done(&outputs);
@@ -227,6 +260,8 @@ void edge_down(World *world, size_t index)
     }
     edge->up = false;
     edge->life++;
+    edge->deaf[0] = false;
+    edge->deaf[1] = false;
     world->report.cuts++;
     edge_tell(world, index, REPLICA_LINK_DOWN);
     world_post(world, world_between(world, RECONNECT_MIN_MS, RECONNECT_MAX_MS),
@@ -246,8 +281,10 @@ void edge_connect(World *world, size_t index)
         return;
     }
     edge->up = true;
-    edge->last_arrival[0] = world->now_ms;
-    edge->last_arrival[1] = world->now_ms;
+    for (int i = 0; i < 2; i++) {
+        edge->last_arrival[i] = world->now_ms;
+        edge->free_ms[i] = world->now_ms;
+    }
     edge_tell(world, index, REPLICA_LINK_UP);
 }
 
@@ -262,6 +299,31 @@ static uint64_t own_highest_epoch(const Node *node, const uint8_t *key)
     return highest;
 }
 
+/* Each life of the one goes with one of the other. */
+static uint64_t equivocal_epoch(const World *world, int at)
+{
+    const Node *node = &world->nodes[at];
+    StreamId id = {.epoch = ((uint64_t)WALL_MS << 16) + node->starts};
+    memcpy(id.origin, node->key, EVENT_KEY_BYTES);
+    while (disk_find(node->disk, &id) != NULL) {
+        id.epoch += 1000;
+    }
+    return id.epoch;
+}
+
+/* Some have kept what they knew of such authors, and some learn it again. */
+static void load_proofs(World *world, Node *node)
+{
+    for (size_t i = 0; i < node->proofs_count; i++) {
+        if (world_chance(world, 500) &&
+            replica_load_proofs(node->replica, bytes_data(node->proofs[i]),
+                                bytes_len(node->proofs[i])) != ERR_OK) {
+            world_fail(world, "a proof that was kept is not taken back");
+        }
+    }
+    proofs_forget(node);
+}
+
 void node_start(World *world, int at)
 {
     Node *node = &world->nodes[at];
@@ -273,12 +335,24 @@ void node_start(World *world, int at)
         .verify = world->config.mutation == MUTATION_NO_VERIFY ? verify_nothing : check_verify_once,
     };
     event_signer_init(&config.signer, node->seed);
+    memcpy(node->key, config.signer.public_key, EVENT_KEY_BYTES);
     uint64_t stored = own_highest_epoch(node, config.signer.public_key);
     config.epoch = replica_next_epoch(stored, node_wall_ms(world, at), world_random(world));
+    if (node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
+        config.epoch = equivocal_epoch(world, at);
+    }
     if (world->config.mutation == MUTATION_SAME_EPOCH && node->epoch != 0) {
         config.epoch = node->epoch;
     }
     node->epoch = config.epoch;
+    node->starts++;
+    if ((world->swarm & FAULT_CUT) != 0) {
+        config.windows_bytes = SMALL_WINDOWS_BYTES;
+    }
+    config.streams_max = FEW_STREAMS;
+    if (world->config.mutation == MUTATION_BIG_WINDOWS) {
+        config.windows_bytes = 2 * SMALL_WINDOWS_BYTES;
+    }
 
     size_t count = HASH_COUNT(node->disk);
     StreamHead *heads = mem_array(count, sizeof(StreamHead));
@@ -290,27 +364,34 @@ void node_start(World *world, int at)
     }
     node->replica = replica_new(&config, heads, count);
     mem_free(heads);
+    load_proofs(world, node);
+    shown_begin(node);
     node->life++;
     world_trace(world, "start", at, node->epoch, count);
 }
 
-void node_say(World *world, int at)
+/* len: of the line; 0: a short one. */
+void node_say(World *world, int at, size_t len)
 {
     Node *node = &world->nodes[at];
-    if (node->replica == NULL) {
+    if (node->replica == NULL ||
+        (!replica_may_say(node->replica) && world->config.mutation != MUTATION_SAY_ANYWAY)) {
         return;
     }
-    char body[64];
-    snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
+    char body[EVENT_BODY_MAX_BYTES] = "";
+    int least = snprintf(body, sizeof(body), "line %" PRIu64 " of %d", ++node->say_count, at);
     EventFields fields = {
-        .room = "lobby",
-        .room_len = 5,
+        .room = shown_room(node->say_count),
+        .room_len = strlen(shown_room(node->say_count)),
         .kind = LOG_TEXT,
         .sender = "sim",
         .sender_len = 3,
         .body = (const uint8_t *)body,
-        .body_len = strlen(body),
+        .body_len = len > (size_t)least ? len : (size_t)least,
     };
+    StreamId own = {0};
+    replica_own(node->replica, &own);
+    fields.after_count = fold_take_after(node->fold, &own, fields.after);
     node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
 }
 
@@ -338,6 +419,10 @@ void node_read_done(World *world, const Task *task)
 
 void node_stored(World *world, const Task *task)
 {
+    if (world->nodes[task->node].disk_full) {
+        world_post(world, DISK_MAX_MS, *task); /* tries again */
+        return;
+    }
     if (task->from != 1) {
         disk_commit(world, task->node, task->ticket);
     }

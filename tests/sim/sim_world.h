@@ -1,6 +1,7 @@
 /* What the parts of the simulator share. For tests/sim alone. */
 #pragma once
 
+#include "core/fold.h"
 #include "sim.h"
 
 #include <inttypes.h>
@@ -16,6 +17,15 @@ enum {
     RECONNECT_MAX_MS = 800,
     LIE_MS = 10 * 86400000,
     HOSTILE = 0, /* where a seed has a hostile node, it is this one */
+    TWIN = 1,    /* and writes with the same key in the same stream, where that is its way */
+    SILENCE_EVERY_MS = 500,
+    PROOFS_MAX = 4, /* kept on a disk here */
+    LINK_BYTES_PER_MS = 1000,
+    KEEPALIVE_MIN_MS = 2000, /* until a link that is deaf one way is found dead */
+    KEEPALIVE_MAX_MS = 8000,
+    CLONES_MAX = 2,
+    FLOOD_EVERY_MS = 100,
+    FLOOD_AT_ONCE = 5,
 };
 
 static const int64_t WALL_MS = INT64_C(1700000000000);
@@ -34,6 +44,10 @@ typedef enum TaskKind {
     TASK_RESTART,
     TASK_CLIENT_READ,
     TASK_PARTITION,
+    TASK_LINK_DEAD,
+    TASK_FLOOD,
+    TASK_CHECK,
+    TASK_FOLD,
 } TaskKind;
 
 typedef struct Task {
@@ -72,7 +86,10 @@ typedef struct Edge {
     uint32_t life;
     uint64_t latency_ms; /* its own, where there are no faults */
     uint32_t clog_ms;
-    uint64_t last_arrival[2]; /* by direction: what was sent first comes first */
+    bool deaf[2];             /* by direction: what is sent is lost, until the link is found dead */
+    uint64_t blocked_until;   /* nothing moves; then all of it does */
+    uint64_t free_ms[2];      /* the last frame has left by then */
+    uint64_t last_arrival[2]; /* what was sent first comes first */
 } Edge;
 
 typedef struct Applied {
@@ -81,15 +98,35 @@ typedef struct Applied {
     UT_hash_handle hh;
 } Applied;
 
+/* A stream that is behind at a node, and of which nothing comes. */
+typedef struct Silence {
+    StreamId id;
+    uint64_t applied;
+    size_t upstream;
+    uint64_t since_ms;
+    UT_hash_handle hh;
+} Silence;
+
+/* How much of a stream its people have seen. */
+typedef struct Shown {
+    StreamTag tag;
+    uint64_t seq;
+    UT_hash_handle hh;
+} Shown;
+
+enum { SHOWN_ROOMS = 2 };
+
 typedef struct Node {
     Replica *replica; /* NULL: down */
     uint8_t seed[EVENT_SEED_BYTES];
+    uint8_t key[EVENT_KEY_BYTES];
     uint32_t life;
     uint64_t timer_ms; /* the earliest TASK_TIMER that is posted; 0: none */
     uint64_t wake_ms;  /* when it wants one */
     uint64_t epoch;
     int64_t skew_ms;
     uint32_t disk_slow_ms;
+    bool disk_full;
     DiskStream *disk;
     DiskStream *backup;
     bool has_backup;
@@ -98,6 +135,14 @@ typedef struct Node {
     size_t edges_count;
     Applied *applied; /* in this life */
     uint64_t say_count;
+    uint64_t starts;
+    Bytes *proofs[PROOFS_MAX]; /* on its disk */
+    size_t proofs_count;
+    Silence *silences;
+    Fold *fold; /* where there is a replica */
+    uint64_t fold_at_ms;
+    Shown *shown;                      /* in this life */
+    LogEvent *last_shown[SHOWN_ROOMS]; /* the highest of each room */
 } Node;
 
 /* What everybody may know of an event. */
@@ -147,6 +192,8 @@ typedef struct World {
     double latency_sum;
     uint64_t latency_count;
     unsigned swarm; /* which faults this seed has */
+    int clones;
+    int lies;
     SimReport report;
 } World;
 
@@ -160,7 +207,24 @@ enum {
     FAULT_RESTORE = 64,
     FAULT_FORGER = 128,     /* one node damages what it passes on */
     FAULT_CLOCK_LIAR = 256, /* one node stamps its lines ten days ahead */
-    FAULTS_ALL = 511,
+    FAULT_ONE_WAY = 1 << 9, /* one direction of a link is lost, and then the link */
+    FAULT_BLOCK = 1 << 10,  /* a link stands still for seconds */
+    FAULT_DISK_FULL = 1 << 11,
+    FAULT_DISK_LOST = 1 << 12,   /* set aside as corrupt: the node starts with none */
+    FAULT_CLONE = 1 << 13,       /* another node goes on with this one's key and disk */
+    FAULT_CRASH_POINT = 1 << 14, /* crashes between what a step asks for */
+    FAULT_REPEATER = 1 << 15,    /* one node sends frames twice, or swapped */
+    FAULT_MUTE = 1 << 16,        /* one node takes all, tells of it, and passes nothing on */
+    FAULT_HAVE_LIAR = 1 << 17,   /* one node tells of what does not exist */
+    FAULT_FLOODER = 1 << 18,     /* one node writes as fast as it can */
+    FAULT_EQUIVOCATOR = 1 << 19, /* two nodes write two histories with one key */
+    FAULTS_ALL = (1 << 20) - 1,
+    FAULTS_HOSTILE = FAULT_FORGER | FAULT_CLOCK_LIAR | FAULT_REPEATER | FAULT_MUTE |
+                     FAULT_HAVE_LIAR | FAULT_FLOODER | FAULT_EQUIVOCATOR,
+    /* Of such a node something comes now and then, whatever the others do. */
+    FAULTS_RESTLESS = FAULT_MUTE | FAULT_HAVE_LIAR,
+    /* Frames of such a node break rules: its peers may hang up. */
+    FAULTS_RUDE = FAULT_FORGER | FAULT_REPEATER,
 };
 
 /* sim_time.c: chance, the queue of what will happen, failure, trace. */
@@ -179,25 +243,48 @@ void disk_free(DiskStream **disk);
 DiskStream *disk_copy(World *world, DiskStream *disk);
 bool disk_holds(DiskStream *disk, const StreamId *id, uint64_t seq);
 void pending_free(Node *node);
+void proofs_forget(Node *node);
 void disk_commit(World *world, int at, uint64_t ticket);
 
 /* sim_check.c: what must hold, at every step and at the end. */
 bool node_is_hostile(const World *world, int at, unsigned how);
+void check_written(World *world, int at, const LogEvent *event);
 void check_shown(World *world, int at, int from, const LogEvent *event);
 bool check_all_equal(const World *world);
+bool check_is_equivocal(const World *world, const StreamId *id);
 void check_tell_differences(World *world);
 void check_end(World *world);
 bool check_verify_once(const LogEvent *event);
 void check_forget(void); /* the signatures that were found good */
 
+/* sim_bounds.c: nothing grows past its cap, nobody waits for ever, and it is quiet at the end. */
+enum { SMALL_WINDOWS_BYTES = 4096, FEW_STREAMS = 600 };
+void check_bounds(World *world, int at);
+void check_frame(World *world, int at, const Bytes *frame);
+void check_silence(World *world);
+void check_quiet(World *world);
+void silences_free(Node *node);
+
+/* sim_shown.c: what people see. */
+const char *shown_room(uint64_t number);
+void shown_begin(Node *node);
+void shown_end(Node *node);
+void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall_ms);
+void shown_timer(World *world, int at, int64_t wall_ms);
+void check_all_shown(World *world);
+
+/* sim.c */
+void run_until(World *world, uint64_t until_ms);
+
 /* sim_node.c: nodes, and the edges between them. */
 int edge_other(const Edge *edge, int node);
 void node_step(World *world, int at, ReplicaInput input);
 void node_timer(World *world, int at);
+void node_fold_timer(World *world, int at);
 void edge_down(World *world, size_t index);
 void edge_connect(World *world, size_t index);
 void node_start(World *world, int at);
-void node_say(World *world, int at);
+void node_say(World *world, int at, size_t len);
 void node_read_done(World *world, const Task *task);
 void node_stored(World *world, const Task *task);
 size_t edge_link_at(const World *world, int node, size_t edge);
@@ -207,6 +294,14 @@ void fault_round(World *world);
 void world_part(World *world, bool split);
 void world_heal(World *world);
 void applied_free(Node *node);
+void node_crash(World *world, int at);
+
+/* sim_hostile.c: what the hostile node does to what its replica sends. */
+/* A reference of its own. */
+Bytes *hostile_frame(World *world, int at, Bytes *frame);
+/* Puts the frame on its way: once, or twice, or behind the next. */
+void hostile_post(World *world, int at, uint64_t delay_ms, const Task *task);
+void hostile_flood(World *world);
 
 /* sim_overlay.c */
 void overlay_make(World *world);

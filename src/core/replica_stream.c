@@ -1,0 +1,342 @@
+/* Streams: found and made, their newest events in memory, what they sum up to. */
+#include "core/replica_state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+void index_list_add(IndexList *list, size_t index)
+{
+    if (list->count == list->cap) {
+        list->cap = list->cap > 0 ? list->cap * 2 : 8;
+        list->items = mem_resize(list->items, list->cap, sizeof(size_t));
+    }
+    list->items[list->count++] = index;
+}
+
+void index_list_done(IndexList *list)
+{
+    mem_free(list->items);
+    *list = (IndexList){0};
+}
+
+Stream *stream_find(const Replica *replica, const StreamId *id)
+{
+    Stream *stream;
+    HASH_FIND(hh, replica->by_id, id, sizeof(*id), stream);
+    return stream;
+}
+
+static Origin *origin_get(Replica *replica, const uint8_t *key)
+{
+    Origin *origin;
+    HASH_FIND(hh, replica->origins, key, EVENT_KEY_BYTES, origin);
+    if (origin == NULL) {
+        origin = mem_new(Origin);
+        memcpy(origin->key, key, EVENT_KEY_BYTES);
+        HASH_ADD(hh, replica->origins, key, EVENT_KEY_BYTES, origin);
+    }
+    return origin;
+}
+
+void stream_note_newest(Stream *stream)
+{
+    Origin *origin = stream->origin;
+    if (origin->newest == NULL || origin->newest->id.epoch < stream->id.epoch) {
+        origin->newest = stream;
+    }
+}
+
+bool stream_is_newest(const Stream *stream)
+{
+    return stream->origin->newest == stream;
+}
+
+void stream_free(Stream *stream)
+{
+    for (size_t i = 0; i < stream->window_count; i++) {
+        event_unref(stream->window[(stream->window_start + i) % stream->window_cap]);
+    }
+    for (size_t i = 0; i < stream->suspect.count; i++) {
+        event_unref(stream->suspect.events[i]);
+    }
+    mem_free(stream->suspect.events);
+    mem_free(stream->window);
+    mem_free(stream);
+}
+
+/* Nothing of it has ever come: somebody has told of it, and may have lied. */
+static bool may_be_recycled(const Replica *replica, const Stream *stream)
+{
+    return stream->applied == 0 && !stream->frozen && stream != replica->own &&
+           stream->origin->newest != stream;
+}
+
+/* Where as many are known as may be, one that may not exist makes room. On its links it is asked
+ * for no more; a WANT of it that waits there becomes a STOP of the new one, and does no harm. */
+static Stream *recycle(Replica *replica, const StreamId *id)
+{
+    for (size_t n = 0; n < replica->streams_count; n++) {
+        Stream *stream = replica->streams[replica->recycle_turn++ % replica->streams_count];
+        if (!may_be_recycled(replica, stream)) {
+            continue;
+        }
+        if (stream->behind) {
+            DL_DELETE(replica->behind, stream);
+        }
+        for (size_t i = 0; i < replica->links_cap; i++) {
+            ReplicaLink *link = &replica->links[i];
+            if (stream->index < link->streams_cap) {
+                LinkStream *on_link = &link->streams[stream->index];
+                *on_link = (LinkStream){.ready = on_link->ready, .to_say = on_link->to_say};
+            }
+        }
+        HASH_DEL(replica->by_id, stream);
+        size_t index = stream->index;
+        stream_free(stream);
+        stream = mem_new(Stream);
+        stream->id = *id;
+        stream->index = index;
+        replica->streams[index] = stream;
+        return stream;
+    }
+    return NULL;
+}
+
+static Stream *add(Replica *replica, const StreamId *id)
+{
+    if (replica->streams_count == replica->streams_cap) {
+        replica->streams_cap = replica->streams_cap > 0 ? replica->streams_cap * 2 : 16;
+        replica->streams = mem_resize(replica->streams, replica->streams_cap, sizeof(Stream *));
+    }
+    Stream *stream = mem_new(Stream);
+    stream->id = *id;
+    stream->index = replica->streams_count;
+    replica->streams[replica->streams_count++] = stream;
+    return stream;
+}
+
+Stream *stream_get(Replica *replica, const StreamId *id)
+{
+    Stream *stream = stream_find(replica, id);
+    if (stream != NULL) {
+        return stream;
+    }
+    if (replica->streams_count < replica->config.streams_max) {
+        stream = add(replica, id);
+    } else {
+        stream = recycle(replica, id);
+    }
+    if (stream != NULL) {
+        stream->upstream = NO_LINK;
+        stream->origin = origin_get(replica, id->origin);
+        HASH_ADD(hh, replica->by_id, id, sizeof(stream->id), stream);
+    }
+    return stream;
+}
+
+LinkStream *link_stream(ReplicaLink *link, const Stream *stream)
+{
+    if (stream->index >= link->streams_cap) {
+        size_t cap = link->streams_cap > 0 ? link->streams_cap : 16;
+        while (cap <= stream->index) {
+            cap *= 2;
+        }
+        link->streams = mem_resize(link->streams, cap, sizeof(LinkStream));
+        memset(link->streams + link->streams_cap, 0,
+               (cap - link->streams_cap) * sizeof(LinkStream));
+        link->streams_cap = cap;
+    }
+    return &link->streams[stream->index];
+}
+
+/* Mixes a head into the root: SplitMix64's finisher over words that differ for each head. Equal
+ * sets of heads have equal sums; it is a hint, and no proof of anything. */
+static uint64_t head_sum(const StreamId *id, uint64_t hi, const EventHash *hash)
+{
+    uint64_t word = 0;
+    memcpy(&word, hash->bytes, sizeof(word));
+    uint64_t sum = hi ^ word;
+    for (size_t i = 0; i <= EVENT_KEY_BYTES; i += sizeof(word)) {
+        if (i < EVENT_KEY_BYTES) {
+            memcpy(&word, id->origin + i, sizeof(word));
+        } else {
+            word = id->epoch;
+        }
+        sum = (sum ^ word) * UINT64_C(0xbf58476d1ce4e5b9);
+        sum = (sum ^ (sum >> 27)) * UINT64_C(0x94d049bb133111eb);
+        sum ^= sum >> 31;
+    }
+    return sum;
+}
+
+static uint64_t stream_sum(const Stream *stream)
+{
+    return stream->durable > 0 ? head_sum(&stream->id, stream->durable, &stream->durable_hash) : 0;
+}
+
+/* How far each node came with such an author may differ for ever: what counts is that all know. */
+void origin_convict(Replica *replica, Origin *origin)
+{
+    static const EventHash none;
+    StreamId all = {.epoch = 0}; /* no stream has this epoch */
+    for (size_t i = 0; i < replica->streams_count; i++) {
+        const Stream *stream = replica->streams[i];
+        replica->root -= stream->origin == origin ? stream_sum(stream) : 0;
+    }
+    memcpy(all.origin, origin->key, EVENT_KEY_BYTES);
+    replica->root += head_sum(&all, 1, &none);
+    origin->convicted = true;
+}
+
+void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
+{
+    if (hi <= stream->durable) {
+        return;
+    }
+    bool counts = !stream->origin->convicted;
+    replica->root -= counts ? stream_sum(stream) : 0;
+    stream->durable = hi;
+    stream->durable_hash = *hash;
+    replica->root += counts ? stream_sum(stream) : 0;
+    stream->news = true;
+    replica->news = true;
+}
+
+LogEvent *stream_window_at(const Stream *stream, uint64_t seq)
+{
+    if (seq > stream->applied || seq + stream->window_count <= stream->applied) {
+        return NULL;
+    }
+    size_t back = (size_t)(stream->applied - seq);
+    size_t at = stream->window_start + stream->window_count - 1 - back;
+    return stream->window[at % stream->window_cap];
+}
+
+static void window_drop_first(Replica *replica, Stream *stream)
+{
+    LogEvent *first = stream->window[stream->window_start];
+    stream->window_bytes -= frame_event_bytes(first);
+    replica->windows_bytes -= frame_event_bytes(first);
+    event_unref(first);
+    stream->window_start = (stream->window_start + 1) % stream->window_cap;
+    stream->window_count--;
+}
+
+/* What is not durable yet can be had from nowhere else. */
+static bool window_may_drop(const Stream *stream)
+{
+    return stream->window_count > 0 &&
+           stream->window[stream->window_start]->fields.seq <= stream->durable;
+}
+
+static void window_grow(Stream *stream)
+{
+    size_t cap = stream->window_cap > 0 ? stream->window_cap * 2 : 8;
+    LogEvent **window = mem_array(cap, sizeof(LogEvent *));
+    for (size_t i = 0; i < stream->window_count; i++) {
+        window[i] = stream->window[(stream->window_start + i) % stream->window_cap];
+    }
+    mem_free(stream->window);
+    stream->window = window;
+    stream->window_cap = cap;
+    stream->window_start = 0;
+}
+
+static void window_add(Replica *replica, Stream *stream, LogEvent *event)
+{
+    size_t bytes = frame_event_bytes(event);
+    while ((stream->window_count >= REPLICA_WINDOW_EVENTS ||
+            stream->window_bytes + bytes > REPLICA_WINDOW_BYTES) &&
+           window_may_drop(stream)) {
+        window_drop_first(replica, stream);
+    }
+    if (stream->window_count == stream->window_cap) {
+        window_grow(stream);
+    }
+    size_t at = (stream->window_start + stream->window_count) % stream->window_cap;
+    stream->window[at] = event_ref(event);
+    stream->window_count++;
+    stream->window_bytes += bytes;
+    replica->windows_bytes += bytes;
+}
+
+/* Stream after stream gives up what the store holds too, until the rest is little enough. */
+void windows_trim(Replica *replica)
+{
+    for (size_t n = 0;
+         n < replica->streams_count && replica->windows_bytes > replica->config.windows_bytes;
+         n++) {
+        Stream *stream = replica->streams[replica->windows_turn++ % replica->streams_count];
+        while (window_may_drop(stream)) {
+            window_drop_first(replica, stream);
+        }
+        if (stream->window_count == 0) {
+            mem_free(TAKE(stream->window));
+            stream->window_cap = 0;
+            stream->window_start = 0;
+        }
+    }
+}
+
+void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link,
+                  bool own)
+{
+    Replica *replica = step->replica;
+    Batch *batch = mem_new(Batch);
+    batch->ticket = ++replica->tickets;
+    batch->link = link;
+    batch->link_life = link != NO_LINK ? replica->links[link].life : 0;
+    batch->stream = stream->id;
+    batch->hi = events[count - 1]->fields.seq;
+    batch->hi_hash = events[count - 1]->hash;
+    batch->own = own;
+    for (size_t i = 0; i < count; i++) {
+        batch->bytes += frame_event_bytes(events[i]);
+    }
+    replica->storing_bytes += batch->bytes;
+    if (replica->batches == NULL) {
+        replica->batches = batch;
+    } else {
+        replica->last_batch->next = batch;
+    }
+    replica->last_batch = batch;
+    ReplicaOutput *output = rstep_add(step, REPLICA_STORE);
+    rstep_events(output, events, count);
+    output->ticket = batch->ticket;
+}
+
+void stream_advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
+{
+    for (size_t i = 0; i < count; i++) {
+        window_add(step->replica, stream, events[i]);
+        stream->applied = events[i]->fields.seq;
+        stream->last_hash = events[i]->hash;
+        hlc_observe(&step->replica->clock, events[i]->fields.hlc, step->input->wall_ms);
+    }
+    stream_note_newest(stream);
+    step->replica->stats.events_applied += count;
+    ReplicaOutput *output = rstep_add(step, REPLICA_APPLY);
+    output->link = link;
+    rstep_events(output, events, count);
+    send_wake_stream(step->replica, stream);
+}
+
+void stream_tell_all(RStep *step)
+{
+    step->replica->have_at_ms = step->input->mono_ms;
+    step->replica->news_for_all = true;
+    if (step->replica->config.frugal && step->replica->border_at_ms == 0) {
+        step->replica->border_at_ms = step->input->mono_ms + BORDER_WAIT_MS;
+    }
+}
+
+void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
+{
+    bool first = stream->applied == 0;
+    stream_advance(step, stream, events, count, link);
+    stream_store(step, stream, events, count, link, false);
+    pull_progress(step, stream);
+    if (first) {
+        stream_tell_all(step);
+    }
+}
