@@ -362,7 +362,7 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
 
 bool core_input_should_wait(const Core *core)
 {
-    if (core->pending_count >= PENDING_BUSY_LINES) {
+    if (core->pending_count >= PENDING_BUSY_LINES || core->pending_bytes >= PENDING_BUSY_BYTES) {
         return true;
     }
     for (size_t i = 0; i < core->links_count; i++) {

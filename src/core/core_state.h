@@ -32,6 +32,7 @@ enum {
     PENDING_MAX_LINES = 8192,
     PENDING_MAX_BYTES = 16 * 1024 * 1024,
     PENDING_BUSY_LINES = 1024,
+    PENDING_BUSY_BYTES = REPLICA_SAID_MAX_BYTES / 2,
     /* Said longer ago than that when it comes: this node was away. */
     MISSED_MS = 10 * 1000,
     RECAP_LINES = 20,
