@@ -208,7 +208,7 @@ void lines_received(Step *step)
     const char *reason = "";
     Err err = message_check(draft, &reason);
     if (err == ERR_OK) {
-        err = log_may_say(step->core, draft->content_len, &reason);
+        err = log_may_say(step->core, &reason);
     }
     if (err != ERR_OK) {
         reject(step, err, reason);

@@ -127,15 +127,13 @@ void log_show_all(Step *step)
 
 /* ---- what is said here ---- */
 
-Err log_may_say(const Core *core, size_t body_len, const char **ret_text)
+Err log_may_say(const Core *core, const char **ret_text)
 {
     if (core->store_reason != NULL) {
         *ret_text = core->store_reason;
         return ERR_UNAVAILABLE;
     }
-    if (core->pending_count >= PENDING_MAX_LINES ||
-        core->pending_bytes + body_len + sizeof(PendingLine) > PENDING_MAX_BYTES ||
-        !replica_may_say(core->replica)) {
+    if (core->pending_count >= PENDING_MAX_LINES || !replica_may_say(core->replica)) {
         *ret_text = "too many lines wait for the disk: try again in a moment";
         return ERR_LIMIT;
     }
@@ -158,7 +156,7 @@ bool log_is_pending(const Core *core, const MessageId *id)
 Err log_say(Step *step, const LogLine *line, const char **ret_text)
 {
     Core *core = step->core;
-    Err err = log_may_say(core, line->fields.body_len, ret_text);
+    Err err = log_may_say(core, ret_text);
     if (err != ERR_OK) {
         return err;
     }

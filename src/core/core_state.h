@@ -30,7 +30,6 @@ enum {
     /* Own lines that are not on the disk yet: a second of a busy program's. A pipe is held up
      * before, a client refused. */
     PENDING_MAX_LINES = 8192,
-    PENDING_MAX_BYTES = 16 * 1024 * 1024,
     PENDING_BUSY_LINES = 1024,
     PENDING_BUSY_BYTES = REPLICA_SAID_MAX_BYTES / 2,
     /* Said longer ago than that when it comes: this node was away. */
@@ -178,7 +177,7 @@ typedef struct LogLine {
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */
-Err log_may_say(const Core *core, size_t body_len, const char **ret_text);
+Err log_may_say(const Core *core, const char **ret_text);
 /* Is the line of a client's id on its way to the disk? */
 bool log_is_pending(const Core *core, const MessageId *id);
 void log_store_state(Step *step);
