@@ -44,7 +44,7 @@ typedef struct CoreConfig {
 typedef enum QueryKind {
     QUERY_JOINS,   /* of all rooms, at the start */
     QUERY_RECENT,  /* the last of the lobby, at the start */
-    QUERY_HISTORY, /* room, count, since_hlc */
+    QUERY_HISTORY, /* room, and other_room where there is one; count, since_hlc */
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */
     QUERY_ROOMS,
@@ -55,6 +55,7 @@ enum { QUERY_WORDS_MAX_BYTES = 256 };
 typedef struct Query {
     QueryKind kind;
     char room[EVENT_ROOM_MAX_BYTES + 1];
+    char other_room[EVENT_ROOM_MAX_BYTES + 1]; /* "": none. The answer is in the shown order */
     size_t count;
     uint64_t since_hlc;
     char words[QUERY_WORDS_MAX_BYTES + 1];

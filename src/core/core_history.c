@@ -21,6 +21,19 @@ static Query *add_query(Step *step, QueryKind kind, const char *room)
 
 /* ---- /history ---- */
 
+/* What two say to each other is in two rooms: what was said to the one, and to the other, where
+ * others speak too. So more is asked for, and looked through here. */
+static Query *ask_for_page(Step *step, size_t count)
+{
+    const Core *core = step->core;
+    Query *query = add_query(step, QUERY_HISTORY, core->room);
+    query->count = count;
+    if (core->room[0] == '@' && strlen(core->name) < EVENT_ROOM_MAX_BYTES) {
+        snprintf(query->other_room, sizeof(query->other_room), "@%s", core->name);
+    }
+    return query;
+}
+
 static void history_since(Step *step, const char *text, size_t len)
 {
     int64_t since_ms = 0;
@@ -31,8 +44,7 @@ static void history_since(Step *step, const char *text, size_t len)
                     "and 3d for so long ago");
         return;
     }
-    Query *query = add_query(step, QUERY_HISTORY, step->core->room);
-    query->count = HISTORY_LINES_MAX;
+    Query *query = ask_for_page(step, HISTORY_LINES_MAX);
     query->since_hlc = since_ms > 0 ? (uint64_t)since_ms << HLC_COUNTER_BITS : 0;
 }
 
@@ -54,7 +66,7 @@ void history_ask(Step *step, const char *rest, size_t len)
                     HISTORY_LINES_MAX);
         return;
     }
-    add_query(step, QUERY_HISTORY, step->core->room)->count = count;
+    ask_for_page(step, count);
 }
 
 void history_search(Step *step, const char *words, size_t len)
@@ -145,9 +157,45 @@ static const char *room_sign(const char *room)
     return room[0] == '@' ? "" : "#";
 }
 
+/* One of what this node's person and the other have said to each other alone? */
+static bool is_between_two(const Core *core, const Query *query, const EventFields *fields)
+{
+    const char *name = query->room + 1;
+    bool own = memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;
+    bool to_other = fields->room_len == strlen(query->room) &&
+                    memcmp(fields->room, query->room, fields->room_len) == 0;
+    bool from_other =
+        fields->sender_len == strlen(name) && memcmp(fields->sender, name, fields->sender_len) == 0;
+    return to_other ? own : from_other;
+}
+
+static void answer_direct(Step *step)
+{
+    const Event *event = step->event;
+    const Query *query = event->query;
+    size_t count = 0;
+    size_t from = event->events_count;
+    while (from > 0 && count < query->count) {
+        count += is_between_two(step->core, query, &event->events[--from]->fields);
+    }
+    for (size_t i = from; i < event->events_count; i++) {
+        if (is_between_two(step->core, query, &event->events[i]->fields)) {
+            tell_line(step, event->events[i], NULL);
+        }
+    }
+    if (count == 0) {
+        step_notice(step, NOTICE_INFO, "you and %s have said nothing to each other alone%s",
+                    query->room + 1, query->since_hlc > 0 ? " since" : "");
+    }
+}
+
 static void answer_history(Step *step)
 {
     const Query *query = step->event->query;
+    if (query->other_room[0] != '\0') {
+        answer_direct(step);
+        return;
+    }
     if (step->event->events_count == 0) {
         step_notice(step, NOTICE_INFO, "nothing%s in %s%s", query->since_hlc > 0 ? " since" : "",
                     room_sign(query->room), query->room);

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -16,6 +16,8 @@ struct Job {
     bool is_query;
     StoreRun run;
     Query query;
+    LogEvent **held; /* the first of two pages */
+    size_t held_count;
     Job *prev;
     Job *next;
 };
@@ -118,6 +120,8 @@ static const char *trouble(Err err)
     return err == ERR_OK ? NULL : err_text(err);
 }
 
+static void job_drop_held(Job *job);
+
 static void page_done(void *context, const StoreEvents *result)
 {
     Job *job = context;
@@ -127,8 +131,71 @@ static void page_done(void *context, const StoreEvents *result)
                         .events = result->events,
                         .events_count = result->count,
                         .more = result->more});
+    job_drop_held(job);
     mem_free(job);
 }
+
+static Err ask_for_page(Job *job, const char *room, size_t max_events, StoreReadDone done)
+{
+    return store_read_page(job->reader->options.store,
+                           &(StorePage){.room = room,
+                                        .room_len = strlen(room),
+                                        .since_hlc = job->query.since_hlc,
+                                        .max_events = max_events},
+                           done, job);
+}
+
+/* ---- two pages in one order ---- */
+
+static int by_shown_order(const void *a, const void *b)
+{
+    const LogEvent *x = *(LogEvent *const *)a;
+    const LogEvent *y = *(LogEvent *const *)b;
+    return event_compare(&x->fields, &y->fields);
+}
+
+static void job_drop_held(Job *job)
+{
+    for (size_t i = 0; i < job->held_count; i++) {
+        event_unref(job->held[i]);
+    }
+    mem_free(TAKE(job->held));
+    job->held_count = 0;
+}
+
+static void second_page_done(void *context, const StoreEvents *result)
+{
+    Job *job = context;
+    size_t count = job->held_count + result->count;
+    AUTO_FREE LogEvent **events = mem_array(count, sizeof(LogEvent *));
+    for (size_t i = 0; i < count; i++) {
+        events[i] = i < job->held_count ? job->held[i] : result->events[i - job->held_count];
+    }
+    if (count > 0) {
+        qsort(events, count, sizeof(LogEvent *), by_shown_order);
+    }
+    page_done(job, &(StoreEvents){.err = result->err, .events = events, .count = count});
+}
+
+static void first_page_done(void *context, const StoreEvents *result)
+{
+    Job *job = context;
+    if (result->err != ERR_OK) {
+        page_done(job, result);
+        return;
+    }
+    job->held = mem_array(result->count, sizeof(LogEvent *));
+    job->held_count = result->count;
+    for (size_t i = 0; i < result->count; i++) {
+        job->held[i] = event_ref(result->events[i]);
+    }
+    if (ask_for_page(job, job->query.other_room, STORE_READ_MAX_EVENTS, second_page_done) !=
+        ERR_OK) {
+        page_done(job, &(StoreEvents){.err = ERR_LIMIT});
+    }
+}
+
+/* ---- the others ---- */
 
 static void search_done(void *context, const StoreHits *result)
 {
@@ -177,12 +244,9 @@ static Err ask(Store *store, Job *job)
             page_done, job);
     case QUERY_RECENT:
     case QUERY_HISTORY:
-        return store_read_page(store,
-                               &(StorePage){.room = query->room,
-                                            .room_len = strlen(query->room),
-                                            .since_hlc = query->since_hlc,
-                                            .max_events = query->count},
-                               page_done, job);
+        return query->other_room[0] != '\0'
+                   ? ask_for_page(job, query->room, STORE_READ_MAX_EVENTS, first_page_done)
+                   : ask_for_page(job, query->room, query->count, page_done);
     case QUERY_SEARCH:
         return store_search(store, &(StoreSearch){.words = query->words, .max_hits = query->count},
                             search_done, job);

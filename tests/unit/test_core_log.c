@@ -237,7 +237,7 @@ static void lines_that_wait_for_the_disk_are_bounded_in_bytes_too(void **state)
     while (strcmp(trace_line(&trace, line), "") == 0) {
         lines++;
     }
-    assert_in_range(lines, 2000, 16 * 1024 * 1024 / MESSAGE_CONTENT_MAX_BYTES);
+    assert_in_range(lines, 100, 2 * REPLICA_SAID_MAX_BYTES / MESSAGE_CONTENT_MAX_BYTES);
     trace_done(&trace);
 }
 
