@@ -105,7 +105,8 @@ static inline void trace_query(StrBuf *out, const Query *query)
         strbuf_addf(out, "query recent %s %zu\n", query->room, query->count);
         return;
     case QUERY_HISTORY:
-        strbuf_addf(out, "query history %s %zu", query->room, query->count);
+        strbuf_addf(out, "query history %s%s%s %zu", query->room,
+                    query->other_room[0] != '\0' ? "+" : "", query->other_room, query->count);
         if (query->since_hlc > 0) {
             strbuf_addf(out, " since %" PRId64, hlc_time_ms(query->since_hlc));
         }

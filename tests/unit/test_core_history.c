@@ -34,7 +34,7 @@ static void history_asks_for_the_last_lines_of_the_room(void **state)
     trace_line(&trace, "/join games");
     assert_string_equal(trace_line(&trace, "/history"), "query history games 20\n");
     trace_line(&trace, "/msg bob");
-    assert_string_equal(trace_line(&trace, "/history"), "query history @bob 20\n");
+    assert_string_equal(trace_line(&trace, "/history"), "query history @bob+@ann 20\n");
     trace_done(&trace);
 }
 
@@ -114,6 +114,34 @@ static void direct_messages_of_others_are_not_in_the_answers(void **state)
 }
 
 /* Two nodes heard a classic one, and both have written its line. */
+/* What others have said to either of the two stands in the same rooms. */
+static void history_of_two_is_what_they_said_to_each_other(void **state)
+{
+    (void)state;
+    CoreTrace ann = trace_new("ann", NULL, 0);
+    CoreTrace bob = trace_new("bob", NULL, 0);
+    CoreTrace cyd = trace_new("cyd", NULL, 0);
+    trace_line(&ann, "/msg bob hi");
+    trace_line(&bob, "/msg ann hello");
+    trace_line(&cyd, "/msg ann psst");
+    trace_line(&cyd, "/msg bob pssst");
+    LogEvent *events[] = {ann.disk[0], bob.disk[0], cyd.disk[0], cyd.disk[1]};
+    const Query query = {.kind = QUERY_HISTORY, .room = "@bob", .other_room = "@ann", .count = 20};
+    const char *text = answer(&ann, query, events, 4, false);
+    assert_non_null(strstr(text, " ann: hi"));
+    assert_non_null(strstr(text, " bob: hello"));
+    assert_null(strstr(text, "pss"));
+    const Query last = {.kind = QUERY_HISTORY, .room = "@bob", .other_room = "@ann", .count = 1};
+    text = answer(&ann, last, events, 4, false);
+    assert_null(strstr(text, " ann: hi"));
+    assert_non_null(strstr(text, " bob: hello"));
+    assert_string_equal(answer(&ann, query, events + 2, 2, false),
+                        "info: you and bob have said nothing to each other alone\n");
+    trace_done(&ann);
+    trace_done(&bob);
+    trace_done(&cyd);
+}
+
 static void line_of_a_classic_node_is_in_the_history_once(void **state)
 {
     (void)state;
@@ -424,6 +452,7 @@ int main(void)
         cmocka_unit_test(history_is_shown_with_ids_and_what_is_kept),
         cmocka_unit_test(store_that_cannot_be_read_is_told),
         cmocka_unit_test(direct_messages_of_others_are_not_in_the_answers),
+        cmocka_unit_test(history_of_two_is_what_they_said_to_each_other),
         cmocka_unit_test(line_of_a_classic_node_is_in_the_history_once),
         cmocka_unit_test(search_asks_for_words),
         cmocka_unit_test(what_is_found_is_shown_newest_last),
