@@ -103,11 +103,14 @@ def _can_listen(port):
 
 def free_port():
     """A port nobody listens on, below the range from which the kernel takes those of outgoing
-    connections: it stays free until the test uses it, also after its node was killed."""
+    connections: it stays free until the test uses it, also after its node was killed. Test files
+    that run beside each other mostly draw from different parts of it."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         low = int(file.read().split()[0])
+    parts = 8
     for _ in range(1000):
-        port = random.randrange(10000, max(low, 11000))
+        port = random.randrange(10000, max(low, 11000) - parts)
+        port += (os.getpid() - port) % parts
         if port not in _given_ports and _can_listen(port):
             _given_ports.add(port)
             return port
