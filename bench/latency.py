@@ -1,30 +1,25 @@
 #!/usr/bin/python3
-"""Row 10: the time from pressing Enter at one node to the line at another one's standard output.
+"""The time from pressing Enter at one node to the line at another one's standard output.
 
-    write() to A's stdin --> A reads, SendMessage --> B shows --> B's stdout is readable here
+    write() to A's stdin --> A: signed, on the disk, sent --> B shows --> B's stdout readable here
 
-Two nodes in pipe mode on loopback, one line at a time: the next is written when the last was read.
-The same loop measures two floors in the same run: a child that only copies its input to its output
-(cat: two pipes, one process to wake), and a TCP echo on loopback through such a child (two sockets
-more, as a call to a peer and its answer have). What is left above them is ours."""
+Three nodes in pipe mode on loopback, one line at a time: the next is written when the last was
+read. The same run measures the floors: a child that only copies its input to its output (cat: two
+pipes, one process to wake), a TCP echo on loopback through such a child, and one durable commit of
+one row by SQLite. What is left above them is ours."""
 
 import argparse
 import json
 import os
-import pathlib
-import random
 import select
-import shutil
-import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 
-PROJECT = pathlib.Path(__file__).resolve().parent.parent
-BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve()
-CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
+import common
+
 LINE_TIMEOUT_MS = 10_000
 TCP_ECHO = """
 import socket, sys
@@ -33,21 +28,6 @@ one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 while data := one.recv(65536):
     one.sendall(data)
 """
-
-
-def spawn(argv, **options):
-    """Dies with this program."""
-    clean = {key: value for key, value in os.environ.items()
-             if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
-    return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--"] + argv, env=clean, bufsize=0,
-                            **options)
-
-
-def pin(child, core):
-    """All its threads, also those it made already."""
-    if core is not None:
-        for task in os.listdir(f"/proc/{child.pid}/task"):
-            os.sched_setaffinity(int(task), {core})
 
 
 def one_at_a_time(write_fd, read_fd, count, warm_up, prefix=b""):
@@ -80,7 +60,7 @@ def one_at_a_time(write_fd, read_fd, count, warm_up, prefix=b""):
 
 
 def measure_cat(options):
-    child = spawn(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    child = common.spawn(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         return one_at_a_time(child.stdin.fileno(), child.stdout.fileno(), options.count,
                              options.warm_up)
@@ -91,7 +71,7 @@ def measure_cat(options):
 
 def measure_tcp(options):
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        child = spawn([sys.executable, "-c", TCP_ECHO, str(listener.getsockname()[1])],
+        child = common.spawn([sys.executable, "-c", TCP_ECHO, str(listener.getsockname()[1])],
                       stdin=subprocess.DEVNULL)
         try:
             listener.settimeout(10)
@@ -104,58 +84,46 @@ def measure_tcp(options):
             child.wait()
 
 
-def free_ports(count):
-    """Below the range the kernel takes outgoing connections' ports from."""
-    found = []
-    while len(found) < count:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found
-
-
-def measure_nodes(options):
-    ports = free_ports(2)
+def measure_nodes(options, program=common.CHAT_NODE, keeps=True):
+    """From ann to bob; carl is the third."""
+    ports = common.free_ports(3)
     nodes = []
-    with tempfile.TemporaryDirectory(prefix="chat-latency-") as folder:
-        path = os.path.join(folder, "nodes.json")
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump([{"host": "127.0.0.1", "port": port} for port in ports], file)
+    with common.scratch() as folder:
+        path = common.write_nodes(folder, ports)
         try:
-            # ann shows her own lines too: /dev/null takes them, no third process is woken.
-            for name, port, out in zip(("ann", "bob"), ports,
-                                       (subprocess.DEVNULL, subprocess.PIPE)):
-                nodes.append(spawn([CHAT_NODE, "--name", name, str(port), path], cwd=folder,
-                                   stdin=subprocess.PIPE, stdout=out, stderr=subprocess.DEVNULL))
-            ann, bob = nodes
-            # The first line waits in ann's queue until bob is there: then both are linked.
+            # ann shows her own lines too: /dev/null takes them, no more processes are woken.
+            for name, port, out in zip(("ann", "bob", "carl"), ports,
+                                       (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL)):
+                nodes.append(common.start_node(
+                    folder, name, port, path, program=program, keeps=keeps,
+                    stdin=subprocess.PIPE, stdout=out, stderr=subprocess.DEVNULL))
+            ann, bob, _ = nodes
+            # The first line waits until bob is there: then both are linked. The others settle.
             os.write(ann.stdin.fileno(), b"are you there?\n")
-            data = b""
-            while not data.endswith(b"ann: are you there?\n"):
-                if not select.select([bob.stdout], [], [], 15)[0]:
-                    raise SystemExit("latency: the two nodes did not find each other in 15 s")
-                data += os.read(bob.stdout.fileno(), 65536)
-                if not data:
-                    raise SystemExit("latency: a node ended; run it by hand to see why")
+            common.read_until(bob.stdout, b"ann: are you there?\n", 15)
+            time.sleep(1.5)
             if options.pin:
-                pin(ann, 0)
-                pin(bob, 1 % (os.cpu_count() or 1))
+                for number, node in enumerate(nodes):
+                    common.pin(node, number % (os.cpu_count() or 1))
             return one_at_a_time(ann.stdin.fileno(), bob.stdout.fileno(), options.count,
                                  options.warm_up, b"ann: ")
         finally:
-            for node in nodes:
-                node.send_signal(signal.SIGTERM)
-            for node in nodes:
-                try:
-                    node.wait(5)
-                except subprocess.TimeoutExpired:
-                    node.kill()
-                    node.wait()
+            common.end_nodes(nodes)
+
+
+def measure_commit(options):
+    """One row, one commit, on the same disk: what durable costs here."""
+    found = []
+    with common.scratch() as folder:
+        table = sqlite3.connect(folder / "floor.db", isolation_level=None)
+        table.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(b);")
+        for number in range(-options.warm_up, options.count):
+            started = time.perf_counter_ns()
+            table.execute("INSERT INTO t VALUES(?)", (b"x" * 300,))
+            if number >= 0:
+                found.append(time.perf_counter_ns() - started)
+        table.close()
+    return found
 
 
 def summary(nanoseconds):
@@ -172,15 +140,20 @@ def main():
     parser.add_argument("--count", type=int, default=1000, help="lines to measure (1000)")
     parser.add_argument("--warm-up", type=int, default=100, help="lines before them (100)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--beside", metavar="PROGRAM",
+                        help="another chat_node, one that keeps no log, measured in the same run")
     parser.add_argument("--pin", action="store_true", help="each node on a core of its own")
     options = parser.parse_args()
     if options.count < 1 or options.warm_up < 0:
         parser.error("--count must be 1 or more")
-    if not shutil.which(CHAT_NODE):
-        raise SystemExit(f"latency: no program at {CHAT_NODE}: build it with ./dev build")
+    common.need_program()
     results = {"pipe echo (cat)": summary(measure_cat(options)),
                "TCP echo": summary(measure_tcp(options)),
+               "one commit": summary(measure_commit(options)),
                "node to node": summary(measure_nodes(options))}
+    if options.beside:
+        common.need_program(options.beside)
+        results["without a log"] = summary(measure_nodes(options, options.beside, keeps=False))
     if options.json:
         print(json.dumps({"unit": "us", "count": options.count, "pinned": options.pin,
                           **{name.replace(" ", "_").replace("(", "").replace(")", "").lower(): row

@@ -2,104 +2,25 @@
  *
  *   bench_store [EVENTS [DIRECTORY]]      1,000,000 and a new directory under /tmp
  *
- * Events are texts of about 100 bytes by 100 authors over a year, words drawn from 20,000 as in
- * ordinary text (Zipf's law). Times are wall time. */
-#include "base/random.h"
+ * Times are wall time. */
+#include "store_events.h"
+
 #include "io/store_impl.h"
 
 #include <inttypes.h>
-#include <math.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    AUTHORS = 100,
-    WORDS = 20000,
     SMALL_SECONDS = 2,
     BATCH = 256,
 };
-
-static double now_s(void)
-{
-    return (double)uv_hrtime() / 1e9;
-}
-
-static uint64_t draw(uint64_t below)
-{
-    static uint64_t state = 42;
-    state += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t z = state;
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (z ^ z >> 31) % below;
-}
-
-/* ---- events ---- */
-
-typedef struct Author {
-    EventSigner signer;
-    StreamId stream;
-    uint64_t seq;
-    EventHash last;
-    char name[16];
-} Author;
-
-static Author authors[AUTHORS];
-static uint64_t hlc = UINT64_C(1700000000000) << HLC_COUNTER_BITS;
-static uint64_t hlc_step = 1;
-
-static void make_authors(uint64_t epoch)
-{
-    for (size_t i = 0; i < AUTHORS; i++) {
-        uint8_t seed[EVENT_SEED_BYTES] = {(uint8_t)i, 1};
-        memset(&authors[i], 0, sizeof(authors[i]));
-        event_signer_init(&authors[i].signer, seed);
-        memcpy(authors[i].stream.origin, authors[i].signer.public_key, EVENT_KEY_BYTES);
-        authors[i].stream.epoch = epoch;
-        snprintf(authors[i].name, sizeof(authors[i].name), "author%zu", i);
-    }
-}
-
-/* Word n comes about 1/n as often as the first. */
-static size_t some_text(char *text, size_t cap)
-{
-    size_t len = 0;
-    while (len < cap - 24) {
-        double u = (double)draw(1 << 30) / (double)(1 << 30);
-        unsigned n = (unsigned)exp(u * log(WORDS));
-        len += (size_t)snprintf(text + len, cap - len, "%sw%x", len > 0 ? " " : "",
-                                n * 2654435761U >> 8);
-    }
-    return len;
-}
-
-/* Signed with nothing: what is measured is the store. */
-static LogEvent *some_event(Author *author)
-{
-    char text[112];
-    hlc += hlc_step;
-    EventFields fields = {
-        .stream = author->stream,
-        .seq = ++author->seq,
-        .prev_hash = author->last,
-        .hlc = hlc,
-        .room = "lobby",
-        .room_len = 5,
-        .kind = LOG_TEXT,
-        .sender = author->name,
-        .sender_len = strlen(author->name),
-        .body = (const uint8_t *)text,
-        .body_len = some_text(text, sizeof(text)),
-    };
-    LogEvent *event = event_new(&fields);
-    author->last = event->hash;
-    event->is_signed = true;
-    return event;
-}
 
 /* ---- the store, waited for ---- */
 
@@ -198,7 +119,10 @@ static void bare(const char *directory, unsigned rows)
     char path[300];
     snprintf(path, sizeof(path), "%s/bare-%u.db", directory, rows);
     sqlite3 *db = NULL;
-    sqlite3_open(path, &db);
+    if (sqlite3_open(path, &db) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
+        exit(1);
+    }
     sqlite3_exec(db,
                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                  "CREATE TABLE t(id INTEGER PRIMARY KEY, bytes BLOB)",
@@ -402,6 +326,39 @@ static void read_page(Store *store)
     printf("  last 50 of a room                   %9.2f ms\n", (now_s() - start) * 1e3);
 }
 
+static void read_kinds(Store *store)
+{
+    Waited waited = {0};
+    double start = now_s();
+    const int kinds[] = {LOG_JOIN, LOG_PART};
+    StoreKinds asked = {.kinds = kinds, .kinds_count = 2};
+    if (store_read_kinds(store, &asked, on_events, &waited) != ERR_OK) {
+        exit(1);
+    }
+    wait_for(&waited);
+    printf("  last %4zu joins and parts of all     %9.2f ms\n", waited.count,
+           (now_s() - start) * 1e3);
+}
+
+static void on_rooms(void *context, const StoreRooms *result)
+{
+    Waited *waited = context;
+    waited->count = result->count;
+    waited->done = true;
+}
+
+static void read_rooms(Store *store)
+{
+    Waited waited = {0};
+    double start = now_s();
+    if (store_read_rooms(store, on_rooms, &waited) != ERR_OK) {
+        exit(1);
+    }
+    wait_for(&waited);
+    printf("  list of %zu rooms                     %9.2f ms\n", waited.count,
+           (now_s() - start) * 1e3);
+}
+
 static void on_backup(void *context, Err err, const char *text)
 {
     *(bool *)context = true;
@@ -443,6 +400,46 @@ static long peak_kib(void)
     return usage.ru_maxrss;
 }
 
+/* ---- kill -9 ---- */
+
+/* What the child does until it is killed. */
+static int append_for_ever(const char *directory)
+{
+    make_authors(2);
+    Flow flow = {.store = open_store(directory)};
+    for (unsigned i = 0; i < 64; i++) {
+        one_more(&flow);
+    }
+    loop_run(loop);
+    return 1;
+}
+
+static void open_after_kill(const char *directory)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "bench_store", "--append-for-ever", directory, (char *)NULL);
+        _exit(1);
+    }
+    sleep(SMALL_SECONDS);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    char wal[300];
+    struct stat status = {0};
+    snprintf(wal, sizeof(wal), "%s/log.db-wal", directory);
+    stat(wal, &status);
+    double start = now_s();
+    Store *store = open_store(directory);
+    printf("  open after kill -9                  %9.2f ms  (-wal of %.1f MB)\n",
+           (now_s() - start) * 1e3, (double)status.st_size / 1e6);
+    while (store->check != NULL) {
+        uv_run(loop_uv(loop), UV_RUN_ONCE);
+    }
+    printf("    and all of it checked after       %9.2f ms  (%s)\n", (now_s() - start) * 1e3,
+           store->unchecked ? "not good" : "good");
+    close_store(store);
+}
+
 static void large(const char *directory, uint64_t count)
 {
     fill(directory, count);
@@ -464,19 +461,20 @@ static void large(const char *directory, uint64_t count)
     search(store, "a phrase of common words", phrase, NULL);
     search(store, "the commonest, in its room", common, "lobby");
     search(store, "a word that is not there", "nowhere", NULL);
+    search(store, "the room's name", "lobby", NULL);
     search(store, "wf0*", "wf0*", NULL);
+    search(store, "w9e* (the commonest's start)", "w9e*", NULL);
+    search(store, "w9e37* (and longer)", "w9e37*", NULL);
+    search(store, "author* (in every name)", "author*", NULL);
+    search(store, "wf0* and the commonest", "wf0* w9e3779", NULL);
     read_page(store);
+    read_kinds(store);
+    read_rooms(store);
     read_one_stream(store);
     read_all(store);
     back_up(store, directory);
     close_store(store);
-    char clean[300];
-    snprintf(clean, sizeof(clean), "%s/clean", directory);
-    unlink(clean);
-    start = now_s();
-    store = open_store(directory);
-    printf("  open after an unclean stop          %9.2f ms\n", (now_s() - start) * 1e3);
-    close_store(store);
+    open_after_kill(directory);
 }
 
 /* ---- many streams ---- */
@@ -516,6 +514,7 @@ int main(int argc, char **argv)
     char base[200] = "/tmp/chat-bench-XXXXXX";
     if (argc > 2) {
         snprintf(base, sizeof(base), "%s", argv[2]);
+        mkdir(base, 0700);
     } else if (mkdtemp(base) == NULL) {
         return 1;
     }
@@ -524,11 +523,15 @@ int main(int argc, char **argv)
         return 1;
     }
     loop = loop_new();
+    if (argc > 2 && strcmp(argv[1], "--append-for-ever") == 0) {
+        return append_for_ever(argv[2]);
+    }
     char directory[260];
     printf("in %s\ndurable events, many small batches\n", base);
     bare(base, 1);
-    bare(base, 16);
-    bare(base, 256);
+    bare(base, 8); /* as many as the store puts into a transaction by itself, below */
+    bare(base, 128);
+    bare(base, 512);
     unsigned writers[] = {1, 16, 256, 1024};
     for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
         snprintf(directory, sizeof(directory), "%s/small", base);

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "face/face.h"
+#include "face/tool.h"
 #include "io/chat_servicer.h"
+#include "io/data_dir.h"
 #include "io/host.h"
 #include "io/nodes_json.h"
 
@@ -23,9 +25,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_ADDRESS_IN_USE = 3 };
+enum { EXIT_USAGE = 2, EXIT_IN_USE = 3 };
 
-enum { NAME_LINE_MAX_BYTES = 256 };
+enum {
+    NAME_LINE_MAX_BYTES = 256,
+    COALESCE_MAX_MS = 5000, /* longer would look like a fault */
+};
 
 enum {
     OPTION_LISTEN = 0x100,
@@ -35,6 +40,8 @@ enum {
     OPTION_NO_COLOR,
     OPTION_LOG_LEVEL,
     OPTION_MAX_CLIENTS,
+    OPTION_DATA,
+    OPTION_COALESCE,
 };
 
 /* Each of them means: leave. */
@@ -45,12 +52,14 @@ typedef struct Settings {
     uint16_t port; /* 0: not given yet */
     const char *nodes_path;
     const char *name; /* NULL: ask, or take $USER */
+    const char *data; /* NULL: by the port */
     const char *listen;
     bool insecure;
     bool headless;
     bool json;
     bool no_color;
     uint32_t clients_max;
+    uint32_t coalesce_ms;
 } Settings;
 
 typedef struct App {
@@ -61,6 +70,7 @@ typedef struct App {
     Rpc *rpc;
     Node *node;
     ChatServicer *servicer;
+    bool serving;
     Face *face;
     uv_signal_t signals[SIGNALS_COUNT];
     uv_timer_t leaving;
@@ -73,6 +83,8 @@ const char *argp_program_version = "chat_node " CHAT_VERSION;
 
 static const struct argp_option OPTIONS[] = {
     {"name", 'n', "NAME", 0, "Go by NAME (asked for on a terminal; else $USER)", 0},
+    {"data", OPTION_DATA, "DIR", 0,
+     "Keep the conversation in DIR (default: $XDG_DATA_HOME/chat_node/PORT)", 0},
     {"listen", OPTION_LISTEN, "ADDRESS", 0,
      "Listen on this IPv4 or IPv6 address (default: 127.0.0.1 and ::1, this machine only)", 0},
     {"insecure", OPTION_INSECURE, NULL, 0,
@@ -85,6 +97,9 @@ static const struct argp_option OPTIONS[] = {
     {"no-color", OPTION_NO_COLOR, NULL, 0, "No colours (also where NO_COLOR is set)", 0},
     {"max-clients", OPTION_MAX_CLIENTS, "N", 0,
      "Serve at most N StreamMessages clients at once (default 10000)", 0},
+    {"coalesce", OPTION_COALESCE, "MS", 0,
+     "Hold what goes to a busy node up to MS milliseconds, to send it in fewer frames (default 0)",
+     0},
     {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
      "Log to standard error: error, warning (default), info or debug", 0},
     {0},
@@ -95,7 +110,7 @@ static const char DOC[] =
     "nodes.json, made with localhost 50051, 50052 and 50053 where there is none), and whatever is "
     "typed at one is shown at all.\v"
     "Exit status: 0 left cleanly; 1 failure, or lines read from a pipe were not delivered; 2 wrong "
-    "usage or configuration; 3 the address is in use.\n\n"
+    "usage or configuration; 3 the address or the data directory is in use.\n\n"
     "Type /help inside for the commands. See chat_node(1) for the rest.";
 
 static bool parse_number(const char *text, long min, long max, long *ret_value)
@@ -142,6 +157,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         }
         settings->name = argument;
         return 0;
+    case OPTION_DATA:
+        settings->data = argument;
+        return 0;
     case OPTION_LISTEN:
         settings->listen = argument;
         return 0;
@@ -163,6 +181,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
                        argument);
         }
         settings->clients_max = (uint32_t)number;
+        return 0;
+    case OPTION_COALESCE:
+        if (!parse_number(argument, 0, COALESCE_MAX_MS, &number)) {
+            argp_error(state, "--coalesce must be a number from 0 to %d, not \"%s\"",
+                       COALESCE_MAX_MS, argument);
+        }
+        settings->coalesce_ms = (uint32_t)number;
         return 0;
     case OPTION_LOG_LEVEL:
         if (!log_level_parse(argument, &level)) {
@@ -186,6 +211,21 @@ static bool is_ip_address(const char *text)
     struct sockaddr_storage storage;
     return uv_ip4_addr(text, 1, (struct sockaddr_in *)&storage) == 0 ||
            uv_ip6_addr(text, 1, (struct sockaddr_in6 *)&storage) == 0;
+}
+
+/* The commands come from their table. */
+static char *help_with_commands(int key, const char *text, void *input)
+{
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC) {
+        return (char *)(uintptr_t)text;
+    }
+    StrBuf help = {0};
+    strbuf_add_string(&help, "Commands, which read or copy what a node keeps (each has its "
+                             "--help):\n");
+    tool_add_summary(&help);
+    strbuf_addf(&help, "\n%s", text != NULL ? text : "");
+    return strbuf_take(&help);
 }
 
 /* Exits where the address is none, or opens the chat to the world without a word. */
@@ -215,8 +255,11 @@ static void check_listen(Settings *settings)
 
 static Settings parse_settings(int argc, char **argv)
 {
-    static const struct argp parser = {
-        .options = OPTIONS, .parser = parse_option, .args_doc = "PORT [NODES.JSON]", .doc = DOC};
+    static const struct argp parser = {.options = OPTIONS,
+                                       .parser = parse_option,
+                                       .args_doc = "PORT [NODES.JSON]\nCOMMAND [PORT]",
+                                       .doc = DOC,
+                                       .help_filter = help_with_commands};
     Settings settings = {.nodes_path = "nodes.json", .clients_max = CLIENTS_MAX_DEFAULT};
     argp_err_exit_status = EXIT_USAGE;
     error_t error = argp_parse(&parser, argc, argv, 0, NULL, &settings);
@@ -310,9 +353,19 @@ static void app_face_closed(void *context)
     chat_servicer_close(app->servicer, app_servicer_closed, app);
 }
 
+static void app_serve(void *context)
+{
+    App *app = context;
+    if (!app->serving) {
+        app->serving = true;
+        chat_servicer_start(app->servicer);
+    }
+}
+
 static void app_leave(uv_timer_t *timer)
 {
     App *app = timer->data;
+    app_serve(app); /* what was never begun does not end in order */
     for (size_t i = 0; i < SIGNALS_COUNT; i++) {
         uv_close((uv_handle_t *)&app->signals[i], NULL);
         /* Leaving is bounded: a second Ctrl-C is not to cut it short. */
@@ -400,12 +453,35 @@ static void app_load_nodes(App *app)
     }
 }
 
+/* Exits where the data directory cannot be used. */
+static void app_open_node(App *app)
+{
+    const Settings *settings = &app->settings;
+    AUTO_FREE char *directory = NULL;
+    char *error = NULL;
+    Err err = data_dir_of(settings->data, settings->port, &directory, &error);
+    if (err == ERR_OK) {
+        err = node_open(app->loop, app->rpc,
+                        &(NodeOptions){.name = app->name,
+                                       .nodes = app->nodes.nodes,
+                                       .nodes_count = app->nodes.nodes_count,
+                                       .data_dir = directory,
+                                       .recap = has_terminal(settings),
+                                       .coalesce_ms = settings->coalesce_ms},
+                        app_quit, app, &app->node, &error);
+    }
+    if (err != ERR_OK) {
+        fprintf(stderr, "chat_node: %s\n", error);
+        exit(err == ERR_IN_USE ? EXIT_IN_USE : EXIT_FAILURE);
+    }
+}
+
 /* Exits with what the documentation promises for err. */
 [[gnu::noreturn]] static void fail_listen(Err err, const char *text)
 {
     fprintf(stderr, "chat_node: %s\n", text);
     if (err == ERR_IN_USE) {
-        exit(EXIT_ADDRESS_IN_USE);
+        exit(EXIT_IN_USE);
     }
     exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
 }
@@ -470,11 +546,14 @@ int main(int argc, char **argv)
 {
     open_standard_descriptors(argv);
     face_set_locale();
-    App app = {.settings = parse_settings(argc, argv)};
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");
         return EXIT_FAILURE;
     }
+    if (argc > 1 && tool_is_command(argv[1])) {
+        return tool_main(argc, argv);
+    }
+    App app = {.settings = parse_settings(argc, argv)};
     app_load_nodes(&app);
     choose_name(&app);
     raise_descriptor_limit();
@@ -482,18 +561,13 @@ int main(int argc, char **argv)
     app.loop = loop_new();
     app_catch_signals(&app);
     app.rpc = rpc_open(app.loop);
-    app.node = node_new(app.loop, app.rpc,
-                        &(NodeOptions){.name = app.name,
-                                       .nodes = app.nodes.nodes,
-                                       .nodes_count = app.nodes.nodes_count},
-                        app_quit, &app);
+    app_open_node(&app);
     app.servicer = chat_servicer_new(
         app.rpc, app.node, &(ChatServicerOptions){.clients_max = app.settings.clients_max});
     app_listen(&app);
     app_open_face(&app);
     app_greet(&app);
-    chat_servicer_start(app.servicer);
-    node_start(app.node);
+    node_start(app.node, app_serve, &app);
 
     loop_run(app.loop);
 

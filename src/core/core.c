@@ -30,11 +30,26 @@ void step_notice(Step *step, NoticeLevel level, const char *format, ...)
     action->text = strbuf_take(&text);
 }
 
+uint64_t earlier(uint64_t a, uint64_t b)
+{
+    if (a == 0 || b == 0) {
+        return a != 0 ? a : b;
+    }
+    return a < b ? a : b;
+}
+
 void actions_reset(Actions *actions)
 {
     for (size_t i = 0; i < actions->count; i++) {
-        message_unref(actions->items[i].message);
-        mem_free(actions->items[i].text);
+        Action *action = &actions->items[i];
+        for (size_t j = 0; j < action->events_count; j++) {
+            event_unref(action->events[j]);
+        }
+        mem_free(action->events);
+        message_unref(action->message);
+        bytes_unref(action->frame);
+        mem_free(action->text);
+        mem_free(action->query);
     }
     actions->count = 0;
     actions->wake_at_ms = 0;
@@ -57,8 +72,30 @@ Core *core_new(const CoreConfig *config)
     for (size_t i = 0; i < config->nodes_count; i++) {
         link_init(&core->links[i], &config->nodes[i]);
     }
+    core->recap = config->recap;
+    memcpy(core->key, config->signer.public_key, EVENT_KEY_BYTES);
+    snprintf(core->room, sizeof(core->room), "%s", MESSAGE_LOBBY);
+    core->mesh_count = config->nodes_count + MESH_INCOMING_MAX;
+    core->mesh = mem_array(core->mesh_count, sizeof(MeshLink));
+    core->arrivals = mem_array(ARRIVALS_MAX, sizeof(Arrival));
     core->seen = seen_new();
     core->classic_lines = classic_lines_new();
+    core->rooms = rooms_new(core->key);
+    core->presences =
+        presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);
+    core->fold = fold_new();
+    for (size_t i = 0; i < config->heads_count; i++) {
+        fold_set_shown(core->fold, &config->heads[i].stream, config->heads[i].hi);
+    }
+    core->replica = replica_new(
+        &(ReplicaConfig){
+            .signer = config->signer,
+            .node_id = config->node_id,
+            .name = core->name,
+            .epoch = config->epoch,
+            .coalesce_ms = config->coalesce_ms,
+        },
+        config->heads, config->heads_count);
     return core;
 }
 
@@ -73,48 +110,119 @@ void core_free(Core *core)
     for (size_t i = 0; i < core->recent_count; i++) {
         mem_free(core->recent_names[i]);
     }
+    for (size_t i = 0; i < RECAP_LINES; i++) {
+        message_unref(core->missed[i]);
+    }
+    log_pending_free(core);
+    message_unref(core->kept_message);
     seen_free(core->seen);
     classic_lines_free(core->classic_lines);
+    rooms_free(core->rooms);
+    presences_free(core->presences);
+    fold_out_done(&core->fold_out);
+    fold_free(core->fold);
+    replica_free(core->replica);
+    mem_free(core->store_reason);
+    mem_free(core->arrivals);
+    mem_free(core->mesh);
     mem_free(core->links);
     mem_free(core);
 }
 
-static void step_dispatch(Step *step)
+static void step_start(Step *step)
 {
-    switch (step->event->kind) {
-    case EVENT_START:
-        links_start(step);
-        return;
-    case EVENT_LINE:
-        lines_typed(step);
-        return;
-    case EVENT_INPUT_FAILED:
-        step->core->input_failed = true;
-        return;
-    case EVENT_INPUT_ENDED:
-        leave_begin(step, true);
-        return;
-    case EVENT_LEAVE:
-        leave_begin(step, false);
-        return;
-    case EVENT_RECEIVED:
-        lines_received(step);
-        return;
-    case EVENT_LINK_ANSWERED:
-        links_answered(step);
-        return;
-    case EVENT_LINK_DOWN:
-        links_down(step);
-        return;
-    case EVENT_DELIVERED:
-        links_delivered(step);
-        return;
-    case EVENT_REFUSED:
-        links_refused(step);
-        return;
-    case EVENT_TIMER:
-        links_timer(step);
-        return;
+    links_start(step);
+    rooms_start(step);
+}
+
+static void step_timer(Step *step)
+{
+    links_timer(step);
+    mesh_timer(step);
+    log_timer(step);
+    history_timer(step);
+}
+
+typedef void (*StepHandler)(Step *step);
+
+static void step_input_failed(Step *step)
+{
+    step->core->input_failed = true;
+}
+
+static void step_input_ended(Step *step)
+{
+    leave_begin(step, true);
+}
+
+static void step_leave(Step *step)
+{
+    leave_begin(step, false);
+}
+
+static void step_frame(Step *step)
+{
+    const Event *event = step->event;
+    log_input(step, (ReplicaInput){.kind = REPLICA_FRAME,
+                                   .link = event->mesh,
+                                   .data = event->data,
+                                   .len = event->len});
+}
+
+static void step_sent(Step *step)
+{
+    log_input(step, (ReplicaInput){.kind = REPLICA_SENT, .link = step->event->mesh});
+}
+
+static void step_stored(Step *step)
+{
+    log_input(step, (ReplicaInput){.kind = REPLICA_STORED, .ticket = step->event->ticket});
+}
+
+static void step_read_done(Step *step)
+{
+    const Event *event = step->event;
+    log_input(step, (ReplicaInput){.kind = REPLICA_READ_DONE,
+                                   .link = event->mesh,
+                                   .stream = event->stream,
+                                   .from = event->from,
+                                   .events = event->events,
+                                   .events_count = event->events_count});
+}
+
+static const StepHandler HANDLERS[] = {
+    [EVENT_START] = step_start,
+    [EVENT_LINE] = lines_typed,
+    [EVENT_INPUT_FAILED] = step_input_failed,
+    [EVENT_INPUT_ENDED] = step_input_ended,
+    [EVENT_LEAVE] = step_leave,
+    [EVENT_RECEIVED] = lines_received,
+    [EVENT_LINK_ANSWERED] = links_answered,
+    [EVENT_LINK_DOWN] = links_down,
+    [EVENT_DELIVERED] = links_delivered,
+    [EVENT_REFUSED] = links_refused,
+    [EVENT_MESH_UP] = mesh_up,
+    [EVENT_MESH_DOWN] = mesh_down,
+    [EVENT_FRAME] = step_frame,
+    [EVENT_SENT] = step_sent,
+    [EVENT_STORED] = step_stored,
+    [EVENT_STORE_STATE] = log_store_state,
+    [EVENT_READ_DONE] = step_read_done,
+    [EVENT_ANSWER] = history_answer,
+    [EVENT_TIMER] = step_timer,
+};
+
+/* What still arrives on the way out is answered, and changes nothing; but what is on its way to the
+ * disk is still waited for, and told to who asked for it. */
+static void step_after_quit(Step *step)
+{
+    if (step->event->kind == EVENT_RECEIVED) {
+        Action *action = step_add(step, ACTION_REJECT);
+        action->token = step->event->token;
+        action->err = ERR_UNAVAILABLE;
+        action->text = mem_copy_string("the node is leaving");
+    } else if (step->event->kind == EVENT_STORED) {
+        step_stored(step);
     }
 }
 
@@ -122,23 +230,20 @@ void core_step(Core *core, const Event *event, Actions *actions)
 {
     Step step = {.core = core, .event = event, .actions = actions};
     if (core->quit) {
-        /* What still arrives on the way out is answered, and changes nothing. */
-        if (event->kind == EVENT_RECEIVED) {
-            Action *action = step_add(&step, ACTION_REJECT);
-            action->err = ERR_UNAVAILABLE;
-            action->text = mem_copy_string("the node is leaving");
-        }
+        step_after_quit(&step);
         return;
     }
-    step_dispatch(&step);
+    HANDLERS[event->kind](&step);
+    log_check_kept(&step);
     leave_check(&step);
     if (core->quit) {
         return;
     }
-    actions->wake_at_ms = links_wake_at(core);
-    if (core->leaving && (actions->wake_at_ms == 0 || core->leave_at_ms < actions->wake_at_ms)) {
-        actions->wake_at_ms = core->leave_at_ms;
-    }
+    actions->wake_at_ms = earlier(links_wake_at(core), mesh_wake_at(core));
+    actions->wake_at_ms = earlier(actions->wake_at_ms, history_wake_at(core));
+    actions->wake_at_ms = earlier(actions->wake_at_ms, core->replica_wake_ms);
+    actions->wake_at_ms = earlier(actions->wake_at_ms, core->fold_wake_ms);
+    actions->wake_at_ms = earlier(actions->wake_at_ms, leave_wake_at(core));
 }
 
 const char *core_name(const Core *core)
@@ -146,9 +251,41 @@ const char *core_name(const Core *core)
     return core->name;
 }
 
+size_t core_mesh_count(const Core *core)
+{
+    return core->mesh_count;
+}
+
+const char *core_room(const Core *core)
+{
+    return core->room;
+}
+
+/* In no entry that is up: by number among those that have dialled us. */
+static const MeshLink *stray_at(const Core *core, size_t index)
+{
+    for (size_t i = core->links_count; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        bool stray = mesh->up && mesh->greeted;
+        for (size_t j = 0; stray && j < core->links_count; j++) {
+            const Link *link = &core->links[j];
+            stray =
+                link->state != LINK_UP || memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) != 0;
+        }
+        if (stray && index-- == 0) {
+            return mesh;
+        }
+    }
+    return NULL;
+}
+
 size_t core_links_configured(const Core *core)
 {
-    return core->links_count;
+    size_t strays = 0;
+    while (stray_at(core, strays) != NULL) {
+        strays++;
+    }
+    return core->links_count + strays;
 }
 
 size_t core_links_count(const Core *core)
@@ -169,8 +306,39 @@ size_t core_links_up(const Core *core)
     return count;
 }
 
+static void view_mesh(const Core *core, size_t mesh, uint64_t mono_ms, LinkView *view)
+{
+    ReplicaLinkView of_log;
+    replica_link(core->replica, mesh, mono_ms, &of_log);
+    view->meshed = of_log.greeted;
+    view->peer_lacks = of_log.peer_lacks;
+    view->here_lacks = of_log.here_lacks;
+    view->events_per_s = of_log.events_per_s;
+    if (view->rtt_us == 0 && of_log.rtt_known) {
+        view->rtt_us = of_log.rtt_ms * 1000;
+    }
+}
+
+static void view_stray(const Core *core, const MeshLink *mesh, uint64_t mono_ms, LinkView *view)
+{
+    *view = (LinkView){
+        .host = mesh->address,
+        .state = LINK_UP,
+        .known = true,
+        .peer_name = mesh->name,
+        .down_reason = "",
+        .incoming = true,
+    };
+    view_mesh(core, (size_t)(mesh - core->mesh), mono_ms, view);
+}
+
 void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_view)
 {
+    if (index >= core->links_count) {
+        const MeshLink *mesh = stray_at(core, index - core->links_count);
+        view_stray(core, mesh != NULL ? mesh : &core->mesh[core->links_count], mono_ms, ret_view);
+        return;
+    }
     const Link *link = &core->links[index];
     *ret_view = (LinkView){
         .host = link->config.host,
@@ -181,16 +349,22 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
         .peer_name = link->peer_name,
         .rtt_us = link->rtt_us,
         .down_reason = link->down_reason,
-        .queued_lines = link->queue_count,
+        .queued_lines = link->known && !link->classic ? 0 : link->queue_count,
         .refused_lines = link->refused_lines,
     };
     if (link->state == LINK_WAITING && link->retry_at_ms > mono_ms) {
         ret_view->retry_in_ms = link->retry_at_ms - mono_ms;
     }
+    if (link->state == LINK_UP && !link->classic) {
+        view_mesh(core, mesh_of_link(core, link), mono_ms, ret_view);
+    }
 }
 
 bool core_input_should_wait(const Core *core)
 {
+    if (core->pending_count >= PENDING_BUSY_LINES) {
+        return true;
+    }
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
         bool hopeful =

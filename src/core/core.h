@@ -1,10 +1,15 @@
 /* The node's mind, pure: what happens goes in as an Event, what to do comes out as Actions.
  *
- *   EVENT_LINE, EVENT_RECEIVED, EVENT_LINK_..., EVENT_TIMER
+ *   EVENT_LINE, EVENT_RECEIVED, EVENT_LINK_..., EVENT_FRAME, EVENT_STORED, EVENT_TIMER
  *        |
- *    core_step   owns the links' states and queues, who has seen what, names, commands
+ *    core_step   owns the links, the replica of the log and its fold, rooms, names, commands
  *        |
- *   ACTION_SHOW, ACTION_NOTICE, ACTION_SEND, ACTION_CONNECT, ACTION_QUIT, ...
+ *   ACTION_SHOW, ACTION_NOTICE, ACTION_STORE, ACTION_FRAME, ACTION_CONNECT, ACTION_QUIT, ...
+ *
+ * Two kinds of peers. With one of our kind the node exchanges the log, over a mesh link: one for
+ * each pair of nodes, whichever side has dialled. A classic one gets lines by SendMessage, from a
+ * queue. Mesh links have numbers: that of the entry in nodes.json it was dialled by; those dialled
+ * by others follow.
  *
  * It reads no clock, draws no random number, touches nothing outside: those arrive in events. The
  * same events give the same actions, always. */
@@ -13,15 +18,56 @@
 #include "base/strbuf.h"
 #include "core/link.h"
 #include "core/message.h"
+#include "core/replica.h"
 
 typedef struct Core Core;
+
+/* What two ends of a mesh link say in parting, where nothing is wrong. */
+#define MESH_BYE_LEAVING "the node is leaving"
+#define MESH_BYE_TWIN "another link between us is kept"
 
 typedef struct CoreConfig {
     NodeId node_id; /* random, new at each start */
     const char *name;
     const NodeConfig *nodes; /* this node's own entry already left out */
     size_t nodes_count;      /* at most LINKS_MAX */
+    EventSigner signer;
+    uint64_t epoch;          /* of the own stream: replica_next_epoch */
+    const StreamHead *heads; /* what the store holds */
+    size_t heads_count;
+    uint32_t coalesce_ms; /* ReplicaConfig.coalesce_ms */
+    bool recap; /* missed lines are told at the end of catching up, the last of them shown again */
+    int64_t wall_ms;
 } CoreConfig;
+
+/* What the store is asked for. */
+typedef enum QueryKind {
+    QUERY_JOINS,   /* of all rooms, at the start */
+    QUERY_RECENT,  /* the last of the lobby, at the start */
+    QUERY_HISTORY, /* room, count, since_hlc */
+    QUERY_SEARCH,  /* words, count */
+    QUERY_WHY,     /* stream, seq */
+    QUERY_ROOMS,
+} QueryKind;
+
+enum { QUERY_WORDS_MAX_BYTES = 256 };
+
+typedef struct Query {
+    QueryKind kind;
+    char room[EVENT_ROOM_MAX_BYTES + 1];
+    size_t count;
+    uint64_t since_hlc;
+    char words[QUERY_WORDS_MAX_BYTES + 1];
+    StreamId stream;
+    uint64_t seq;
+} Query;
+
+/* A room that the store knows. */
+typedef struct RoomRow {
+    const char *name;
+    size_t name_len;
+    uint64_t last_hlc;
+} RoomRow;
 
 typedef enum EventKind {
     EVENT_START,
@@ -34,6 +80,14 @@ typedef enum EventKind {
     EVENT_LINK_DOWN,     /* an attempt failed, or a link was lost */
     EVENT_DELIVERED,     /* the peer has taken the line that was last sent to it */
     EVENT_REFUSED,       /* the peer will never take it; text says why */
+    EVENT_MESH_UP,       /* mesh: somebody has dialled us from text */
+    EVENT_MESH_DOWN,     /* mesh, text: why; classic: its peer does not know mesh links */
+    EVENT_FRAME,         /* mesh, data, len */
+    EVENT_SENT,          /* mesh: the last frame is on its way */
+    EVENT_STORED,        /* ticket: that ACTION_STORE, and all before it, are durable */
+    EVENT_STORE_STATE,   /* text: nothing can be written, why; NULL: it can */
+    EVENT_READ_DONE,     /* mesh, stream, from, events: the answer to ACTION_READ */
+    EVENT_ANSWER,        /* query, and what it asked for; text: it failed, why */
     EVENT_TIMER,
 } EventKind;
 
@@ -48,7 +102,21 @@ typedef struct Event {
     const char *text; /* LINE: UTF-8 or not; LINK_DOWN, REFUSED: why */
     size_t text_len;
     const MessageDraft *draft; /* RECEIVED */
-    bool classic;              /* LINK_ANSWERED: knows no Hello, so the next three are empty */
+    void *token;               /* RECEIVED: given back with ACCEPT or REJECT */
+    size_t mesh;
+    const uint8_t *data;
+    size_t len;
+    uint64_t ticket;
+    StreamId stream;
+    uint64_t from;
+    LogEvent *const *events; /* READ_DONE, ANSWER; borrowed */
+    size_t events_count;
+    const Query *query;
+    const char *const *snippets; /* SEARCH: of each event */
+    const RoomRow *rooms;        /* ROOMS */
+    size_t rooms_count;
+    bool more;    /* ANSWER: there were more than the query's count */
+    bool classic; /* LINK_ANSWERED: knows no Hello, so the next three are empty */
     const uint8_t *node_id;
     size_t node_id_len;
     const char *peer_name;
@@ -65,10 +133,24 @@ typedef enum ActionKind {
     ACTION_DISCONNECT, /* link */
     ACTION_PROBE,      /* link: ask Hello again, to see that a classic peer is still there */
     ACTION_SEND,       /* link, message; answered by DELIVERED, REFUSED or LINK_DOWN */
-    ACTION_ACCEPT,     /* RECEIVED was taken, or is a repeat; message where it is new */
-    ACTION_REJECT,     /* RECEIVED breaks a rule; err, text */
+    ACTION_ACCEPT,     /* token: that line is durable, or a repeat; message where it is new */
+    ACTION_REJECT,     /* token: it breaks a rule, or could not be kept; err, text */
+    ACTION_MESH_OPEN,  /* link: open a mesh link on its connection; frames may follow at once */
+    ACTION_MESH_CLOSE, /* mesh, text: why, for the peer */
+    ACTION_FRAME,      /* mesh, frame; then SENT */
+    ACTION_STORE,      /* events, ticket, own: write them, in order, then STORED */
+    ACTION_READ,       /* mesh, stream, from: whole groups from there, about a frame of them */
+    ACTION_QUERY,      /* query */
+    ACTION_HISTORY,    /* message, kept, text: the snippet or NULL */
+    ACTION_KEPT,       /* message, kept */
     ACTION_QUIT,       /* exit_code */
 } ActionKind;
+
+/* How far an own message is. */
+typedef struct Kept {
+    size_t by;    /* other nodes that have it on their disks, as far as they have told */
+    size_t known; /* other nodes that this one is linked with, or was */
+} Kept;
 
 typedef struct Action {
     ActionKind kind;
@@ -79,6 +161,17 @@ typedef struct Action {
     Err err;
     char *text; /* owned, freed by actions_reset */
     int exit_code;
+    void *token;
+    size_t mesh;
+    Bytes *frame;      /* a reference of its own */
+    LogEvent **events; /* owned, with a reference each */
+    size_t events_count;
+    uint64_t ticket;
+    bool own;
+    StreamId stream;
+    uint64_t from;
+    Query *query; /* owned */
+    Kept kept;
 } Action;
 
 /* What one step asks for, in order; then when to come back with EVENT_TIMER. */
@@ -92,6 +185,7 @@ typedef struct Actions {
 void actions_reset(Actions *actions); /* keeps the memory */
 void actions_done(Actions *actions);
 
+/* Strings and heads are borrowed until it returns; the signer is taken over (event_signer_done). */
 Core *core_new(const CoreConfig *config);
 /* NULL is fine. */
 void core_free(Core *core);
@@ -103,10 +197,14 @@ void core_step(Core *core, const Event *event, Actions *actions);
 const char *core_name(const Core *core);
 size_t core_links_count(const Core *core); /* all of nodes.json but SELF and TWIN */
 size_t core_links_up(const Core *core);
-size_t core_links_configured(const Core *core); /* index range of core_link */
+/* Index range of core_link: the entries of nodes.json, then those that have dialled us and are in
+ * no entry that is up. */
+size_t core_links_configured(const Core *core);
 void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_view);
 /* True while reading on would fill the queue of a peer that is there or on its way: whoever reads
  * lines from a pipe waits until it is false. */
 bool core_input_should_wait(const Core *core);
+size_t core_mesh_count(const Core *core); /* numbers of mesh links */
+const char *core_room(const Core *core);  /* where typed lines go */
 /* Names seen lately, for completion: newest first, NULL past the end. */
 const char *core_recent_name(const Core *core, size_t index);

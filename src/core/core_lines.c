@@ -1,9 +1,6 @@
 /* What people and programs say: typed lines, commands, and SendMessage. */
-#include "core/command.h"
 #include "core/core_state.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 void lines_remember_name(Core *core, const char *name)
@@ -31,80 +28,127 @@ void lines_remember_name(Core *core, const char *name)
     core->recent_names[0] = entry;
 }
 
-/* Our own id for a line that has none: the node's, then the line's number, most significant byte
- * first. */
-static void own_message_id(const Core *core, uint64_t number, MessageId *ret_id)
-{
-    memcpy(ret_id->bytes, core->node_id.bytes, NODE_ID_BYTES);
-    for (unsigned i = 0; i < sizeof(number); i++) {
-        ret_id->bytes[NODE_ID_BYTES + i] = (uint8_t)(number >> (8 * (sizeof(number) - 1 - i)));
-    }
-    ret_id->len = NODE_ID_BYTES + sizeof(number);
-}
-
-static bool is_own_line_of(const MessageDraft *draft)
-{
-    return draft->id_len == NODE_ID_BYTES + sizeof(uint64_t) &&
-           memcmp(draft->id, draft->node_id, NODE_ID_BYTES) == 0;
-}
-
 static void show(Step *step, Message *message)
 {
     lines_remember_name(step->core, message->sender);
+    memcpy(step->core->last_place, message->place, sizeof(message->place));
     Action *action = step_add(step, ACTION_SHOW);
     action->message = message_ref(message);
 }
 
-/* Numbers a line that enters the mesh here, shows it and hands it to the links. */
-static void enter_mesh(Step *step, Message *message, bool for_classic)
+/* ---- what the log holds, on its way to the screen ---- */
+
+/* A line without a client's id is known by its place. */
+static void set_id(Message *message, const EventFields *fields)
 {
-    message->node_seq = ++step->core->passed_on;
-    message->for_classic = for_classic;
-    if (message->id.len == 0) {
-        own_message_id(step->core, message->node_seq, &message->id);
+    if (message->id.len > 0) {
+        return;
     }
-    show(step, message);
-    links_pass_on(step, message);
+    StreamTag tag = stream_tag(&fields->stream);
+    memcpy(message->id.bytes, tag.bytes, sizeof(tag.bytes));
+    for (unsigned i = 0; i < sizeof(fields->seq); i++) {
+        message->id.bytes[sizeof(tag.bytes) + i] = (uint8_t)(fields->seq >> (8 * (7 - i)));
+    }
+    message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
+}
+
+/* The same line may have been written by two nodes: a client called both, or a classic node did. */
+static bool is_first_of_its_kind(Step *step, const EventFields *fields, const Message *message)
+{
+    Core *core = step->core;
+    if (fields->id_len > 0) {
+        return seen_id(core->seen, &message->id);
+    }
+    if (!message->heard || !message->clock_told) {
+        return true;
+    }
+    NodeId source;
+    MessageDraft draft = {
+        .sender = message->sender,
+        .sender_len = strlen(message->sender),
+        .content = message->content,
+        .content_len = message->content_len,
+    };
+    memcpy(source.bytes, fields->stream.origin, sizeof(source.bytes));
+    return classic_line_is_new(core->classic_lines, &draft, message->second_of_day,
+                               message->time_ms, &source);
+}
+
+void lines_recalled(Step *step, const LogEvent *event)
+{
+    Message *message = message_of_event(event, step->event->utc_offset_s);
+    if (message != NULL) {
+        (void)is_first_of_its_kind(step, &event->fields, message);
+        message_unref(message);
+    }
+}
+
+static void shown_own(Step *step, const LogEvent *event, Message *message, PendingLine *pending)
+{
+    Core *core = step->core;
+    if (message_is_in_lobby(message) && message->kind <= MESSAGE_ACTION) {
+        message->for_classic = pending != NULL && pending->for_classic;
+        links_pass_on(step, message);
+    }
+    message_unref(core->kept_message);
+    core->kept_message = message_ref(message);
+    core->kept_seq = event->fields.seq;
+    core->kept = (Kept){0};
+}
+
+static void accept(Step *step, PendingLine *pending, Message *message)
+{
+    if (pending == NULL) {
+        return;
+    }
+    if (pending->token != NULL) {
+        Action *action = step_add(step, ACTION_ACCEPT);
+        action->token = pending->token;
+        action->message = message != NULL ? message_ref(message) : NULL;
+    }
+    message_unref(pending->message);
+    mem_free(pending);
+}
+
+void lines_shown(Step *step, const FoldShown *shown)
+{
+    Core *core = step->core;
+    const EventFields *fields = &shown->event->fields;
+    bool own = shown->link == REPLICA_LINKS_MAX;
+    PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
+    rooms_apply(core->rooms, fields);
+    Message *message = pending != NULL && pending->message != NULL
+                           ? message_ref(pending->message)
+                           : message_of_event(shown->event, step->event->utc_offset_s);
+    if (message == NULL) {
+        accept(step, pending, NULL);
+        return;
+    }
+    message_place_text(&fields->stream, fields->seq, message->place, sizeof(message->place));
+    message->hlc = fields->hlc;
+    message->late = shown->late;
+    message->incomplete = shown->incomplete;
+    set_id(message, fields);
+    bool is_new = own || is_first_of_its_kind(step, fields, message);
+    /* Said here in an earlier life too: it comes back to a disk that has lost it. */
+    message->own = own || memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;
+    message->missed = !message->own && hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms;
+    if (own) {
+        shown_own(step, shown->event, message, pending);
+    }
+    if (is_new && rooms_sees(core, message)) {
+        history_arrived(step, message, shown->link);
+        show(step, message);
+        if (message->missed) {
+            history_missed(step, message);
+        }
+    }
+    accept(step, pending, message);
+    message_unref(message);
 }
 
 /* ---- SendMessage ---- */
 
-/* Learns what a peer calls itself from the lines its own people say. */
-static void learn_peer_name(Core *core, const MessageDraft *draft)
-{
-    if (draft->heard || !is_own_line_of(draft)) {
-        return;
-    }
-    for (size_t i = 0; i < core->links_count; i++) {
-        Link *link = &core->links[i];
-        if (link->state == LINK_UP && !link->classic &&
-            memcmp(link->peer_id.bytes, draft->node_id, NODE_ID_BYTES) == 0) {
-            snprintf(link->peer_name, sizeof(link->peer_name), "%.*s", (int)draft->sender_len,
-                     draft->sender);
-        }
-    }
-}
-
-static bool is_new_from_node(Step *step, const MessageDraft *draft, const Message *message)
-{
-    Core *core = step->core;
-    NodeId origin;
-    memcpy(origin.bytes, draft->node_id, sizeof(origin.bytes));
-    if (memcmp(&origin, &core->node_id, sizeof(origin)) == 0) {
-        return false; /* it was ours, and is shown */
-    }
-    if (!seen_from_node(core->seen, &origin, draft->node_seq)) {
-        return false;
-    }
-    if (message->heard && message->clock_told) {
-        return classic_line_is_new(core->classic_lines, draft, message->second_of_day,
-                                   message->time_ms, &origin);
-    }
-    learn_peer_name(core, draft);
-    return draft->id_len == 0 || is_own_line_of(draft) || seen_id(core->seen, &message->id);
-}
-
-/* From a client, or a classic node. */
 static bool is_new_from_caller(Step *step, const MessageDraft *draft, Message *message)
 {
     Core *core = step->core;
@@ -117,29 +161,80 @@ static bool is_new_from_caller(Step *step, const MessageDraft *draft, Message *m
                                NULL);
 }
 
+static void reject(Step *step, Err err, const char *text)
+{
+    Action *action = step_add(step, ACTION_REJECT);
+    action->token = step->event->token;
+    action->err = err;
+    action->text = mem_copy_string(text);
+}
+
+/* What is not durable yet is not promised to anybody. */
+static void accept_repeat(Step *step, const MessageId *id)
+{
+    if (id->len > 0 && log_is_pending(step->core, id)) {
+        reject(step, ERR_UNAVAILABLE, "it is being written: try again in a moment");
+        return;
+    }
+    Action *action = step_add(step, ACTION_ACCEPT);
+    action->token = step->event->token;
+}
+
+static size_t body_of(MessageKind kind, const Message *message, const uint8_t **ret_body)
+{
+    const char *body = kind == MESSAGE_ACTION ? message_shown_content(message) : message->content;
+    *ret_body = (const uint8_t *)body;
+    return message->content_len - (size_t)(body - message->content);
+}
+
+static EventFields fields_of(const Message *message)
+{
+    EventFields fields = {
+        .room = message->room,
+        .room_len = strlen(message->room),
+        .kind = message->kind == MESSAGE_ACTION ? LOG_ACTION : LOG_TEXT,
+        .sender = message->sender,
+        .sender_len = strlen(message->sender),
+    };
+    fields.body_len = body_of(message->kind, message, &fields.body);
+    return fields;
+}
+
+/* From a client, or a classic node. It is answered when it is durable. */
 void lines_received(Step *step)
 {
     const Event *event = step->event;
     const MessageDraft *draft = event->draft;
     const char *reason = "";
     Err err = message_check(draft, &reason);
+    if (err == ERR_OK) {
+        err = log_may_say(step->core, draft->content_len, &reason);
+    }
     if (err != ERR_OK) {
-        Action *action = step_add(step, ACTION_REJECT);
-        action->err = err;
-        action->text = mem_copy_string(reason);
+        reject(step, err, reason);
         return;
     }
     Message *message = message_new(draft, event->wall_ms, event->utc_offset_s);
-    bool from_node = draft->node_id_len > 0;
-    bool is_new = from_node ? is_new_from_node(step, draft, message)
-                            : is_new_from_caller(step, draft, message);
-    if (is_new && from_node) {
-        show(step, message);
-    } else if (is_new) {
-        enter_mesh(step, message, draft->id_len > 0);
+    if (!is_new_from_caller(step, draft, message)) {
+        accept_repeat(step, &message->id);
+    } else {
+        LogLine line = {
+            .fields = fields_of(message),
+            .message = message,
+            .for_classic = draft->id_len > 0,
+            .token = event->token,
+        };
+        line.fields.id = draft->id;
+        line.fields.id_len = draft->id_len;
+        line.fields.stamp = draft->timestamp;
+        line.fields.stamp_len = draft->timestamp_len;
+        line.fields.heard = draft->id_len == 0;
+        err = log_say(step, &line, &reason);
+        if (err != ERR_OK) {
+            seen_forget_id(step->core->seen, &message->id);
+            reject(step, err, reason);
+        }
     }
-    Action *action = step_add(step, ACTION_ACCEPT);
-    action->message = is_new ? message_ref(message) : NULL;
     message_unref(message);
 }
 
@@ -149,7 +244,7 @@ void lines_received(Step *step)
 static void say_alone(Step *step)
 {
     Core *core = step->core;
-    if (core->told_alone || core_links_up(core) > 0) {
+    if (core->told_alone || core_links_up(core) > 0 || mesh_is_linked(core, NULL)) {
         return;
     }
     core->told_alone = true;
@@ -160,20 +255,22 @@ static void say_alone(Step *step)
         return;
     }
     step_notice(step, NOTICE_WARNING,
-                "nobody is connected: your lines are kept (up to %d for each node) and sent when "
-                "nodes connect. /list says why they are down",
-                LINK_QUEUE_MAX_LINES);
+                "nobody is connected: your lines are kept here, and sent when nodes connect. /list "
+                "says why they are down");
 }
 
-static void say(Step *step, MessageKind kind, const char *content, size_t len)
+bool lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len)
 {
     const Event *event = step->event;
     Core *core = step->core;
+    AUTO_STRBUF StrBuf content = {0};
+    strbuf_add_string(&content, kind == MESSAGE_ACTION ? "/me " : "");
+    strbuf_add(&content, text, len);
     MessageDraft draft = {
         .sender = core->name,
         .sender_len = strlen(core->name),
-        .content = content,
-        .content_len = len,
+        .content = content.text,
+        .content_len = content.len,
         .time_ms = event->wall_ms,
         .kind = kind,
     };
@@ -181,96 +278,21 @@ static void say(Step *step, MessageKind kind, const char *content, size_t len)
     if (message_check(&draft, &reason) != ERR_OK) {
         step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
         core->input_failed = true;
-        return;
+        return false;
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
-    enter_mesh(step, message, true);
+    mem_free(message->room);
+    message->room = mem_copy_string(room);
+    LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
+    bool said = log_say(step, &line, &reason) == ERR_OK;
+    if (!said) {
+        step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
+        core->input_failed = true;
+    } else {
+        say_alone(step);
+    }
     message_unref(message);
-    say_alone(step);
-}
-
-static void say_action(Step *step, const char *format, const char *text, size_t len)
-{
-    AUTO_STRBUF StrBuf content = {0};
-    strbuf_add_string(&content, format);
-    strbuf_add(&content, text, len);
-    say(step, MESSAGE_ACTION, content.text, content.len);
-}
-
-static void command_nick(Step *step, const char *name, size_t len)
-{
-    Core *core = step->core;
-    const char *reason = "";
-    if (len == 0) {
-        step_notice(step, NOTICE_ERROR, "/nick NAME: you are %s", core->name);
-        return;
-    }
-    if (message_check_name(name, len, &reason) != ERR_OK) {
-        step_notice(step, NOTICE_ERROR, "the name is not taken: %s", reason);
-        return;
-    }
-    if (strlen(core->name) == len && memcmp(core->name, name, len) == 0) {
-        step_notice(step, NOTICE_INFO, "you are %s already", core->name);
-        return;
-    }
-    say_action(step, "/me is now known as ", name, len);
-    memcpy(core->name, name, len);
-    core->name[len] = '\0';
-}
-
-static void command_help(Step *step)
-{
-    for (size_t i = 0; i < COMMANDS_COUNT; i++) {
-        const CommandInfo *command = &COMMANDS[i];
-        step_notice(step, NOTICE_INFO, "%s%s%s: %s", command->name,
-                    command->argument[0] != '\0' ? " " : "", command->argument, command->help);
-    }
-    step_notice(step, NOTICE_INFO, "a line that starts with // is sent with one slash");
-}
-
-static void run_command(Step *step, const CommandInfo *command, const char *rest, size_t len)
-{
-    if (command->argument[0] == '\0' && len > 0) {
-        step_notice(step, NOTICE_ERROR, "%s takes nothing behind it; nothing was done",
-                    command->name);
-        return;
-    }
-    switch (command->id) {
-    case COMMAND_LIST:
-        step_add(step, ACTION_LIST);
-        return;
-    case COMMAND_RETRY:
-        links_retry(step);
-        return;
-    case COMMAND_ME:
-        if (len == 0) {
-            step_notice(step, NOTICE_ERROR, "/me TEXT: say what you do");
-            return;
-        }
-        say_action(step, "/me ", rest, len);
-        return;
-    case COMMAND_NICK:
-        command_nick(step, rest, len);
-        return;
-    case COMMAND_HELP:
-        command_help(step);
-        return;
-    case COMMAND_QUIT:
-        leave_begin(step, false);
-        return;
-    }
-}
-
-static size_t trim(const char **text, size_t len)
-{
-    while (len > 0 && **text == ' ') {
-        (*text)++;
-        len--;
-    }
-    while (len > 0 && (*text)[len - 1] == ' ') {
-        len--;
-    }
-    return len;
+    return said;
 }
 
 void lines_typed(Step *step)
@@ -281,25 +303,10 @@ void lines_typed(Step *step)
         return;
     }
     if (text[0] != '/') {
-        say(step, MESSAGE_TEXT, text, len);
-        return;
+        lines_say(step, step->core->room, MESSAGE_TEXT, text, len);
+    } else if (len > 1 && text[1] == '/') {
+        lines_say(step, step->core->room, MESSAGE_TEXT, text + 1, len - 1);
+    } else {
+        command_run(step, text, len);
     }
-    if (len > 1 && text[1] == '/') {
-        say(step, MESSAGE_TEXT, text + 1, len - 1);
-        return;
-    }
-    const char *space = memchr(text, ' ', len);
-    size_t name_len = space != NULL ? (size_t)(space - text) : len;
-    const char *rest = text + name_len;
-    size_t rest_len = trim(&rest, len - name_len);
-    const CommandInfo *command = command_find(text, name_len);
-    if (command == NULL) {
-        step_notice(step, NOTICE_ERROR,
-                    "no such command: %.*s; nothing was sent. /help lists them, // sends a line "
-                    "that starts with a slash",
-                    (int)(name_len < 64 ? name_len : 64), text);
-        step->core->input_failed = true;
-        return;
-    }
-    run_command(step, command, rest, rest_len);
 }

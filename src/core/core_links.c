@@ -54,21 +54,34 @@ static void send_next(Step *step, Link *link)
     }
 }
 
+/* What has never answered may be of either kind. */
+static void tell_queue_full(Step *step, const Link *link)
+{
+    if (link->known) {
+        step_notice(step, NOTICE_ERROR,
+                    "%zu lines wait for %s: no more are kept. It will not get this line, nor "
+                    "those that follow until it is back",
+                    link->queue_count, link->address);
+    } else {
+        step_notice(step, NOTICE_WARNING,
+                    "%zu lines wait for %s, which has never answered. If it is a node of the older "
+                    "kind it will not get this line, nor those that follow until it is there",
+                    link->queue_count, link->address);
+    }
+}
+
 void links_pass_on(Step *step, Message *message)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
         Link *link = &step->core->links[i];
-        bool heard_already = link->known && link->classic && !message->for_classic;
-        if (!link_counts(link) || heard_already) {
+        bool takes_none = link->known && (!link->classic || !message->for_classic);
+        if (!link_counts(link) || takes_none) {
             continue;
         }
         if (link_push(link, message) == ERR_OK) {
             send_next(step, link);
         } else if (link->refused_lines == 1) {
-            step_notice(step, NOTICE_ERROR,
-                        "%zu lines wait for %s: no more are kept. It will not get this line, nor "
-                        "those that follow until it is back",
-                        link->queue_count, link->address);
+            tell_queue_full(step, link);
         }
     }
 }
@@ -124,6 +137,7 @@ static void retire_link(Step *step, Link *link, LinkState state)
     link->state = state;
     link->shadow = false;
     link->sending = false;
+    mesh_lost(step, link_index(step->core, link));
     add_for_link(step, ACTION_DISCONNECT, link);
 }
 
@@ -150,7 +164,7 @@ static bool retire_if_not_another(Step *step, Link *link)
     return true;
 }
 
-/* What other links had for the same process, this one has too and delivers now. */
+/* Other links that led to the same process when they were last up have nothing to wait for. */
 static void shade_twins(Step *step, const Link *up)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -195,6 +209,9 @@ void links_answered(Step *step)
     const Event *event = step->event;
     Link *link = event_link(step);
     if (link->state == LINK_UP) { /* a probe */
+        if (!link->classic && event->rtt_us != 0) {
+            link->rtt_us = 0; /* samples are rare: the last one counts */
+        }
         link_measure(link, event->rtt_us);
         return;
     }
@@ -220,22 +237,29 @@ void links_answered(Step *step)
     link->down_reason[0] = '\0';
     link->rtt_us = 0;
     link_measure(link, event->rtt_us);
-    link->probe_at_ms = event->mono_ms + CORE_PROBE_MS;
+    link->probe_at_ms = event->mono_ms + (link->classic ? CORE_PROBE_MS : CORE_PROBE_FIRST_MS);
     set_peer_name(link, event->peer_name);
     if (link->classic) {
         link_drop_relayed(link);
-    } else if (link->peer_name[0] != '\0') {
+    } else {
+        link_drop_queue(link); /* it takes what it lacks from the log */
+        link->refused_lines = 0;
+        link->undelivered = 0;
+    }
+    if (link->peer_name[0] != '\0') {
         lines_remember_name(step->core, link->peer_name);
     }
     announce_up(step, link);
     step->core->told_alone = false;
     send_next(step, link);
+    if (!link->classic) {
+        mesh_want(step, link);
+    }
 }
 
 /* ---- going down ---- */
 
-/* Links that led to the same process take over when one is lost: whichever is up first delivers
- * what waits, and the peer knows repeats by their numbers. */
+/* Links that led to the same process take over when one is lost. */
 static void revive_twins(Step *step, const Link *lost)
 {
     for (size_t i = 0; i < step->core->links_count; i++) {
@@ -245,7 +269,6 @@ static void revive_twins(Step *step, const Link *lost)
             continue;
         }
         link->shadow = false;
-        link_copy_queue(link, lost);
         if (link->state == LINK_TWIN) {
             link->failures = 0;
             link_wait(link, link->down_reason, strlen(link->down_reason), step->event->mono_ms,
@@ -263,6 +286,8 @@ void links_down(Step *step)
     }
     bool was_up = link->state == LINK_UP;
     bool first_failure = link->failures == 0;
+    link->mesh_at_ms = 0;
+    mesh_lost(step, link_index(step->core, link));
     link_wait(link, event->text, event->text_len, event->mono_ms, event->random);
     add_for_link(step, ACTION_DISCONNECT, link);
     if (was_up) {
@@ -288,8 +313,8 @@ void links_timer(Step *step)
         Link *link = &step->core->links[i];
         if (link->state == LINK_WAITING && link->retry_at_ms <= now) {
             connect_link(step, link);
-        } else if (link->state == LINK_UP && link->classic && link->probe_at_ms <= now) {
-            link->probe_at_ms = now + CORE_PROBE_MS;
+        } else if (link->state == LINK_UP && link->probe_at_ms <= now) {
+            link->probe_at_ms = now + (link->classic ? CORE_PROBE_MS : CORE_PROBE_OWN_MS);
             add_for_link(step, ACTION_PROBE, link);
         }
     }
@@ -303,7 +328,7 @@ uint64_t links_wake_at(const Core *core)
         uint64_t at = 0;
         if (link->state == LINK_WAITING) {
             at = link->retry_at_ms;
-        } else if (link->state == LINK_UP && link->classic) {
+        } else if (link->state == LINK_UP) {
             at = link->probe_at_ms;
         }
         if (at != 0 && (wake == 0 || at < wake)) {

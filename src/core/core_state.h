@@ -3,6 +3,9 @@
 
 #include "core/classic.h"
 #include "core/core.h"
+#include "core/fold.h"
+#include "core/presence.h"
+#include "core/rooms.h"
 #include "core/seen.h"
 
 enum {
@@ -12,16 +15,95 @@ enum {
     CORE_DRAIN_MS = 5000,
     /* A classic server answers keepalive pings with "too many pings"; so it is asked instead. */
     CORE_PROBE_MS = 3000,
+    /* One of ours is asked to know the round-trip time: when the bustle of connecting is over, then
+     * now and again. */
+    CORE_PROBE_FIRST_MS = 2000,
+    CORE_PROBE_OWN_MS = 60 * 1000,
+    /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
+    MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
+    /* A mesh link that ended on a connection that stands is opened again after a while, which
+     * doubles each time it ends without a greeting; where the peer is too old to know of mesh
+     * links, after a long one. */
+    MESH_REOPEN_MS = 500,
+    MESH_REOPEN_DOUBLINGS = 6,
+    MESH_REOPEN_OLD_MS = 60 * 1000,
+    /* Own lines that are not on the disk yet: a second of a busy program's. A pipe is held up
+     * before, a client refused. */
+    PENDING_MAX_LINES = 8192,
+    PENDING_MAX_BYTES = 16 * 1024 * 1024,
+    PENDING_BUSY_LINES = 1024,
+    /* Said longer ago than that when it comes: this node was away. */
+    MISSED_MS = 10 * 1000,
+    RECAP_LINES = 20,
+    RECAP_QUIET_MS = 400, /* after the last missed line */
+    RECAP_LATEST_MS = 5000,
+    RECENT_LINES = 4096, /* read at the start: clients that try again may have been away for long */
+    RECENT_SHOWN = 10,
+    ARRIVALS_MAX = 1024,
 };
+
+/* A mesh link. */
+typedef struct MeshLink {
+    bool up;
+    bool greeted;
+    NodeId peer; /* while greeted */
+    uint8_t key[EVENT_KEY_BYTES];
+    char name[MESSAGE_SENDER_MAX_BYTES + 1];
+    char address[LINK_HOST_MAX_BYTES + 16];
+} MeshLink;
+
+/* An own line that is not on the disk yet. */
+typedef struct PendingLine {
+    uint64_t seq;
+    size_t bytes;
+    Message *message; /* NULL: made of the event */
+    bool for_classic;
+    void *token; /* of who is to be told; NULL: nobody */
+    struct PendingLine *next;
+} PendingLine;
+
+/* How a message came, for /why. */
+typedef struct Arrival {
+    char place[40];
+    size_t mesh; /* REPLICA_LINKS_MAX: said here */
+    char by[MESSAGE_SENDER_MAX_BYTES + 1];
+    int64_t wall_ms;
+} Arrival;
 
 struct Core {
     NodeId node_id;
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
+    uint8_t key[EVENT_KEY_BYTES];
+    bool recap;
     Link *links;
     size_t links_count;
+    MeshLink *mesh; /* by number; the first links_count are those we dial */
+    size_t mesh_count;
+    Replica *replica;
+    uint64_t replica_wake_ms;
+    Fold *fold;
+    FoldOut fold_out;
+    uint64_t fold_wake_ms;
+    Presences *presences;
+    Rooms *rooms;
+    char room[EVENT_ROOM_MAX_BYTES + 1];
     Seen *seen;
     ClassicLines *classic_lines;
-    uint64_t passed_on; /* numbers the lines this node passes on */
+    PendingLine *pending; /* oldest first */
+    PendingLine *pending_last;
+    size_t pending_count;
+    size_t pending_bytes;
+    char *store_reason;    /* nothing can be written; NULL: it can */
+    Message *kept_message; /* the last own one */
+    uint64_t kept_seq;
+    Kept kept;
+    Message *missed[RECAP_LINES]; /* a ring */
+    size_t missed_count;
+    uint64_t missed_first_ms;
+    uint64_t missed_last_ms;
+    Arrival *arrivals; /* a ring */
+    size_t arrivals_count;
+    char last_place[40]; /* of the message shown last */
     char *recent_names[CORE_NAMES_MAX];
     size_t recent_count;
     bool told_alone; /* the person knows that nobody is connected */
@@ -42,11 +124,93 @@ typedef struct Step {
 Action *step_add(Step *step, ActionKind kind);
 [[gnu::format(printf, 3, 4)]] void step_notice(Step *step, NoticeLevel level, const char *format,
                                                ...);
+/* The earlier of two moments, of which 0 is none. */
+uint64_t earlier(uint64_t a, uint64_t b);
 
 /* core_lines.c: what people and programs say. */
 void lines_typed(Step *step);
 void lines_received(Step *step);
 void lines_remember_name(Core *core, const char *name);
+/* Says text in a room; false: not, and why is told. */
+bool lines_say(Step *step, const char *room, MessageKind kind, const char *text, size_t len);
+/* The fold has released an event. */
+void lines_shown(Step *step, const FoldShown *shown);
+/* One that was shown in an earlier life: another node may have written the same line. */
+void lines_recalled(Step *step, const LogEvent *event);
+
+/* core_command.c: what starts with a slash. */
+void command_run(Step *step, const char *text, size_t len);
+
+/* core_rooms.c: commands about rooms and people. */
+void rooms_start(Step *step);
+void rooms_join(Step *step, const char *name, size_t len);
+void rooms_part(Step *step, const char *name, size_t len);
+void rooms_msg(Step *step, const char *rest, size_t len);
+void rooms_to(Step *step, const char *rest, size_t len);
+void rooms_names(Step *step, const char *name, size_t len);
+void rooms_answer_joins(Step *step);
+void rooms_answer_rooms(Step *step);
+/* Is it for this node's person? */
+bool rooms_sees(const Core *core, const Message *message);
+
+/* core_history.c: what was said before. */
+void history_ask(Step *step, const char *rest, size_t len);
+void history_search(Step *step, const char *words, size_t len);
+void history_why(Step *step, const char *place, size_t len);
+void history_answer(Step *step);
+/* A missed line, for the recap; and the recap, when it is time. */
+void history_missed(Step *step, Message *message);
+void history_timer(Step *step);
+uint64_t history_wake_at(const Core *core);
+void history_arrived(Step *step, const Message *message, size_t mesh);
+void query_rooms(Step *step);
+
+/* core_log.c: the replica, the fold, what is said and not yet durable. */
+void log_input(Step *step, ReplicaInput input);
+/* Says these fields, in this node's stream. Takes references to message (may be NULL). ERR_LIMIT,
+ * ERR_UNAVAILABLE: nothing was said; *ret_text (static, or the core's) says why. */
+typedef struct LogLine {
+    EventFields fields;
+    Message *message;
+    bool for_classic;
+    void *token;
+} LogLine;
+Err log_say(Step *step, const LogLine *line, const char **ret_text);
+/* Would it? */
+Err log_may_say(const Core *core, size_t body_len, const char **ret_text);
+/* Is the line of a client's id on its way to the disk? */
+bool log_is_pending(const Core *core, const MessageId *id);
+void log_store_state(Step *step);
+void log_timer(Step *step);
+/* At the end: nothing waits for its causes any more. */
+void log_show_all(Step *step);
+void log_reject_pending(Step *step, const char *text);
+void log_pending_free(Core *core);
+/* Takes the first one off where it has that number; the caller frees it. */
+PendingLine *log_pending_take(Core *core, uint64_t seq);
+Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq);
+/* Tells how far the last own message is, where that has changed. */
+void log_check_kept(Step *step);
+
+/* core_mesh.c: the mesh links, and who is where. */
+void mesh_up(Step *step);
+void mesh_down(Step *step);
+/* The connection it stood on is gone. */
+void mesh_lost(Step *step, size_t index);
+/* The replica is done with it. */
+void mesh_dropped(Step *step, size_t index, const char *reason);
+void mesh_greeted(Step *step, size_t index, const FrameHello *hello);
+void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t count);
+/* Opens one on a link that has come up, unless there is one with that peer. */
+void mesh_want(Step *step, Link *link);
+/* The greeted one that leads to the peer of a link, or mesh_count. */
+size_t mesh_of_link(const Core *core, const Link *link);
+/* Is there a greeted one with the node of that key? NULL: with any. */
+bool mesh_is_linked(const Core *core, const uint8_t *key);
+void mesh_timer(Step *step);
+uint64_t mesh_wake_at(const Core *core);
+void mesh_rename(Step *step);
+void mesh_leave(Step *step);
 
 /* core_links.c: the other nodes. */
 void links_start(Step *step);
@@ -56,7 +220,7 @@ void links_delivered(Step *step);
 void links_refused(Step *step);
 void links_timer(Step *step);
 void links_retry(Step *step);
-/* Queues message for every peer that should get it, and sends where that can be. */
+/* Queues message for every classic peer, and sends where that can be. */
 void links_pass_on(Step *step, Message *message);
 /* The next moment at which links_timer has something to do; 0: none. */
 uint64_t links_wake_at(const Core *core);
@@ -66,3 +230,4 @@ bool link_counts(const Link *link); /* neither this node itself nor a twin */
 void leave_begin(Step *step, bool input_ended);
 /* Ends it, if nothing is left to wait for. */
 void leave_check(Step *step);
+uint64_t leave_wake_at(const Core *core);

@@ -408,6 +408,16 @@ void fold_timer(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out)
     fold_apply(fold, NULL, 0, 0, mono_ms, wall_ms, out);
 }
 
+void fold_give_up(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out)
+{
+    FoldStep step = {.fold = fold, .out = out, .mono_ms = mono_ms, .wall_ms = wall_ms};
+    show_due(&step);
+    while (fold->deadlines != NULL) {
+        queue_give_up(&step, HEAP_OWNER(fold->deadlines, FoldQueue, deadline));
+    }
+    out->wake_at_ms = wake_at(&step);
+}
+
 void fold_set_shown(Fold *fold, const StreamId *stream, uint64_t hi)
 {
     StreamTag tag = stream_tag(stream);

@@ -70,6 +70,10 @@ void fold_apply(Fold *fold, LogEvent *const *events, size_t count, size_t link, 
 /* At out.wake_at_ms. */
 void fold_timer(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out);
 
+/* At the end: what waits for its causes is shown without, since it will not be shown in another
+ * life. */
+void fold_give_up(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out);
+
 /* What an event that is said now comes after: the heads of up to EVENT_AFTER_MAX streams, the
  * newest, that were shown since the last call and are not covered by each other: not named, at that
  * place or a later one of its stream, by one that was shown. Those that find no room are for the

@@ -83,15 +83,6 @@ void link_pop(Link *link)
     message_unref(message);
 }
 
-void link_copy_queue(Link *link, const Link *from)
-{
-    for (size_t i = 0; i < from->queue_count; i++) {
-        if (link_push(link, from->queue[queue_slot(from, i)]) != ERR_OK) {
-            return; /* counted there; the copy is as bounded as its source */
-        }
-    }
-}
-
 void link_drop_queue(Link *link)
 {
     while (link->queue_count > 0) {

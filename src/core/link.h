@@ -1,4 +1,6 @@
-/* One configured peer: whether it is there, when to try again, and the lines that wait for it.
+/* One configured peer: whether it is there, when to try again, and, where it is a classic one (or
+ * may be: it has not answered yet), the lines that wait for it. One of our kind pulls what it lacks
+ * from the log.
  *
  *                connect             hello answered
  *   WAITING ---------------> CONNECTING ---------> UP
@@ -6,8 +8,8 @@
  *      +------- back-off --------+--- lost ---------+
  *
  *   SELF   the address turned out to be this node. Final.
- *   TWIN   it leads to the process that another link, which is UP, leads to. While that is so
- *          nothing waits here; when it is lost, its twins take over what it had not delivered.
+ *   TWIN   it leads to the process that another link, which is UP, leads to. It stays quiet until
+ *          that one is lost.
  *
  * Back-off is exponential with jitter: the n-th wait is drawn evenly from the upper half of
  * min(LINK_RETRY_MAX_MS, LINK_RETRY_MIN_MS * 2^n), never below LINK_RETRY_MIN_MS; so nodes that
@@ -75,12 +77,15 @@ typedef struct Link {
     bool classic; /* what it was last known to be; dialled accordingly */
     bool known;   /* classic is known */
     char peer_name[MESSAGE_SENDER_MAX_BYTES + 1];
-    NodeId peer_id; /* of our kind, while UP, and of a TWIN */
+    NodeId peer_id;                    /* of our kind, while UP, and of a TWIN */
+    uint8_t peer_key[EVENT_KEY_BYTES]; /* of the peer it last led to; zeros: not known */
+    uint64_t mesh_at_ms;               /* when to open a mesh link on it; 0: not */
+    uint32_t mesh_failures;            /* ended before a greeting, one after another */
     char down_reason[LINK_REASON_MAX_BYTES + 1];
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;
     uint64_t retry_at_ms;
-    uint64_t probe_at_ms; /* classic only */
+    uint64_t probe_at_ms;
     bool report_retry;    /* somebody asked with /retry: say how it went */
     bool shadow;          /* down, and its peer was last reached by another link, which is UP */
     bool sending;         /* the queue's head is on its way */
@@ -103,8 +108,6 @@ Err link_push(Link *link, Message *message);
 /* NULL where nothing waits. Borrowed. */
 Message *link_head(const Link *link);
 void link_pop(Link *link);
-/* Adds what waits on from, which was there first: from now on either may deliver it. */
-void link_copy_queue(Link *link, const Link *from);
 /* Drops what waits, silently: somebody else delivers it, or it must not go there. */
 void link_drop_queue(Link *link);
 /* Drops what a classic peer must not get: it has heard it from where we have. */

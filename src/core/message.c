@@ -87,12 +87,6 @@ static Err check_origin(const MessageDraft *draft, const char **ret_reason)
     if (draft->id_len > MESSAGE_ID_MAX_BYTES) {
         return fail(ret_reason, "id is longer than 32 bytes: use 16 random ones");
     }
-    if (draft->node_id_len != 0 && draft->node_id_len != NODE_ID_BYTES) {
-        return fail(ret_reason, "node_id must have 16 bytes; leave it out where you are no node");
-    }
-    if (draft->node_id_len != 0 && draft->node_seq == 0) {
-        return fail(ret_reason, "node_seq counts from 1");
-    }
     if (draft->time_ms < 0 || draft->time_ms > TIME_MAX_MS) {
         return fail(ret_reason, "time_ms is not a time: milliseconds since 1970, or 0");
     }

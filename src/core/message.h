@@ -50,10 +50,7 @@ typedef struct MessageDraft {
     size_t id_len;
     int64_t time_ms; /* 0: not told */
     MessageKind kind;
-    const uint8_t *node_id; /* the node that passes it on; len 0: a client or a classic node */
-    size_t node_id_len;
-    uint64_t node_seq;
-    bool heard; /* that node heard it from a caller without an id; time_ms is when */
+    bool heard; /* from a caller without an id, who may have called other nodes too */
 } MessageDraft;
 
 typedef struct Message {
@@ -74,9 +71,8 @@ typedef struct Message {
     int32_t second_of_day; /* to show, in this node's zone */
     bool clock_told;       /* second_of_day is the sender's own clock, in a zone not known */
     MessageId id;
-    uint64_t node_seq; /* its number among what this node passes on; 0: not passed on */
-    bool heard;        /* came without an id; time_ms is when it came to one of ours */
-    bool for_classic;  /* classic peers get it too */
+    bool heard;       /* came without an id; time_ms is when it came to one of ours */
+    bool for_classic; /* classic peers get it too */
     /* Encoded once, by whoever needs it first (io/wire.h); owned. */
     Bytes *encoded_request;
     Bytes *encoded_response;

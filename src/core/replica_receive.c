@@ -86,16 +86,18 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     output->hello = mem_alloc(sizeof(*hello));
     *output->hello = *hello;
     output->hello->network = NULL;
-    bool equal = hello->root == replica->root;
+    /* Both ends compare the two roots that were said, whatever has come since: so where one finds
+     * that nothing need be told, the other does. */
+    bool equal = hello->root == (link->hello_sent ? link->hello_root : replica->root);
     for (size_t i = 0; i < replica->streams_count; i++) {
-        Stream *stream = replica->streams[i];
+        const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        if (equal && !stream->origin->convicted) { /* of which roots say nothing */
-            on_link->peer_hi = stream->durable;
-            on_link->told_hi = stream->durable;
-        }
+        bool known = equal && !stream->origin->convicted; /* of these, roots say nothing */
+        uint64_t said_hi = link->hello_sent ? on_link->told_hi : stream->durable;
+        on_link->told_hi = known ? said_hi : 0;
+        on_link->peer_hi = known ? said_hi : 0;
     }
-    link->have_due = !equal || replica->proofs_count > 0;
+    link->have_due = true;
     link->news = true;
     follow_peer(step, index, false);
     if (pull_hub(replica) == index) {

@@ -100,8 +100,13 @@ void send_tell(RStep *step)
 
 /* ---- the parts of a frame ---- */
 
-static void add_hello(Replica *replica, Draft *draft)
+static void add_hello(const Replica *replica, ReplicaLink *link, Draft *draft)
 {
+    link->hello_sent = true;
+    link->hello_root = replica->root;
+    for (size_t i = 0; i < replica->streams_count && !link->greeted; i++) {
+        link_stream(link, replica->streams[i])->told_hi = replica->streams[i]->durable;
+    }
     draft->hello = (FrameHello){
         .version = REPLICA_VERSION,
         .network = replica->config.network,
@@ -363,8 +368,7 @@ void send_pump(RStep *step, size_t index)
     }
     Draft draft = {0};
     if (!link->hello_sent) {
-        link->hello_sent = true;
-        add_hello(replica, &draft);
+        add_hello(replica, link, &draft);
     }
     if (link->greeted) {
         add_wants(replica, link, &draft);

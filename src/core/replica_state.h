@@ -54,6 +54,7 @@ typedef struct Stream {
     size_t window_start;
     size_t window_count;
     size_t window_cap;
+    size_t window_bytes;
     UT_hash_handle hh;
 } Stream;
 
@@ -81,6 +82,7 @@ typedef struct ReplicaLink {
     bool up;
     bool greeted; /* the peer's hello came */
     bool hello_sent;
+    uint64_t hello_root; /* told_hi is what was held here then, until the peer's has come */
     bool in_flight;
     bool news;        /* something is to be said on this link */
     bool have_due;    /* and HAVEs are part of it */

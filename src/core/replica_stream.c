@@ -215,6 +215,7 @@ LogEvent *stream_window_at(const Stream *stream, uint64_t seq)
 static void window_drop_first(Replica *replica, Stream *stream)
 {
     LogEvent *first = stream->window[stream->window_start];
+    stream->window_bytes -= frame_event_bytes(first);
     replica->windows_bytes -= frame_event_bytes(first);
     event_unref(first);
     stream->window_start = (stream->window_start + 1) % stream->window_cap;
@@ -243,7 +244,9 @@ static void window_grow(Stream *stream)
 
 static void window_add(Replica *replica, Stream *stream, LogEvent *event)
 {
-    if (stream->window_count >= REPLICA_WINDOW_EVENTS && window_may_drop(stream)) {
+    size_t bytes = frame_event_bytes(event);
+    while (window_may_drop(stream) && (stream->window_count >= REPLICA_WINDOW_EVENTS ||
+                                       stream->window_bytes + bytes > REPLICA_WINDOW_BYTES)) {
         window_drop_first(replica, stream);
     }
     if (stream->window_count == stream->window_cap) {
@@ -252,7 +255,8 @@ static void window_add(Replica *replica, Stream *stream, LogEvent *event)
     size_t at = (stream->window_start + stream->window_count) % stream->window_cap;
     stream->window[at] = event_ref(event);
     stream->window_count++;
-    replica->windows_bytes += frame_event_bytes(event);
+    stream->window_bytes += bytes;
+    replica->windows_bytes += bytes;
 }
 
 /* Stream after stream gives up what the store holds too, until the rest is little enough. */

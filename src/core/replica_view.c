@@ -1,6 +1,8 @@
 /* Questions that others may ask. */
 #include "core/replica_state.h"
 
+#include <string.h>
+
 uint64_t replica_applied(const Replica *replica, const StreamId *stream)
 {
     const Stream *found = stream_find(replica, stream);
@@ -54,12 +56,10 @@ bool replica_link_holds(const Replica *replica, size_t link, const StreamId *str
            on->streams[found->index].peer_hi >= seq;
 }
 
-bool replica_own(const Replica *replica, StreamId *ret_stream)
+void replica_own(const Replica *replica, StreamId *ret_stream)
 {
-    if (replica->own != NULL) {
-        *ret_stream = replica->own->id;
-    }
-    return replica->own != NULL;
+    memcpy(ret_stream->origin, replica->config.signer.public_key, EVENT_KEY_BYTES);
+    ret_stream->epoch = replica->own != NULL ? replica->own->id.epoch : replica->config.epoch;
 }
 
 bool replica_may_say(const Replica *replica)

@@ -1,4 +1,4 @@
-/* Two bounded memories of what has been said. */
+/* A bounded memory of what has been said. */
 #include "core/seen.h"
 
 #include <string.h>
@@ -6,19 +6,12 @@
 
 /* uthash keeps insertion order: its first entry is the oldest. */
 
-typedef struct SeenOrigin {
-    NodeId origin;
-    uint64_t highest;
-    UT_hash_handle hh;
-} SeenOrigin;
-
 typedef struct SeenId {
     MessageId id;
     UT_hash_handle hh;
 } SeenId;
 
 struct Seen {
-    SeenOrigin *origins;
     SeenId *ids;
 };
 
@@ -32,12 +25,6 @@ void seen_free(Seen *seen)
     if (seen == NULL) {
         return;
     }
-    SeenOrigin *origin;
-    SeenOrigin *next_origin;
-    HASH_ITER(hh, seen->origins, origin, next_origin) {
-        HASH_DEL(seen->origins, origin);
-        mem_free(origin);
-    }
     SeenId *id;
     SeenId *next_id;
     HASH_ITER(hh, seen->ids, id, next_id) {
@@ -47,39 +34,30 @@ void seen_free(Seen *seen)
     mem_free(seen);
 }
 
-bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number)
+/* Bytes past len are zero in every key. */
+static MessageId key_of(const MessageId *id)
 {
-    SeenOrigin *entry;
-    HASH_FIND(hh, seen->origins, origin, sizeof(*origin), entry);
+    MessageId key;
+    memset(&key, 0, sizeof(key));
+    memcpy(key.bytes, id->bytes, id->len);
+    key.len = id->len;
+    return key;
+}
+
+void seen_forget_id(Seen *seen, const MessageId *id)
+{
+    MessageId key = key_of(id);
+    SeenId *entry;
+    HASH_FIND(hh, seen->ids, &key, sizeof(key), entry);
     if (entry != NULL) {
-        if (number <= entry->highest) {
-            return false;
-        }
-        entry->highest = number;
-        /* To the young end: an origin that speaks is not forgotten. */
-        HASH_DEL(seen->origins, entry);
-        HASH_ADD(hh, seen->origins, origin, sizeof(entry->origin), entry);
-        return true;
+        HASH_DEL(seen->ids, entry);
+        mem_free(entry);
     }
-    if (HASH_COUNT(seen->origins) >= SEEN_ORIGINS_MAX) {
-        SeenOrigin *oldest = seen->origins;
-        HASH_DEL(seen->origins, oldest);
-        mem_free(oldest);
-    }
-    entry = mem_new(SeenOrigin);
-    entry->origin = *origin;
-    entry->highest = number;
-    HASH_ADD(hh, seen->origins, origin, sizeof(entry->origin), entry);
-    return true;
 }
 
 bool seen_id(Seen *seen, const MessageId *id)
 {
-    MessageId key; /* bytes past len are zero in every key */
-    memset(&key, 0, sizeof(key));
-    memcpy(key.bytes, id->bytes, id->len);
-    key.len = id->len;
-
+    MessageId key = key_of(id);
     SeenId *entry;
     HASH_FIND(hh, seen->ids, &key, sizeof(key), entry);
     if (entry != NULL) {

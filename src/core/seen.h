@@ -1,14 +1,8 @@
-/* Who has said what already: so that everybody sees every line once.
+/* Which client's line has been said already: so that everybody sees it once.
  *
- * Two ways a line can come twice, two memories (a third, for lines without ids, is classic.h):
- *
- *   a node tries again after a lost answer    origin (node id) -> highest number seen. Nodes
- *                                             call in order, so whatever is not above it is a
- *                                             repeat, however long ago it was.
- *   a client tries again, or speaks through   a window of the last ids
- *   two nodes at once
- *
- * Both are bounded; the oldest goes first. */
+ * A client may try again after a lost answer, or speak through two nodes at once; its lines carry
+ * an id then. (What nodes tell each other has its place in the log and cannot come twice; for lines
+ * without ids there is classic.h.) The window is bounded; the oldest goes first. */
 #pragma once
 
 #include "core/message.h"
@@ -16,8 +10,6 @@
 typedef struct Seen Seen;
 
 enum {
-    /* 4,096 starts of nodes: a hundred nodes restarted forty times. */
-    SEEN_ORIGINS_MAX = 4096,
     /* A repeat comes within seconds, or when a link that was cut is back: some hours of talk. */
     SEEN_IDS_MAX = 16384,
 };
@@ -26,8 +18,7 @@ Seen *seen_new(void);
 /* NULL is fine. */
 void seen_free(Seen *seen);
 
-/* True the first time; then number, and all below it, is seen. */
-bool seen_from_node(Seen *seen, const NodeId *origin, uint64_t number);
-
 /* True the first time. */
 bool seen_id(Seen *seen, const MessageId *id);
+/* It was not said after all. */
+void seen_forget_id(Seen *seen, const MessageId *id);

@@ -28,7 +28,11 @@ static void json_add_item(PipeFace *face, const BusItem *item)
         add_list(face);
         break;
     case BUS_HISTORY:
+        json_add_history(out, item->message, item->kept, item->text,
+                         loop_utc_offset_s(item->wall_ms));
+        break;
     case BUS_KEPT:
+        json_add_kept(out, item->message, item->kept);
         break;
     }
 }

@@ -14,6 +14,11 @@ enum { MS_PER_S = 1000, DELETE = 0x7f };
 static const char *const LEVEL_NAMES[] = {
     [NOTICE_INFO] = "info", [NOTICE_WARNING] = "warning", [NOTICE_ERROR] = "error"};
 
+static const char *const KIND_NAMES[] = {[MESSAGE_TEXT] = "text",
+                                         [MESSAGE_ACTION] = "action",
+                                         [MESSAGE_JOIN] = "join",
+                                         [MESSAGE_PART] = "part"};
+
 static const char FORMS[] = "write {\"type\":\"message\",\"content\":\"hi\"} or "
                             "{\"type\":\"command\",\"line\":\"/list\"}";
 
@@ -75,20 +80,51 @@ static json_t *make_time(int64_t time_ms)
     return json_sprintf("%s.%03dZ", date, (int)(time_ms % MS_PER_S));
 }
 
-void json_add_message(StrBuf *out, const Message *message, int32_t utc_offset_s)
+static void set_message(json_t *object, const Message *message, int32_t utc_offset_s)
 {
     char clock[9];
     line_format_clock(message, utc_offset_s, clock);
     const char *content = message_shown_content(message);
     size_t len = message->content_len - (size_t)(content - message->content);
-    json_t *object = json_object();
-    json_object_set_new(object, "type", json_string("message"));
     json_object_set_new(object, "time", make_time(message->time_ms));
     json_object_set_new(object, "clock", json_string(clock));
     json_object_set_new(object, "sender", make_c_string(message->sender));
     json_object_set_new(object, "content", make_string(content, len));
-    bool action = message->kind == MESSAGE_ACTION;
-    json_object_set_new(object, "kind", json_string(action ? "action" : "text"));
+    json_object_set_new(object, "kind", json_string(KIND_NAMES[message->kind]));
+    json_object_set_new(object, "room", make_c_string(message->room));
+    json_object_set_new(object, "id", string_or_null(message->place));
+    json_object_set_new(object, "own", json_boolean(message->own));
+    json_object_set_new(object, "late", json_boolean(message->late));
+    json_object_set_new(object, "missed", json_boolean(message->missed));
+}
+
+void json_add_message(StrBuf *out, const Message *message, int32_t utc_offset_s)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "type", json_string("message"));
+    set_message(object, message, utc_offset_s);
+    add_object(out, object);
+}
+
+void json_add_history(StrBuf *out, const Message *message, Kept kept, const char *snippet,
+                      int32_t utc_offset_s)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "type", json_string("history"));
+    set_message(object, message, utc_offset_s);
+    json_object_set_new(object, "snippet", string_or_null(snippet != NULL ? snippet : ""));
+    json_object_set_new(object, "kept_by", number_or_null(message->own, kept.by));
+    json_object_set_new(object, "known", number_or_null(message->own, kept.known));
+    add_object(out, object);
+}
+
+void json_add_kept(StrBuf *out, const Message *message, Kept kept)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "type", json_string("kept"));
+    json_object_set_new(object, "id", string_or_null(message->place));
+    json_object_set_new(object, "by", json_integer((json_int_t)kept.by));
+    json_object_set_new(object, "known", json_integer((json_int_t)kept.known));
     add_object(out, object);
 }
 
@@ -111,6 +147,16 @@ static const char *link_kind(const LinkView *link)
     return answered ? "node" : "unknown";
 }
 
+/* How the logs stand to each other, where that is known; "behind" is this node. */
+static json_t *make_standing(const LinkView *link)
+{
+    if (!link->meshed) {
+        return json_null();
+    }
+    const char *ahead = link->peer_lacks > 0 ? "ahead" : "in step";
+    return json_string(link->here_lacks > 0 ? "behind" : ahead);
+}
+
 static json_t *make_link(const LinkView *link, size_t number)
 {
     bool waiting = link->state == LINK_WAITING;
@@ -126,6 +172,11 @@ static json_t *make_link(const LinkView *link, size_t number)
     json_object_set_new(object, "retry_in_ms", number_or_null(waiting, link->retry_in_ms));
     json_object_set_new(object, "waiting_lines", json_integer((json_int_t)link->queued_lines));
     json_object_set_new(object, "refused_lines", json_integer((json_int_t)link->refused_lines));
+    json_object_set_new(object, "link", make_standing(link));
+    json_object_set_new(object, "peer_lacks", number_or_null(link->meshed, link->peer_lacks));
+    json_object_set_new(object, "here_lacks", number_or_null(link->meshed, link->here_lacks));
+    json_object_set_new(object, "events_per_s", number_or_null(link->meshed, link->events_per_s));
+    json_object_set_new(object, "incoming", json_boolean(link->incoming));
     return object;
 }
 
@@ -166,8 +217,31 @@ static Err fail(StrBuf *reason, const char *what)
     return ERR_INVALID;
 }
 
+/* Adds the command that says what follows in that room: its name is one word of the line, so
+ * nothing in it may end the word or the line. */
+static Err add_room_command(const json_t *value, StrBuf *line, StrBuf *reason)
+{
+    const char *room = json_string_value(value);
+    size_t len = json_string_length(value);
+    bool direct = room != NULL && room[0] == '@';
+    if (room == NULL || len == (direct ? 1 : 0)) {
+        return fail(reason, "\"room\" must be a room's name or \"@\" and a person's");
+    }
+    if (len > EVENT_ROOM_MAX_BYTES) {
+        strbuf_addf(reason, "\"room\" has %zu bytes, and %d is the most: use a shorter name", len,
+                    EVENT_ROOM_MAX_BYTES);
+        return ERR_INVALID;
+    }
+    if (text_has_controls(room, len) || strchr(room, ' ') != NULL) {
+        return fail(reason, "\"room\" holds a space or a control character, it must be one word");
+    }
+    strbuf_addf(line, direct ? "/msg %s " : "/to %s ", direct ? room + 1 : room);
+    return ERR_OK;
+}
+
 static Err parse_message(const json_t *object, StrBuf *line, StrBuf *reason)
 {
+    const json_t *room = json_object_get(object, "room");
     const json_t *content = json_object_get(object, "content");
     const char *text = json_string_value(content);
     size_t len = json_string_length(content);
@@ -182,11 +256,14 @@ static Err parse_message(const json_t *object, StrBuf *line, StrBuf *reason)
                     MESSAGE_CONTENT_MAX_BYTES);
         return ERR_INVALID;
     }
-    if (text[0] == '/') {
+    Err err = ERR_OK;
+    if (room != NULL) {
+        err = add_room_command(room, line, reason);
+    } else if (text[0] == '/') {
         strbuf_add_char(line, '/');
     }
-    strbuf_add(line, text, len);
-    return ERR_OK;
+    strbuf_add(line, text, err == ERR_OK ? len : 0);
+    return err;
 }
 
 static Err parse_command(const json_t *object, StrBuf *line, StrBuf *reason)
@@ -222,19 +299,4 @@ Err json_parse_input(const char *input, size_t len, StrBuf *line, StrBuf *reason
     }
     json_decref(object);
     return err;
-}
-
-void json_add_history(StrBuf *out, const Message *message, Kept kept, const char *snippet,
-                      int32_t utc_offset_s)
-{
-    (void)kept;
-    (void)snippet;
-    json_add_message(out, message, utc_offset_s);
-}
-
-void json_add_kept(StrBuf *out, const Message *message, Kept kept)
-{
-    (void)out;
-    (void)message;
-    (void)kept;
 }

@@ -18,6 +18,9 @@
 
 enum { KEY_ABORT = 'G' - '@' };
 
+/* Ours changes while a line is typed, and readline, told so, would drop what it is asking. */
+static const char NO_PROMPT[] = "";
+
 static struct {
     const LineEditorEvents *events;
     void *context;
@@ -192,7 +195,7 @@ static void bind_keys(void)
     }
 }
 
-void line_editor_open(const char *prompt, const LineEditorEvents *events, void *context)
+void line_editor_open(const LineEditorEvents *events, void *context)
 {
     editor.events = events;
     editor.context = context;
@@ -207,7 +210,7 @@ void line_editor_open(const char *prompt, const LineEditorEvents *events, void *
     bind_keys();
     using_history();
     stifle_history(LINE_EDITOR_HISTORY_LINES);
-    rl_callback_handler_install(prompt, editor_take);
+    rl_callback_handler_install(NO_PROMPT, editor_take);
 }
 
 void line_editor_close(void)
@@ -246,10 +249,11 @@ void line_editor_clear(void)
     rl_mark = 0;
 }
 
-LineToDraw line_editor_line(void)
+LineToDraw line_editor_line(const char *prompt)
 {
+    bool asks = rl_display_prompt != NULL && strcmp(rl_display_prompt, NO_PROMPT) != 0;
     return (LineToDraw){
-        .prompt = rl_display_prompt != NULL ? rl_display_prompt : "",
+        .prompt = asks ? rl_display_prompt : prompt,
         .text = rl_line_buffer,
         .len = (size_t)rl_end,
         .cursor = (size_t)rl_point,

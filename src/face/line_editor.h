@@ -27,7 +27,7 @@ typedef struct LineEditorEvents {
 enum { LINE_EDITOR_HISTORY_LINES = 1000 };
 
 /* events is borrowed. */
-void line_editor_open(const char *prompt, const LineEditorEvents *events, void *context);
+void line_editor_open(const LineEditorEvents *events, void *context);
 void line_editor_close(void);
 
 /* Whole characters, as typed. Not from inside an event. */
@@ -35,5 +35,6 @@ void line_editor_feed(const char *keys, size_t len);
 /* At the cursor. */
 void line_editor_insert(const char *text);
 void line_editor_clear(void);
-/* Borrowed until the next call. */
-LineToDraw line_editor_line(void);
+/* The line, with readline's own prompt where it asks for something (a search, say) and prompt where
+ * it does not. Borrowed until the next call. */
+LineToDraw line_editor_line(const char *prompt);

@@ -2,6 +2,10 @@
  *
  *   [16:00:00] ann: hi
  *   [16:00:02] * ann waves
+ *   [16:00:03] #dev bob: in another room than the lobby
+ *   [16:00:04] ann -> bob: to bob alone
+ *   [16:00:05] * carl joins #dev
+ *   [15:59:58 late] ann: one that others belong behind, shown when they were shown already
  *   -- connected to localhost:50052
  *
  * Each function adds whole lines, with "\n". */
@@ -27,7 +31,9 @@ void line_format_message(StrBuf *out, const LineFormat *format, const Message *m
  *   5f3a91-17  [2026-11-21 16:00:00] ann: hi
  *   5f3a91-18  [16:00:00] ann: still there?  (kept by 2 of 3)
  *
- * snippet: what a search found, shown in the content's place; may be NULL. */
+ * The date is of the format's zone; how far it is, is left out where no other node is known.
+ * snippet: what a search found, shown in the content's place, its matches
+ * bold or, without colours, between asterisks; may be NULL. */
 void line_format_history(StrBuf *out, const LineFormat *format, const Message *message, Kept kept,
                          const char *snippet, int64_t now_ms);
 
@@ -37,10 +43,14 @@ void line_format_notice(StrBuf *out, const LineFormat *format, NoticeLevel level
 /* The table of /list: two columns of text beside the number, details below; made for 40 columns.
  *
  *   -- 1  localhost:50052  up  bob  312 us
- *   -- 2  localhost:50053  waiting
+ *   --    behind by 12, 3400/s              "in step" where neither lacks anything, "gets 12 more"
+ *   -- 2  localhost:50053  waiting          where the other does, "linking" where that is not known
  *   --    connection refused
  *   --    next try in 3.2 s, 12 lines wait
- *   -- connected 1/2 */
+ *   -- 3  from 192.168.1.7:50051  up  dora  in no entry of nodes.json here
+ *   -- connected 1/2
+ *
+ * How the logs stand is on the first line where it fits there. */
 void line_format_list_row(StrBuf *out, const LineFormat *format, size_t number,
                           const LinkView *link);
 void line_format_list_end(StrBuf *out, size_t connected, size_t total);

@@ -30,8 +30,11 @@ static void lines_add_item(PipeFace *face, const BusItem *item)
     case BUS_LIST:
         add_list(face, &format);
         break;
-    case BUS_HISTORY:
-    case BUS_KEPT:
+    case BUS_HISTORY: /* an answer: to standard output only what is said goes, each line once */
+        line_format_history(pipe_face_err(face), &format, item->message, item->kept, item->text,
+                            item->wall_ms);
+        break;
+    case BUS_KEPT: /* /history tells it */
         break;
     }
 }

@@ -276,6 +276,7 @@ Face *pipe_face_open(Loop *loop, Node *node, const FaceOptions *options, const P
     }
     face->follower.wake = on_bus;
     face->follower.owner = face;
+    face->follower.paced = true;
     bus_follow(node_bus(node), &face->follower);
     line_splitter_init(&face->splitter, style->line_max_bytes);
     uv_idle_init(loop_uv(loop), &face->input_turn);

@@ -9,6 +9,9 @@
  * the bus's ring. */
 #include "face/terminal.h"
 
+#include "face/line_wrap.h"
+
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -19,7 +22,6 @@ enum {
     LOG_LINES_A_TURN = LOG_QUEUE_MAX_LINES,
 };
 
-static const char PROMPT[] = "> ";
 static const char PASTE_MODE_OFF[] = "\033[?2004l";
 
 static void terminal_turn(uv_idle_t *turn);
@@ -58,6 +60,18 @@ static void add_list(Terminal *terminal, StrBuf *out, const LineFormat *format)
     line_format_list_end(out, node_links_up(terminal->node), node_links_count(terminal->node));
 }
 
+/* What others have written never begins where a line of the node's begins. */
+static void add_said(Terminal *terminal, StrBuf *out, const LineFormat *format, const BusItem *item)
+{
+    AUTO_STRBUF StrBuf line = {0};
+    if (item->kind == BUS_HISTORY) {
+        line_format_history(&line, format, item->message, item->kept, item->text, item->wall_ms);
+    } else {
+        line_format_message(&line, format, item->message);
+    }
+    line_wrap(out, line.text, line.len, terminal->view.columns);
+}
+
 static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
 {
     LineFormat format = {
@@ -66,7 +80,9 @@ static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
     };
     switch (item->kind) {
     case BUS_MESSAGE:
-        line_format_message(out, &format, item->message);
+        if (!item->message->missed) { /* the node sums those up, in notices and history */
+            add_said(terminal, out, &format, item);
+        }
         break;
     case BUS_NOTICE:
         line_format_notice(out, &format, item->level, item->text);
@@ -75,7 +91,10 @@ static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
         add_list(terminal, out, &format);
         break;
     case BUS_HISTORY:
+        add_said(terminal, out, &format, item);
+        break;
     case BUS_KEPT:
+        prompt_take_kept(&terminal->prompt, item->message, item->kept);
         break;
     }
 }
@@ -88,6 +107,7 @@ static bool add_next_item(Terminal *terminal, StrBuf *out)
     if (bus_next(node_bus(terminal->node), &terminal->follower, &item, &lost) == ERR_GONE) {
         LineFormat format = {.color = terminal->color};
         line_format_lost(out, &format, lost, "the terminal");
+        prompt_forget(&terminal->prompt);
         return true;
     }
     if (item != NULL) {
@@ -118,6 +138,18 @@ static void draw_line(Terminal *terminal, StrBuf *out)
     terminal->dirty = false;
 }
 
+/* The room changes with a command, how far a message is at any time. */
+static void renew_prompt(Terminal *terminal)
+{
+    AUTO_STRBUF StrBuf text = {0};
+    prompt_text(&terminal->prompt, node_room(terminal->node), &text);
+    if (strcmp(text.text, strbuf_text(&terminal->prompt_text)) != 0) {
+        strbuf_clear(&terminal->prompt_text);
+        strbuf_add(&terminal->prompt_text, text.text, text.len);
+        terminal->dirty = true;
+    }
+}
+
 /* One write: what is new, and the line being typed below it. True where more is left. */
 static bool terminal_show(Terminal *terminal)
 {
@@ -135,6 +167,7 @@ static bool terminal_show(Terminal *terminal)
         strbuf_add(&out, text.text, text.len);
         terminal->dirty = true;
     }
+    renew_prompt(terminal);
     if (terminal->dirty && !terminal->ended) {
         draw_line(terminal, &out);
     }
@@ -153,6 +186,7 @@ static void part_closed(void *context)
     line_view_done(&terminal->view);
     keys_done(&terminal->keys);
     strbuf_done(&terminal->notes);
+    strbuf_done(&terminal->prompt_text);
     strbuf_done(&terminal->pasted);
     strbuf_done(&terminal->outbox);
     FaceDone done = terminal->done;
@@ -295,8 +329,9 @@ Face *terminal_open(Loop *loop, Node *node, const FaceOptions *options)
     terminal->log_queue = log_queue_open(loop, on_log, terminal);
     terminal->follower.wake = on_bus;
     terminal->follower.owner = terminal;
+    terminal->follower.paced = true;
     bus_follow(node_bus(node), &terminal->follower);
-    line_editor_open(PROMPT, &TERMINAL_EDITOR_EVENTS, terminal);
+    line_editor_open(&TERMINAL_EDITOR_EVENTS, terminal);
     terminal_signals_open(terminal, loop);
     terminal_enter(terminal);
     return &terminal->face;

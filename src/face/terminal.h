@@ -11,6 +11,7 @@
 #include "face/line_format.h"
 #include "face/line_view.h"
 #include "face/log_queue.h"
+#include "face/prompt.h"
 #include "face/reader.h"
 #include "face/tty_mode.h"
 #include "face/writer.h"
@@ -31,9 +32,11 @@ typedef struct Terminal {
     uv_timer_t background_timer;
 
     LineView view;
-    StrBuf notes;   /* lines of the face's own, to be shown */
-    bool dirty;     /* the line being typed is not on the screen as it is */
-    bool suspended; /* in the background: the terminal is not to be touched */
+    Prompt prompt;
+    StrBuf prompt_text; /* as it was drawn last */
+    StrBuf notes;       /* lines of the face's own, to be shown */
+    bool dirty;         /* the line being typed is not on the screen as it is */
+    bool suspended;     /* in the background: the terminal is not to be touched */
 
     Keys keys;
     StrBuf pasted; /* lines that wait for the answer, each with "\n" */

@@ -156,7 +156,7 @@ static void take_paste(Terminal *terminal, const char *text, size_t len)
 /* What was typed around the paste belongs to its first and its last line. */
 static void send_paste(Terminal *terminal)
 {
-    LineToDraw typed = line_editor_line();
+    LineToDraw typed = line_editor_line("");
     strbuf_add(&terminal->outbox, typed.text, typed.cursor);
     strbuf_add(&terminal->outbox, terminal->pasted.text, terminal->pasted.len);
     if (typed.cursor < typed.len) {
@@ -186,7 +186,7 @@ static void take_answer(Terminal *terminal, char key)
 LineToDraw terminal_line(Terminal *terminal, StrBuf *question)
 {
     if (terminal->pasted_count == 0) {
-        return line_editor_line();
+        return line_editor_line(strbuf_text(&terminal->prompt_text));
     }
     strbuf_addf(question, "send these %zu lines? y/n ", terminal->pasted_count);
     return (LineToDraw){.prompt = question->text, .text = ""};

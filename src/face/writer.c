@@ -125,6 +125,11 @@ size_t writer_pending(const Writer *writer)
     return writer->waiting.len - writer->written;
 }
 
+int writer_error(const Writer *writer)
+{
+    return writer->error;
+}
+
 uint64_t writer_progress_ms(const Writer *writer)
 {
     return writer->progress_ms;

@@ -25,6 +25,8 @@ Writer *writer_open(Loop *loop, int fd, const WriterEvents *events, void *contex
 void writer_add(Writer *writer, const char *text, size_t len);
 /* Bytes that wait. */
 size_t writer_pending(const Writer *writer);
+/* errno of what broke it, before on_broken says so; 0: nothing did. */
+int writer_error(const Writer *writer);
 /* loop_mono_ms of when bytes last went out. */
 uint64_t writer_progress_ms(const Writer *writer);
 /* Drops what waits. Then done, and the writer is freed. NULL: done is called at once. */

@@ -11,6 +11,7 @@ struct Bus {
     size_t bytes;
     Follower *waiting;
     Follower *reading;
+    Follower *paced;
 };
 
 static BusItem *bus_item(Bus *bus, uint64_t position)
@@ -125,6 +126,9 @@ void bus_kept(Bus *bus, Message *message, Kept kept, int64_t wall_ms)
 
 void bus_follow(Bus *bus, Follower *follower)
 {
+    if (follower->paced) {
+        bus->paced = follower;
+    }
     follower->cursor = bus->head;
     follower->waiting = true;
     DL_APPEND2(bus->waiting, follower, prev, next);
@@ -132,6 +136,9 @@ void bus_follow(Bus *bus, Follower *follower)
 
 void bus_unfollow(Bus *bus, Follower *follower)
 {
+    if (bus->paced == follower) {
+        bus->paced = NULL;
+    }
     if (follower->waiting) {
         DL_DELETE2(bus->waiting, follower, prev, next);
     } else {
@@ -164,6 +171,12 @@ Err bus_next(Bus *bus, Follower *follower, const BusItem **ret_item, uint64_t *r
 uint64_t bus_pending(const Bus *bus, const Follower *follower)
 {
     return bus->head - follower->cursor;
+}
+
+uint64_t bus_paced_pending(const Bus *bus, uint64_t *ret_cursor)
+{
+    *ret_cursor = bus->paced != NULL ? bus->paced->cursor : bus->head;
+    return bus->head - *ret_cursor;
 }
 
 bool bus_item_is_public(const BusItem *item)

@@ -26,12 +26,6 @@ typedef enum BusItemKind {
     BUS_KEPT,    /* message, kept: an own one is now with more of the others */
 } BusItemKind;
 
-/* How far an own message is. */
-typedef struct Kept {
-    size_t by;    /* other nodes that have it on their disks, as far as they have told */
-    size_t known; /* other nodes that this one is linked with, or would be */
-} Kept;
-
 typedef struct BusItem {
     BusItemKind kind;
     Message *message;
@@ -45,6 +39,7 @@ typedef struct Follower Follower;
 struct Follower {
     uint64_t cursor; /* of the next item to read */
     bool waiting;    /* has read everything; wake is called once at the next item */
+    bool paced;      /* set before bus_follow, one at most: what can wait does (pace.h) */
     Follower *next, *prev;
     void (*wake)(Follower *follower);
     void *owner;
@@ -74,6 +69,8 @@ Err bus_next(Bus *bus, Follower *follower, const BusItem **ret_item, uint64_t *r
 
 /* Items not yet read. */
 uint64_t bus_pending(const Bus *bus, const Follower *follower);
+/* Items not yet read by the paced follower, whose cursor is *ret_cursor; 0: there is none. */
+uint64_t bus_paced_pending(const Bus *bus, uint64_t *ret_cursor);
 /* Is the item one that gRPC clients get: a message in the lobby? */
 bool bus_item_is_public(const BusItem *item);
 /* Is the next item there, and such a one? */

@@ -61,6 +61,31 @@ static void refuse_node_id(RpcServerCall *call)
                            "node_id must have 16 bytes; leave it out where you are no node");
 }
 
+/* A call that waits for its line to be on the disk. */
+typedef struct Saying {
+    RpcServerCall *call;
+    const MessageDraft *draft; /* while the call is being served; then NULL */
+} Saying;
+
+static void saying_answer(void *context, Err err, Message *message, const char *text)
+{
+    Saying *saying = context;
+    if (err != ERR_OK) {
+        rpc_server_call_answer(saying->call, NULL, code_of(err), text);
+    } else if (message != NULL) {
+        rpc_server_call_answer(saying->call, wire_response(message), RPC_OK, "");
+    } else {
+        /* A repeat, which is known at once. */
+        Bytes *echo = saying->draft != NULL ? wire_echo(saying->draft) : NULL;
+        rpc_server_call_answer(saying->call, echo, RPC_OK, "");
+        bytes_unref(echo);
+    }
+    saying->call = NULL;
+    if (saying->draft == NULL) {
+        mem_free(saying);
+    }
+}
+
 static void serve_send_message(void *context, RpcServerCall *call, const uint8_t *request,
                                size_t len)
 {
@@ -70,20 +95,20 @@ static void serve_send_message(void *context, RpcServerCall *call, const uint8_t
         refuse_bytes(call);
         return;
     }
-    Message *message = NULL;
-    char *text = NULL;
-    Err err = node_receive(servicer->node, &draft, &message, &text);
-    if (err != ERR_OK) {
-        rpc_server_call_answer(call, NULL, code_of(err), text);
-        mem_free(text);
-    } else if (message != NULL) {
-        rpc_server_call_answer(call, wire_response(message), RPC_OK, "");
-        message_unref(message);
-    } else {
-        Bytes *echo = wire_echo(&draft);
-        rpc_server_call_answer(call, echo, RPC_OK, "");
-        bytes_unref(echo);
+    Saying *saying = mem_new(Saying);
+    saying->call = call;
+    saying->draft = &draft;
+    node_receive(servicer->node, &draft, saying_answer, saying);
+    saying->draft = NULL;
+    if (saying->call == NULL) {
+        mem_free(saying);
     }
+}
+
+static void serve_link(void *context, RpcStream *stream)
+{
+    ChatServicer *servicer = context;
+    node_accept_link(servicer->node, stream);
 }
 
 static void serve_hello(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
@@ -254,9 +279,10 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
 /* ---- the servicer ---- */
 
 static const RpcMethod METHODS[] = {
-    {WIRE_SEND_MESSAGE, serve_send_message},
-    {WIRE_STREAM_MESSAGES, serve_stream_messages},
-    {WIRE_HELLO, serve_hello},
+    {.path = WIRE_SEND_MESSAGE, .start = serve_send_message},
+    {.path = WIRE_STREAM_MESSAGES, .start = serve_stream_messages},
+    {.path = WIRE_HELLO, .start = serve_hello},
+    {.path = WIRE_LINK, .open = serve_link},
 };
 
 ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options)

@@ -6,7 +6,11 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "io/log_reader.h"
+#include "io/log_writer.h"
+#include "io/mesh_links.h"
 #include "io/node_connection.h"
+#include "io/pace.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -23,6 +27,12 @@ struct Node {
     Core *core;
     Bus *bus;
     Rpc *rpc;
+    Store *store;
+    char *store_notice; /* the last one told */
+    LogWriter *log_writer;
+    LogReader *log_reader;
+    MeshLinks *mesh_links;
+    Pace *pace;
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
@@ -33,6 +43,8 @@ struct Node {
     Deferred *deferred;
     void (*input_ready)(void *context);
     void *input_context;
+    void (*on_ready)(void *context);
+    void *ready_context;
     NodeQuit on_quit;
     void *quit_context;
     void (*closed)(void *context);
@@ -44,12 +56,51 @@ static void node_step(Node *node, Event *event);
 /* ---- actions ---- */
 
 typedef struct StepResult {
-    Err err;
-    Message *message;
-    char *text;
     bool quit;
     int exit_code;
 } StepResult;
+
+/* Who waits for the answer to a SendMessage: the token of EVENT_RECEIVED. */
+typedef struct Receipt {
+    NodeReceived done;
+    void *context;
+} Receipt;
+
+static void node_answer(Action *action)
+{
+    Receipt *receipt = action->token;
+    receipt->done(receipt->context, action->err, action->message, action->text);
+    mem_free(receipt);
+}
+
+/* What is for the mesh and the store. */
+static void node_do_log(Node *node, Action *action)
+{
+    switch (action->kind) {
+    case ACTION_MESH_OPEN:
+        mesh_links_open(node->mesh_links, action->link,
+                        node_connection_channel(node->connections[action->link]));
+        return;
+    case ACTION_MESH_CLOSE:
+        pace_forget(node->pace, action->mesh);
+        mesh_links_close(node->mesh_links, action->mesh, action->text);
+        return;
+    case ACTION_FRAME:
+        mesh_links_send(node->mesh_links, action->mesh, action->frame);
+        return;
+    case ACTION_STORE:
+        log_writer_add(node->log_writer, action);
+        return;
+    case ACTION_READ:
+        log_reader_read(node->log_reader, action);
+        return;
+    case ACTION_QUERY:
+        log_reader_query(node->log_reader, action->query);
+        return;
+    default:
+        return;
+    }
+}
 
 static void node_do(Node *node, Action *action, const Event *event, StepResult *result)
 {
@@ -77,12 +128,23 @@ static void node_do(Node *node, Action *action, const Event *event, StepResult *
     case ACTION_SEND:
         node_connection_send(connection, action->message);
         return;
-    case ACTION_ACCEPT:
-        result->message = TAKE(action->message);
+    case ACTION_HISTORY:
+        bus_history(node->bus, action->message, action->kept, action->text, event->wall_ms);
         return;
+    case ACTION_KEPT:
+        bus_kept(node->bus, action->message, action->kept, event->wall_ms);
+        return;
+    case ACTION_ACCEPT:
     case ACTION_REJECT:
-        result->err = action->err;
-        result->text = TAKE(action->text);
+        node_answer(action);
+        return;
+    case ACTION_MESH_OPEN:
+    case ACTION_MESH_CLOSE:
+    case ACTION_FRAME:
+    case ACTION_STORE:
+    case ACTION_READ:
+    case ACTION_QUERY:
+        node_do_log(node, action);
         return;
     case ACTION_QUIT:
         result->quit = true;
@@ -109,7 +171,7 @@ static void node_set_timer(Node *node, uint64_t now_ms)
 
 static StepResult node_step_now(Node *node, Event *event)
 {
-    StepResult result = {.err = ERR_OK};
+    StepResult result = {.quit = false};
     event->mono_ms = loop_mono_ms();
     event->wall_ms = loop_wall_ms();
     event->utc_offset_s = loop_utc_offset_s(event->wall_ms);
@@ -148,6 +210,7 @@ static StepResult node_step_and_after(Node *node, Event *event)
         mem_free(deferred);
     }
     if (result.quit) {
+        mesh_links_close_all(node->mesh_links, MESH_BYE_LEAVING);
         node->on_quit(node->quit_context, result.exit_code);
     } else {
         node_tell_input_ready(node);
@@ -170,7 +233,12 @@ static void node_step(Node *node, Event *event)
 
 static void node_report(void *context, Event *event)
 {
-    node_step(context, event);
+    Node *node = context;
+    bool knows = event->kind == EVENT_ANSWER && event->query->kind == QUERY_RECENT;
+    node_step(node, event);
+    if (knows && node->on_ready != NULL) {
+        TAKE(node->on_ready)(node->ready_context);
+    }
 }
 
 /* ---- life ---- */
@@ -192,9 +260,104 @@ static void node_add_connections(Node *node, const NodeOptions *options)
     }
 }
 
-Node *node_new(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context)
+/* What the store has to say to a person, once. */
+static void node_tell_store_notice(Node *node)
+{
+    const char *notice = store_notice(node->store);
+    if (notice != NULL && (node->store_notice == NULL || strcmp(node->store_notice, notice) != 0)) {
+        mem_free(node->store_notice);
+        node->store_notice = mem_copy_string(notice);
+        node_notice(node, NOTICE_WARNING, notice);
+    }
+}
+
+static void node_store_changed(void *context)
+{
+    Node *node = context;
+    if (node->log_writer == NULL) {
+        return; /* from within store_open: node_start tells */
+    }
+    log_writer_state_changed(node->log_writer);
+    node_tell_store_notice(node);
+}
+
+/* What the store holds becomes what the core begins with. */
+static void node_add_core(Node *node, const NodeOptions *options)
+{
+    size_t count = 0;
+    const StoreHead *stored = store_heads(node->store, &count);
+    AUTO_FREE StreamHead *heads = mem_array(count, sizeof(StreamHead));
+    for (size_t i = 0; i < count; i++) {
+        heads[i] = (StreamHead){
+            .stream = stored[i].stream, .hi = stored[i].hi, .last_hash = stored[i].hash};
+    }
+    int64_t wall_ms = loop_wall_ms();
+    CoreConfig config = {
+        .node_id = node->id,
+        .name = options->name,
+        .nodes = options->nodes,
+        .nodes_count = options->nodes_count,
+        .heads = heads,
+        .heads_count = count,
+        .recap = options->recap,
+        .coalesce_ms = options->coalesce_ms,
+        .wall_ms = wall_ms,
+    };
+    event_signer_init(&config.signer, store_seed(node->store));
+    uint64_t epoch = store_epoch_max(node->store, config.signer.public_key);
+    config.epoch = replica_next_epoch(epoch, wall_ms, random_u64());
+    node->core = core_new(&config);
+    event_signer_done(&config.signer);
+    store_heads_drop(node->store);
+}
+
+static void node_frame(void *context, size_t mesh, const uint8_t *data, size_t len)
+{
+    node_step(context, &(Event){.kind = EVENT_FRAME, .mesh = mesh, .data = data, .len = len});
+}
+
+/* From the mesh links. */
+static void node_report_mesh(void *context, Event *event)
+{
+    Node *node = context;
+    if (event->kind == EVENT_FRAME) {
+        pace_take(node->pace, event->mesh, event->data, event->len);
+        return;
+    }
+    if (event->kind != EVENT_SENT) {
+        pace_forget(node->pace, event->mesh);
+    }
+    node_step(node, event);
+}
+
+static void node_add_log(Node *node)
+{
+    node->pace = pace_new(&(PaceOptions){
+        .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
+    node->log_writer = log_writer_new(&(LogWriterOptions){
+        .loop = node->loop, .store = node->store, .report = node_report, .context = node});
+    node->log_reader = log_reader_new(&(LogReaderOptions){
+        .loop = node->loop, .store = node->store, .report = node_report, .context = node});
+    node->mesh_links = mesh_links_new(&(MeshLinksOptions){
+        .outgoing = node->connections_count,
+        .count = core_mesh_count(node->core),
+        .report = node_report_mesh,
+        .context = node,
+    });
+}
+
+Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
+              Node **ret_node, char **ret_error)
 {
     Node *node = mem_new(Node);
+    Err err = store_open(&(StoreOptions){.directory = options->data_dir,
+                                         .state_changed = node_store_changed,
+                                         .context = node},
+                         loop, &node->store, ret_error);
+    if (err != ERR_OK) {
+        mem_free(node);
+        return err;
+    }
     node->loop = loop;
     node->rpc = rpc;
     node->bus = bus_new();
@@ -202,20 +365,20 @@ Node *node_new(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_qui
     node->on_quit = on_quit;
     node->quit_context = context;
     random_bytes(node->id.bytes, sizeof(node->id.bytes));
-    node->core = core_new(&(CoreConfig){
-        .node_id = node->id,
-        .name = options->name,
-        .nodes = options->nodes,
-        .nodes_count = options->nodes_count,
-    });
+    node_add_core(node, options);
     node_add_connections(node, options);
+    node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
     node->timer.data = node;
-    return node;
+    *ret_node = node;
+    return ERR_OK;
 }
 
-void node_start(Node *node)
+void node_start(Node *node, void (*on_ready)(void *context), void *context)
 {
+    node->on_ready = on_ready;
+    node->ready_context = context;
+    node_tell_store_notice(node);
     node_step(node, &(Event){.kind = EVENT_START});
 }
 
@@ -225,14 +388,24 @@ static void node_timer_closed(uv_handle_t *timer)
     node->closed(node->closed_context);
 }
 
+static void node_store_closed(void *context)
+{
+    Node *node = context;
+    log_writer_free(TAKE(node->log_writer));
+    log_reader_free(TAKE(node->log_reader));
+    pace_free(TAKE(node->pace));
+    uv_close((uv_handle_t *)&node->timer, node_timer_closed);
+}
+
 void node_close(Node *node, void (*done)(void *context), void *context)
 {
     node->closed = done;
     node->closed_context = context;
+    mesh_links_close_all(node->mesh_links, MESH_BYE_LEAVING);
     for (size_t i = 0; i < node->connections_count; i++) {
         node_connection_disconnect(node->connections[i]);
     }
-    uv_close((uv_handle_t *)&node->timer, node_timer_closed);
+    store_close(node->store, node_store_closed, node);
 }
 
 void node_free(Node *node)
@@ -244,6 +417,8 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->store_notice);
+    mesh_links_free(node->mesh_links);
     actions_done(&node->actions);
     core_free(node->core);
     bus_free(node->bus);
@@ -273,12 +448,17 @@ void node_leave(Node *node)
     node_step(node, &(Event){.kind = EVENT_LEAVE});
 }
 
-Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, char **ret_text)
+void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void *context)
 {
-    StepResult result = node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft});
-    *ret_message = result.message;
-    *ret_text = result.text;
-    return result.err;
+    Receipt *receipt = mem_new(Receipt);
+    receipt->done = done;
+    receipt->context = context;
+    node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+}
+
+void node_accept_link(Node *node, RpcStream *stream)
+{
+    mesh_links_accept(node->mesh_links, stream);
 }
 
 bool node_input_should_wait(Node *node, void (*on_ready)(void *context), void *context)
@@ -313,8 +493,7 @@ const char *node_name(const Node *node)
 
 const char *node_room(const Node *node)
 {
-    (void)node;
-    return MESSAGE_LOBBY;
+    return core_room(node->core);
 }
 
 size_t node_links_count(const Node *node)

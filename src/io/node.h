@@ -14,16 +14,24 @@ typedef struct NodeOptions {
     const char *name;
     const NodeConfig *nodes;
     size_t nodes_count;
+    const char *data_dir;
+    bool recap;           /* CoreConfig.recap */
+    uint32_t coalesce_ms; /* CoreConfig.coalesce_ms */
 } NodeOptions;
 
 /* Called once, when the core has decided to leave: exit_code is the program's. The node does
  * nothing more by itself; close it when everything around it is closed. */
 typedef void (*NodeQuit)(void *context, int exit_code);
 
-/* Takes nothing over; options are copied. Nothing is connected before node_start. */
-Node *node_new(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context);
-void node_start(Node *node);
-/* Ends the links at once, then calls done (bounded: a link's closing waits for nobody). */
+/* Opens the data directory. Takes nothing over; options are copied. Nothing is connected before
+ * node_start. Errors as of store_open, with *ret_error. */
+Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
+              Node **ret_node, char **ret_error);
+/* on_ready: once, soon: now the node knows again what clients have said to it in its last life, and
+ * may be called by them. Where it leaves before, on_ready may never come. */
+void node_start(Node *node, void (*on_ready)(void *context), void *context);
+/* Ends the links at once, writes what waits, then calls done (bounded by the disk: a link's closing
+ * waits for nobody). */
 void node_close(Node *node, void (*done)(void *context), void *context);
 /* After node_close is done. NULL is fine. */
 void node_free(Node *node);
@@ -38,9 +46,14 @@ void node_input_failed(Node *node);
 /* As after /quit: what is in flight gets a second, then on_quit. */
 void node_leave(Node *node);
 
-/* Somebody's SendMessage. Returns what to answer: ERR_OK and a message (a reference that the
- * caller owns; NULL for a repeat), or an error with a text that the caller frees. */
-Err node_receive(Node *node, const MessageDraft *draft, Message **ret_message, char **ret_text);
+/* What to answer to a SendMessage: ERR_OK and the message (NULL: a repeat), or an error and why.
+ * All borrowed. */
+typedef void (*NodeReceived)(void *context, Err err, Message *message, const char *text);
+/* Somebody's SendMessage. done is called once: now, or when the line is on the disk. */
+void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void *context);
+
+/* Somebody's mesh link: from RpcMethod.open. */
+void node_accept_link(Node *node, RpcStream *stream);
 
 Bus *node_bus(Node *node);
 const NodeId *node_id(const Node *node);

@@ -181,6 +181,11 @@ void node_connection_connect(NodeConnection *connection, bool classic, const cha
     say_hello(connection, NODE_CONNECTION_HELLO_MS);
 }
 
+RpcChannel *node_connection_channel(const NodeConnection *connection)
+{
+    return connection->channel;
+}
+
 void node_connection_probe(NodeConnection *connection)
 {
     if (connection->established && connection->hello == NULL) {
@@ -222,7 +227,6 @@ static void send_done(void *context, const RpcResult *result)
 
 void node_connection_send(NodeConnection *connection, Message *message)
 {
-    connection->sending = rpc_unary(connection->channel, WIRE_SEND_MESSAGE,
-                                    wire_request(message, &connection->options.own_id),
+    connection->sending = rpc_unary(connection->channel, WIRE_SEND_MESSAGE, wire_request(message),
                                     NODE_CONNECTION_SEND_MS, send_done, connection);
 }

@@ -43,6 +43,8 @@ void node_connection_free(NodeConnection *connection);
 /* name: of the person here, for the peer's /list. */
 void node_connection_connect(NodeConnection *connection, bool classic, const char *name);
 void node_connection_disconnect(NodeConnection *connection);
+/* NULL while disconnected. */
+RpcChannel *node_connection_channel(const NodeConnection *connection);
 void node_connection_probe(NodeConnection *connection);
 /* One at a time. */
 void node_connection_send(NodeConnection *connection, Message *message);

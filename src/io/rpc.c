@@ -66,6 +66,7 @@ Rpc *rpc_open(Loop *loop)
     rpc->loop = loop;
     rpc->queue = grpc_completion_queue_create_for_next(NULL);
     rpc->drained.deliver = rpc_drained;
+    rpc_streams_init(rpc);
     int result = uv_thread_create(&rpc->pump, rpc_pump, rpc);
     if (result != 0) {
         fprintf(stderr, "chat_node: cannot start a thread: %s\n", uv_strerror(result));
@@ -79,6 +80,12 @@ void rpc_close(Rpc *rpc, void (*done)(void *context), void *context)
 {
     rpc->done = done;
     rpc->context = context;
+    rpc->closing = true;
+    rpc_streams_close(rpc);
+}
+
+void rpc_streams_closed(Rpc *rpc)
+{
     grpc_completion_queue_shutdown(rpc->queue);
 }
 

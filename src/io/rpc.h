@@ -15,6 +15,9 @@ enum {
     /* The largest message anyone may send us. A line has 8 KiB; the room above it is so that a
      * longer one is refused with our words rather than the library's. */
     RPC_MESSAGE_MAX_BYTES = 256 * 1024,
+    /* How long a closed stream may take to deliver what was sent on it, and how it ended. Shorter
+     * than a closing server waits, which cuts without a status. */
+    RPC_STREAM_LINGER_MS = 400,
 };
 
 /* Status codes of the gRPC specification (doc/statuscodes.md). */
@@ -35,7 +38,8 @@ typedef struct Rpc Rpc;
 
 /* Starts the library and the pump thread. */
 Rpc *rpc_open(Loop *loop);
-/* Once every server and channel is closed: waits for the last completions, then done. */
+/* Once every server and channel is closed: waits for the last completions, and up to
+ * RPC_STREAM_LINGER_MS for what closed streams still have to send, then done. */
 void rpc_close(Rpc *rpc, void (*done)(void *context), void *context);
 
 /* ---- client ---- */
@@ -72,15 +76,55 @@ RpcCall *rpc_hold_stream(RpcChannel *channel, const char *method, Bytes *request
 /* done is not called any more. NULL is fine. */
 void rpc_call_cancel(RpcCall *call);
 
+/* ---- streams of messages both ways ---- */
+
+typedef struct RpcStream RpcStream;
+
+/* After rpc_stream_close none of them is called. */
+typedef struct RpcStreamEvents {
+    /* One message; borrowed for the call. They come one at a time and in order; the next is read
+     * from the network only after this has returned, so that flow control holds the peer back. */
+    void (*received)(void *context, const uint8_t *data, size_t len);
+    /* The message given to rpc_stream_send is on its way; the next may be sent. */
+    void (*sent)(void *context);
+    /* It is over, by the peer or the network: status code and text, borrowed. The stream is gone
+     * when this returns; nothing more is called. At a server: RPC_OK, "it closed the stream";
+     * RPC_RESOURCE_EXHAUSTED, "its message is too long"; RPC_CANCELLED, "it is gone". */
+    void (*ended)(void *context, int code, const char *text);
+} RpcStreamEvents;
+
+/* Client: opens the stream, which connects the channel where it is not. events is borrowed for the
+ * stream's life. A message may be sent at once. */
+RpcStream *rpc_stream_open(RpcChannel *channel, const char *method, const RpcStreamEvents *events,
+                           void *context);
+/* Server, in RpcMethod.open: takes the stream. */
+void rpc_stream_accept(RpcStream *stream, const RpcStreamEvents *events, void *context);
+/* One at a time: once opened or accepted, then after each sent. Takes a reference. The peer ends a
+ * stream with a message above RPC_MESSAGE_MAX_BYTES with RPC_RESOURCE_EXHAUSTED. */
+void rpc_stream_send(RpcStream *stream, Bytes *message);
+/* Ends it from this side; valid at any time, also in each of the callbacks. NULL is fine.
+ * What was sent before goes out first. A peer that has not taken it after RPC_STREAM_LINGER_MS is
+ * cut off, and what it has not read by then is lost to it.
+ * At a server the client gets the status, cut off or not; only a cut while the server itself closes
+ * takes the connection, and the status, with it. At a client code and text are sent to nobody. */
+void rpc_stream_close(RpcStream *stream, int code, const char *text);
+/* Server, in RpcMethod.open: the client's address as gRPC writes it ("ipv4:127.0.0.1:3456",
+ * "ipv6:[::1]:3456"), or "unknown" where it has gone already. Owned by the caller. */
+char *rpc_stream_peer(RpcStream *stream);
+
 /* ---- server ---- */
 
 typedef struct RpcServer RpcServer;
 typedef struct RpcServerCall RpcServerCall;
 
+/* A method takes one request (start) or a stream of messages (open): exactly one of them is set. */
 typedef struct RpcMethod {
     const char *path; /* "/chat.ChatService/SendMessage" */
-    /* Must answer the call or open it, at once. request is borrowed. */
+    /* Opens the call at once, or answers it, at once or later. Nothing tells that its client has
+     * gone meanwhile: the answer then goes nowhere. request is borrowed. */
     void (*start)(void *context, RpcServerCall *call, const uint8_t *request, size_t len);
+    /* Accepts the stream, or closes it, at once. */
+    void (*open)(void *context, RpcStream *stream);
 } RpcMethod;
 
 typedef struct RpcServerOptions {
@@ -97,7 +141,9 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options);
  * the caller) says more. */
 Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text);
 void rpc_server_start(RpcServer *server);
-/* Takes no new calls; open ones get half a second to end, then are cut. Then done. */
+/* Takes no new calls; open ones get half a second to end, then are cut. Then done, which waits for
+ * every call that is still to be answered: whoever puts off answers gives all of them before, or
+ * soon after. An answer after the cut does no harm. */
 void rpc_server_close(RpcServer *server, void (*done)(void *context), void *context);
 
 /* Ends a call that was not opened: response (a reference is taken; may be NULL) where code is

@@ -150,6 +150,20 @@ void rpc_channel_close(RpcChannel *channel)
     grpc_channel_destroy(TAKE(channel->channel));
 }
 
+Rpc *rpc_channel_rpc(RpcChannel *channel)
+{
+    return channel->rpc;
+}
+
+grpc_call *rpc_channel_call(RpcChannel *channel, const char *method, gpr_timespec deadline)
+{
+    grpc_slice path = grpc_slice_from_copied_string(method);
+    grpc_call *call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                               channel->rpc->queue, path, NULL, deadline, NULL);
+    grpc_slice_unref(path);
+    return call;
+}
+
 /* ---- calls ---- */
 
 static void call_free(RpcCall *call)
@@ -206,10 +220,7 @@ static RpcCall *call_new(RpcChannel *channel, const char *method, gpr_timespec d
                          RpcDone done, void *context)
 {
     RpcCall *call = mem_new(RpcCall);
-    grpc_slice path = grpc_slice_from_copied_string(method);
-    call->call = grpc_channel_create_call(channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                          channel->rpc->queue, path, NULL, deadline, NULL);
-    grpc_slice_unref(path);
+    call->call = rpc_channel_call(channel, method, deadline);
     call->done = done;
     call->context = context;
     call->started_ns = uv_hrtime();
@@ -275,7 +286,8 @@ static void stream_received(Mail *mail, bool ok)
 {
     RpcCall *call = CONTAINER_OF(mail, RpcCall, received);
     call->pending--;
-    bool more = ok && call->answer != NULL;
+    /* Once cancelled it reads no more: the queue may not take another batch. */
+    bool more = ok && call->answer != NULL && call->done != NULL;
     grpc_byte_buffer_destroy(TAKE(call->answer));
     if (more) {
         stream_receive(call);

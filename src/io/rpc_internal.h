@@ -11,6 +11,9 @@ struct Rpc {
     grpc_completion_queue *queue;
     uv_thread_t pump;
     Mail drained;
+    RpcStream *lingering; /* closed, but not over; the one to be cut next is the first */
+    uv_timer_t linger;
+    bool closing;
     void (*done)(void *context);
     void *context;
 };
@@ -48,6 +51,23 @@ grpc_arg rpc_int_arg(const char *key, int value);
 enum { RPC_TRIM_WEIGHT = 64 };
 void rpc_server_busy(RpcServer *server, size_t weight);
 
+/* A stream counts as one of the server's calls: the server closes after it. */
+void rpc_server_hold(RpcServer *server);
+void rpc_server_release(RpcServer *server);
+
+/* A call on the channel, owned by the caller. */
+grpc_call *rpc_channel_call(RpcChannel *channel, const char *method, gpr_timespec deadline);
+Rpc *rpc_channel_rpc(RpcChannel *channel);
+
+/* rpc_stream.c: hands a call, which it takes, to method->open. */
+void rpc_stream_serve(Rpc *rpc, RpcServer *server, grpc_call *call, const RpcMethod *method,
+                      void *context);
+/* The streams' part of rpc_open and rpc_close: waits for those that linger, then calls
+ * rpc_streams_closed, which is in rpc.c. */
+void rpc_streams_init(Rpc *rpc);
+void rpc_streams_close(Rpc *rpc);
+void rpc_streams_closed(Rpc *rpc);
+
 /* rpc_listener.c: a listening socket that feeds a server. */
 typedef struct RpcListener RpcListener;
 
@@ -65,3 +85,5 @@ Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener
 void rpc_listener_start(RpcListener *listener);
 /* Accepts nothing more; freed by the loop. */
 void rpc_listener_close(RpcListener *listener);
+/* The address of the client of a call: see rpc_stream_peer. */
+char *rpc_listener_peer(grpc_call *call);

@@ -15,6 +15,8 @@
 #include <errno.h>
 #include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
+#include <grpc/support/alloc.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -110,6 +112,28 @@ static int descriptor_cap(uint32_t connections_max)
         cap = limit.rlim_cur - DESCRIPTORS_RESERVED;
     }
     return (int)cap;
+}
+
+/* A connection that was handed over carries, for its address, its descriptor: "fd:12". A descriptor
+ * that another connection has by now is not told from the call's own; that takes a client which
+ * goes in the same moment, and then it gets no answer. */
+char *rpc_listener_peer(grpc_call *call)
+{
+    char *name = grpc_call_get_peer(call);
+    int fd = strncmp(name, "fd:", 3) == 0 ? (int)strtol(name + 3, NULL, 10) : -1;
+    gpr_free(name);
+    struct sockaddr_storage storage = {0};
+    socklen_t len = sizeof(storage);
+    char host[NI_MAXHOST];
+    char port[NI_MAXSERV];
+    if (fd < 0 || getpeername(fd, (struct sockaddr *)&storage, &len) != 0 ||
+        getnameinfo((struct sockaddr *)&storage, len, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return mem_copy_string("unknown");
+    }
+    StrBuf text = {0};
+    strbuf_addf(&text, storage.ss_family == AF_INET6 ? "ipv6:[%s]:%s" : "ipv4:%s:%s", host, port);
+    return strbuf_take(&text);
 }
 
 static void listener_turn_away(RpcListener *listener, int fd)

@@ -1,11 +1,12 @@
 /* Incoming calls.
  *
  *   [REQUESTS_WAITING slots per method] --request--> RpcServerCall --> method->start
- *                                                      answer: one batch, then freed
- *                                                      open:   stream, until end or gone
+ *                                          |           answer: one batch, then freed
+ *                                          |           open:   stream, until end or gone
+ *                                          `---------> RpcStream --> method->open
  *
  * Methods are registered with the library, which then hands each call over together with its
- * request: one trip through the completion queue rather than two. */
+ * request, where it has one: one trip through the completion queue rather than two. */
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -95,6 +96,18 @@ struct RpcServerCall {
 
 static void server_check_closed(RpcServer *server);
 
+void rpc_server_hold(RpcServer *server)
+{
+    server->calls++;
+}
+
+void rpc_server_release(RpcServer *server)
+{
+    server->calls--;
+    rpc_server_busy(server, 1);
+    server_check_closed(server);
+}
+
 static void server_call_release(RpcServerCall *call)
 {
     if (call->pending > 0 || !call->ended) {
@@ -104,9 +117,7 @@ static void server_call_release(RpcServerCall *call)
     grpc_call_unref(call->call);
     bytes_unref(call->status_text);
     mem_free(call);
-    server->calls--;
-    rpc_server_busy(server, 1);
-    server_check_closed(server);
+    rpc_server_release(server);
 }
 
 static void server_call_start(RpcServerCall *call, const grpc_op *ops, size_t count, Mail *mail)
@@ -164,7 +175,7 @@ static RpcServerCall *server_call_new(RpcServer *server, grpc_call *grpc)
     call->message_sent.deliver = server_call_message_sent;
     call->finished.deliver = server_call_finished;
     call->closed.deliver = server_call_closed;
-    server->calls++;
+    rpc_server_hold(server);
     return call;
 }
 
@@ -253,9 +264,10 @@ static void slot_request(MethodSlot *slot)
     grpc_completion_queue *queue = server->rpc->queue;
     grpc_call_error error;
     if (slot->method != NULL) {
+        grpc_byte_buffer **request = slot->method->open == NULL ? &slot->request : NULL;
         error = grpc_server_request_registered_call(server->server, slot->handle, &slot->call,
-                                                    &slot->deadline, &slot->metadata,
-                                                    &slot->request, queue, queue, &slot->requested);
+                                                    &slot->deadline, &slot->metadata, request,
+                                                    queue, queue, &slot->requested);
     } else {
         error = grpc_server_request_call(server->server, &slot->call, &slot->details,
                                          &slot->metadata, queue, queue, &slot->requested);
@@ -279,7 +291,12 @@ static void slot_reset(MethodSlot *slot)
 
 static void slot_serve(MethodSlot *slot)
 {
-    RpcServerCall *call = server_call_new(slot->server, TAKE(slot->call));
+    RpcServer *server = slot->server;
+    if (slot->method != NULL && slot->method->open != NULL) {
+        rpc_stream_serve(server->rpc, server, TAKE(slot->call), slot->method, server->context);
+        return;
+    }
+    RpcServerCall *call = server_call_new(server, TAKE(slot->call));
     if (slot->method == NULL) {
         rpc_server_call_answer(call, NULL, RPC_UNIMPLEMENTED,
                                "no such method: see proto/chat.proto");
@@ -290,7 +307,7 @@ static void slot_serve(MethodSlot *slot)
         return;
     }
     grpc_slice request = rpc_buffer_read(slot->request);
-    slot->method->start(slot->server->context, call, GRPC_SLICE_START_PTR(request),
+    slot->method->start(server->context, call, GRPC_SLICE_START_PTR(request),
                         GRPC_SLICE_LENGTH(request));
     grpc_slice_unref(request);
 }
@@ -333,9 +350,12 @@ static void server_register(RpcServer *server)
     server->slots_count = (server->methods_count + 1) * REQUESTS_WAITING;
     server->slots = mem_array(server->slots_count, sizeof(MethodSlot));
     for (size_t i = 0; i < server->methods_count; i++) {
-        server->handles[i] =
-            grpc_server_register_method(server->server, server->methods[i].path, NULL,
-                                        GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+        const RpcMethod *method = &server->methods[i];
+        server->handles[i] = grpc_server_register_method(
+            server->server, method->path, NULL,
+            method->open != NULL ? GRPC_SRM_PAYLOAD_NONE
+                                 : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
+            0);
     }
     for (size_t i = 0; i < server->slots_count; i++) {
         MethodSlot *slot = &server->slots[i];

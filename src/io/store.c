@@ -164,15 +164,9 @@ static bool load_heads(Store *store, Db *db)
     return code == SQLITE_DONE;
 }
 
-/* What a reader had found at the last run. True: the log is whole, and the words are made anew. */
-static bool look_closer(Store *store, Db *db, char **ret_error)
+/* The words too may be what was damaged: they can be had anew from the events. */
+static bool make_words_anew(Db *db, char **ret_error)
 {
-    if (!dir_has(&store->dir, "damaged")) {
-        return true;
-    }
-    if (!schema_check_chains(db, ret_error)) {
-        return false;
-    }
     int code =
         sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL, NULL);
     if (code != SQLITE_OK) {
@@ -181,13 +175,13 @@ static bool look_closer(Store *store, Db *db, char **ret_error)
     return code == SQLITE_OK;
 }
 
-static Err open_sound(Store *store, Db *db, bool unclean, char **ret_error)
+static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
 {
-    Err err = schema_open(db, store->file, unclean, ret_error);
+    Err err = schema_open(db, store->file, check, ret_error);
     if (err != ERR_OK) {
         return err;
     }
-    if (look_closer(store, db, ret_error)) {
+    if (check != SCHEMA_CHECK_ALL || make_words_anew(db, ret_error)) {
         if (load_heads(store, db)) {
             return ERR_OK;
         }
@@ -201,12 +195,16 @@ static Err open_sound(Store *store, Db *db, bool unclean, char **ret_error)
 /* A corrupt file is set aside, and a new one begun. */
 static Err open_log(Store *store, Db *db, char **ret_error)
 {
-    bool unclean = !dir_has(&store->dir, "clean");
+    SchemaCheck check = dir_has(&store->dir, "damaged") ? SCHEMA_CHECK_ALL
+                        : dir_has(&store->dir, "clean") ? SCHEMA_CHECK_NONE
+                                                        : SCHEMA_CHECK_HEADS;
     dir_unmark(&store->dir, "clean");
-    Err err = open_sound(store, db, unclean, ret_error);
+    store->unchecked = check == SCHEMA_CHECK_HEADS;
+    Err err = open_sound(store, db, check, ret_error);
     if (err != ERR_INVALID) {
         return err;
     }
+    store->unchecked = false;
     AUTO_FREE char *what = TAKE(*ret_error);
     AUTO_FREE char *aside = NULL;
     err = dir_set_aside(&store->dir, "corrupt", &aside);
@@ -220,7 +218,7 @@ static Err open_log(Store *store, Db *db, char **ret_error)
               "other nodes",
               store->file, what, aside);
     log_error("%s", store->notice);
-    err = open_sound(store, db, false, ret_error);
+    err = open_sound(store, db, SCHEMA_CHECK_NONE, ret_error);
     return err == ERR_INVALID ? ERR_IO : err;
 }
 
@@ -266,10 +264,16 @@ static Err open_for_reading(Store *store, char **ret_error)
 {
     Db *db = &store->readers[READER_LOG].db;
     Err err = schema_open_read(db, store->file, ret_error);
-    if (err == ERR_OK && !load_heads(store, db)) {
+    if (err == ERR_OK && schema_is_old(db)) {
+        store_say(ret_error, "%s was written by an older chat_node: start the node once",
+                  store->file);
+        err = ERR_LIMIT;
+    } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
-        db_close(db);
         err = ERR_IO;
+    }
+    if (err != ERR_OK) {
+        db_close(db);
     }
     err = err == ERR_OK ? open_readers(store, READER_LOG + 1, ret_error) : err;
     return err == ERR_INVALID ? ERR_IO : err;
@@ -298,11 +302,14 @@ static void start(Store *store)
     store->helpers = READER_COUNT;
     for (size_t i = 0; i < READER_COUNT; i++) {
         store->readers[i].store = store;
-        reader_start(&store->readers[i]);
+        reader_launch(&store->readers[i]);
     }
     if (store->writer != NULL) {
         store->helpers++;
         writer_start(store->writer);
+    }
+    if (store->unchecked) {
+        check_start(store);
     }
 }
 
@@ -339,6 +346,9 @@ void store_close(Store *store, void (*closed)(void *context), void *context)
     if (store->backup != NULL) {
         backup_stop(store->backup);
     }
+    if (store->check != NULL) {
+        check_stop(store->check);
+    }
     for (size_t i = 0; i < READER_COUNT; i++) {
         queue_close(&store->readers[i].queue);
     }
@@ -362,7 +372,7 @@ void store_helper_ended(Store *store)
     if (store->writer != NULL) {
         writer_free(store->writer);
     }
-    if (!store->read_only && !atomic_load(&store->damaged)) {
+    if (!store->read_only && !store->unchecked && !atomic_load(&store->damaged)) {
         dir_mark(&store->dir, "clean");
     }
     void (*closed)(void *) = store->closed;

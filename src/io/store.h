@@ -16,8 +16,8 @@
  * mark that it has been seen are one row.
  *
  * The directory holds: log.db (with -wal and -shm while in use), lock, identity (the node's secret
- * seed), clean (there while nobody has the store open, after a proper end), damaged (there once an
- * event was found that is not what was stored), log.db.corrupt-TIME (set aside, never touched
+ * seed), clean (there while nobody has the store open, after a proper end), damaged (there once it
+ * was found that something is not what was stored), log.db.corrupt-TIME (set aside, never touched
  * again). */
 #pragma once
 
@@ -37,7 +37,7 @@ enum {
     STORE_READ_MAX_EVENTS = 4096,
     STORE_SEARCH_MAX_HITS = 200,
     STORE_SEARCH_MAX_BYTES = 256, /* of the words searched for: a line somebody typed */
-    STORE_PREFIX_MIN_BYTES = 3,   /* fewer letters start too many words: seconds of work */
+    STORE_PREFIX_MIN_CHARS = 3,   /* fewer letters start too many words to be of use */
     /* What a batch with STORE_LAZY waits for others to share its commit with. */
     STORE_LAZY_MS = 10,
     STORE_LAZY_EVENTS = 256,
@@ -52,16 +52,18 @@ typedef struct StoreOptions {
     const char *directory; /* made, with its parents, where missing (mode 0700) */
     /* Only reads, beside a node that may be running: takes no lock, makes and mends nothing. */
     bool read_only;
-    /* store_degraded has changed; may be NULL. */
+    /* store_degraded or store_notice has changed; may be NULL. */
     void (*state_changed)(void *context);
     void *context;
 } StoreOptions;
 
-/* Opens the store, or makes it. Blocks: some ms, and after an unclean stop as long as SQLite's
- * quick_check takes (about a second for a million events).
+/* Opens the store, or makes it. Blocks: some ms; some more after an unclean stop, when each
+ * stream's last event is looked at, and all else is checked while the store is used; and some
+ * seconds for a million events where the last run found damage.
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
- * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version.
+ * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version, or,
+ * with read_only, by an older one (a node that opens such a file brings it up to date).
  * ERR_NOT_FOUND: read_only, and there is none. ERR_INVALID: the identity file is not one; it is
  * never replaced. ERR_IO: all else.
  * A corrupt log.db is not an error, except with read_only: it is set aside, a new one is begun, and
@@ -73,7 +75,8 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
  * a backup that runs is given up. */
 void store_close(Store *store, void (*closed)(void *context), void *context);
 
-/* What a person should know about how it opened (a corrupt file was set aside: where), or NULL. */
+/* What a person should know, or NULL: a corrupt file was set aside, and where; or the check after
+ * an unclean stop, which runs while the store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
 /* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the
@@ -183,10 +186,47 @@ typedef struct StorePage {
  * returns. */
 Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context);
 
+enum { STORE_KINDS_MAX = 8 };
+
+typedef struct StoreKinds {
+    const int *kinds; /* LogKind values, STORE_KINDS_MAX at most; read before it returns */
+    size_t kinds_count;
+    const uint8_t *origin; /* EVENT_KEY_BYTES; NULL: of all */
+    size_t max_events;
+} StoreKinds;
+
+/* The newest events of these kinds, in the shown order (event_compare), oldest first; `more` tells
+ * of older ones. For what is found by kind, joins, parts, nicks and topics, however many texts lie
+ * between them.
+ * ERR_INVALID: other kinds than those, or too many. */
+Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
+
+/* Rooms in one answer: more than anybody looks through, and with the longest names 1 MB. */
+enum { STORE_ROOMS_MAX = 10000 };
+
+typedef struct StoreRoom {
+    const char *name; /* UTF-8, name_len bytes; a 0 follows */
+    size_t name_len;
+    uint64_t last_hlc; /* of its last event */
+} StoreRoom;
+
+typedef struct StoreRooms {
+    Err err;
+    const StoreRoom *rooms; /* the store's until the callback returns */
+    size_t count;
+} StoreRooms;
+
+typedef void (*StoreRoomsDone)(void *context, const StoreRooms *result);
+
+/* Every room of which there is an event, the one with the newest event first, names in order of
+ * their bytes where those are equally new; STORE_ROOMS_MAX at most, the others are left out. Costs
+ * a few us a room, however long the log is. */
+Err store_read_rooms(Store *store, StoreRoomsDone done, void *context);
+
 typedef struct StoreSearch {
     /* Every word must be in the text or in its sender's name. Case and accents do not count.
      * "two words" in quotes stand side by side; wor* is how a word starts
-     * (STORE_PREFIX_MIN_BYTES; less is taken for a whole word). */
+     * (STORE_PREFIX_MIN_CHARS; less is taken for a whole word). */
     const char *words;
     const char *room;   /* NULL: all */
     const char *sender; /* NULL: all */
@@ -208,15 +248,17 @@ typedef struct StoreHits {
     const StoreHit *hits; /* the store's until the callback returns */
     size_t count;
     bool more;
-    /* Events stored and not searched yet: 0, except for seconds after very many came at once. */
+    /* Events stored and not searched yet: 0, except for seconds after very many came at once, and
+     * with read_only. */
     uint64_t unsearched;
 } StoreHits;
 
 typedef void (*StoreSearchDone)(void *context, const StoreHits *result);
 
 /* Newest first. Text, /me and topics are searched, with all that was appended before (but see
- * unsearched). Beside another process (read_only) it may lack what that one has just stored. Where
- * more than some thousand texts of one day match, those of them that came first may be passed over.
+ * unsearched). Beside another process (read_only) nothing is indexed: what that one has not come
+ * to yet, or left when it ended, is counted in unsearched. Where more than two thousand texts of
+ * one day match, those of them that came first may be passed over.
  * ERR_LIMIT: as for reads, or the words pass STORE_SEARCH_MAX_BYTES. ERR_INVALID: not UTF-8.
  * To done, besides: ERR_UNAVAILABLE: the store was closed before its turn. */
 Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, void *context);

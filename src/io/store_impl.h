@@ -2,11 +2,12 @@
  *
  *   store.c         life, and the owner thread's side of every call
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
- *   store_reader.c  the reader thread: runs, pages, export
- *   store_search.c  another reader: search           store_words.c   what a word is, for FTS5
+ *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
+ *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
+ *   store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
- *   store_backup.c  backup and restore */
+ *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
 #pragma once
 
 #include "base/strbuf.h"
@@ -34,20 +35,28 @@
     X(SQL_INDEXED_PUT, "UPDATE streams SET indexed = ?2 WHERE id = ?1")                            \
     X(SQL_ROOM, "SELECT id FROM rooms WHERE name = ?1")                                            \
     X(SQL_ROOM_ADD, "INSERT INTO rooms(name) VALUES(?1)")                                          \
-    X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes)"                         \
-                     " VALUES(?1, ?2, ?3, ?4, ?5)")                                                \
+    X(SQL_EVENT_ADD, "INSERT INTO events(id, room, hlc, signature, bytes, kind)"                   \
+                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6)")                                            \
     X(SQL_EVENT_DROP, "DELETE FROM events WHERE id = ?1")                                          \
     X(SQL_EVENT, "SELECT id, signature, bytes FROM events WHERE id = ?1")                          \
-    X(SQL_RUN, "SELECT id, signature, bytes FROM events WHERE id BETWEEN ?1 AND ?2 ORDER BY id")   \
+    X(SQL_RUN, "SELECT id, signature, bytes, room FROM events WHERE id BETWEEN ?1 AND ?2"         \
+               " ORDER BY id")                                                                     \
     X(SQL_PAGE, "SELECT e.id, e.signature, e.bytes FROM events e"                                  \
                 " JOIN streams s ON s.id = e.id >> 40"                                             \
                 " WHERE e.room = ?1 AND e.hlc BETWEEN ?2 AND ?3"                                   \
                 " AND (e.hlc, s.origin, s.epoch, e.id & 0xffffffffff) < (?3, ?4, ?5, ?6)"          \
                 " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?7")           \
+    X(SQL_KINDS, "SELECT e.id, e.signature, e.bytes FROM events e INDEXED BY events_kinds"         \
+                 " JOIN streams s ON s.id = e.id >> 40"                                            \
+                 " WHERE e.kind IS NOT NULL AND ((?1 >> e.kind) & 1) <> 0"                         \
+                 " AND (?2 IS NULL OR s.origin = ?2)"                                              \
+                 " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?3")          \
+    X(SQL_ROOMS, "SELECT name, (SELECT max(hlc) FROM events WHERE room = rooms.id) AS last"        \
+                 " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
     X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
     X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \
-    X(SQL_MATCHES, "SELECT words.rowid, d.event, e.room, e.hlc"                                    \
+    X(SQL_MATCHES, "SELECT words.rowid, d.event, e.hlc"                                            \
                    " FROM words CROSS JOIN docs d ON d.id = words.rowid"                           \
                    " CROSS JOIN events e ON e.id = d.event"                                        \
                    " WHERE words MATCH ?1 AND words.rowid < ?2 ORDER BY words.rowid DESC")         \
@@ -121,19 +130,71 @@ LogEvent *db_event(sqlite3_stmt *row);
 
 /* Makes the tokenizer "chat" and the function event_field known. SQLite's code. */
 int db_learn_words(sqlite3 *sqlite);
-/* Fields of an encoded event, as the search sees them. */
-typedef enum WordsField { WORDS_ROOM, WORDS_SENDER, WORDS_BODY } WordsField;
+/* What event_field knows of an encoded event. */
+typedef enum WordsField { WORDS_SENDER, WORDS_BODY, WORDS_KIND } WordsField;
 bool words_wanted(const EventFields *fields);
+
+/* A room in the search: a word that nobody types by chance, so that the room's name among other
+ * words is not looked for in every text of the room. */
+enum { WORDS_ROOM_BYTES = 24 };
+void words_room(char name[WORDS_ROOM_BYTES], int64_t room);
+
+/* The tokenizer outside of a table, for one thread. */
+typedef struct Splitter Splitter;
+typedef int (*TokenDone)(void *context, int flags, const char *token, int len, int start, int end);
+Splitter *splitter_new(sqlite3 *sqlite); /* NULL: it cannot be made */
+void splitter_free(Splitter *splitter);  /* NULL is fine */
+/* Calls done for each word, until it gives another code than SQLITE_OK, which is then returned. */
+int splitter_run(Splitter *splitter, const char *text, size_t len, TokenDone done, void *context);
+
+/* ---- store_query.c ---- */
+
+/* Of each word: what `words` has an index of (its option prefix). */
+enum { QUERY_START_CHARS = STORE_PREFIX_MIN_CHARS };
+
+typedef struct Query Query;
+typedef enum QueryForm { QUERY_EXACT, QUERY_LOOSE } QueryForm;
+
+/* Of words as in StoreSearch; for the connection's thread. */
+Query *query_new(Db *db, const char *words);
+void query_free(Query *query);
+/* There is nothing to search for. */
+bool query_is_empty(const Query *query);
+/* Would QUERY_LOOSE be another expression, and is query_fits all that it leaves to be seen? */
+bool query_can_be_loose(const Query *query);
+void query_write(const Query *query, QueryForm form, StrBuf *out);
+void query_add_term(StrBuf *out, const char *columns, const char *text);
+/* Has a text that QUERY_LOOSE found a word for every start? */
+bool query_fits(const Query *query, const EventFields *fields);
+/* The expression that finds the same words in this one text. */
+void query_write_for(const Query *query, const EventFields *fields, StrBuf *out);
+
+/* Is it one of those that store_read_kinds finds? */
+static inline bool kind_is_kept_apart(int kind)
+{
+    return kind == LOG_JOIN || kind == LOG_PART || kind == LOG_NICK || kind == LOG_TOPIC;
+}
 
 /* ---- store_schema.c ---- */
 
-/* Opens file for writing, makes or checks what is in it. unclean: quick_check too.
+typedef enum SchemaCheck {
+    SCHEMA_CHECK_NONE,
+    SCHEMA_CHECK_HEADS, /* schema_check_heads */
+    SCHEMA_CHECK_ALL,   /* every page, and then schema_check_chains */
+} SchemaCheck;
+
+/* Opens file for writing, makes or checks what is in it.
  * ERR_INVALID: it is corrupt; *ret_error says how it shows. Else as store_open. */
-Err schema_open(Db *db, const char *file, bool unclean, char **ret_error);
-/* Nothing is made. Else the same; also ERR_NOT_FOUND. */
+Err schema_open(Db *db, const char *file, SchemaCheck check, char **ret_error);
+/* Nothing is made: an earlier format stays what it is. Else the same; also ERR_NOT_FOUND. */
 Err schema_open_read(Db *db, const char *file, char **ret_error);
-/* PRAGMA quick_check. False: *ret_error says what it found. */
-bool schema_quick_check(Db *db, char **ret_error);
+/* Is it of an earlier format? schema_open brings such a file up to date. */
+bool schema_is_old(Db *db);
+/* PRAGMA quick_check. SQLite's code; with a corrupt one (db_is_corrupt) *ret_error says what it
+ * found. */
+int schema_quick_check(Db *db, char **ret_error);
+/* Every stream's last event is what the stream says. False: *ret_error says where not. */
+bool schema_check_heads(Db *db, char **ret_error);
 /* Every stream whole, every event in its place in the chain. False: *ret_error says where not. */
 bool schema_check_chains(Db *db, char **ret_error);
 
@@ -223,7 +284,7 @@ typedef struct Reader {
 
 typedef enum ReaderKind { READER_LOG, READER_SEARCH, READER_COUNT } ReaderKind;
 
-void reader_start(Reader *reader);
+void reader_launch(Reader *reader);
 /* Joins. */
 void reader_done(Reader *reader);
 /* By way of that queue. ERR_LIMIT, and the job is the caller's as before. */
@@ -244,6 +305,11 @@ void answer_done(Answer *answer);
 typedef struct Backup Backup;
 void backup_stop(Backup *backup);
 
+/* store_check.c. As with a backup; ends by itself, or soon after check_stop. */
+typedef struct Check Check;
+void check_start(Store *store);
+void check_stop(Check *check);
+
 struct Store {
     Loop *loop;
     DataDir dir;
@@ -260,6 +326,9 @@ struct Store {
     StoreStats stats;
     unsigned reads; /* not yet answered; each finish takes one off */
     Backup *backup; /* the one that runs */
+    Check *check;   /* while it runs */
+    /* After an unclean stop, until the check has found the file good: it is not `clean`. */
+    bool unchecked;
 
     Writer *writer;
     Mail writer_end;

@@ -16,6 +16,7 @@ enum { MS_PER_DAY = 24 * 60 * 60 * 1000 };
 typedef struct Doc {
     LogEvent *event; /* owned */
     int64_t row;
+    int64_t room;
     int64_t day;
 } Doc;
 
@@ -86,6 +87,7 @@ static int take_stream(Pass *pass, Head *head)
             pass->docs[pass->docs_count++] = (Doc){
                 .event = event,
                 .row = event_row(head->id, event->fields.seq),
+                .room = sqlite3_column_int64(rows, 3),
                 .day = hlc_time_ms(event->fields.hlc) / MS_PER_DAY,
             };
         } else {
@@ -124,8 +126,10 @@ static int write_doc(Writer *writer, const Doc *doc, int64_t id)
         return code != SQLITE_OK ? code : sqlite3_extended_errcode(writer->db.sqlite);
     }
     const EventFields *fields = &doc->event->fields;
+    char room[WORDS_ROOM_BYTES];
+    words_room(room, doc->room);
     sqlite3_bind_int64(words, 1, id);
-    sqlite3_bind_text(words, 2, fields->room, (int)fields->room_len, SQLITE_STATIC);
+    sqlite3_bind_text(words, 2, room, -1, SQLITE_STATIC);
     sqlite3_bind_text(words, 3, fields->sender, (int)fields->sender_len, SQLITE_STATIC);
     sqlite3_bind_text(words, 4, (const char *)fields->body, (int)fields->body_len, SQLITE_STATIC);
     return db_finish(words);

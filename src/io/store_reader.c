@@ -1,23 +1,17 @@
 /* The reader thread: one read after the other, on a connection of its own, so that a read never
  * waits for a commit and the owner thread never waits for the disk. Decoding is done here too. */
-#include "io/store_impl.h"
+#include "io/store_reader.h"
 
 #include <inttypes.h>
 #include <sodium.h>
 #include <string.h>
 
-static size_t limit_of(size_t asked, size_t max)
+size_t read_limit(size_t asked, size_t max)
 {
     return asked == 0 || asked > max ? max : asked;
 }
 
-static int failure(Db *db)
-{
-    return sqlite3_extended_errcode(db->sqlite);
-}
-
-/* Reading has failed: said once on the way. */
-static Err read_failed(Store *store, Db *db, int code)
+Err read_failed(Store *store, Db *db, int code)
 {
     if (db_is_corrupt(code)) {
         store_post_damage(store, sqlite3_errstr(code));
@@ -26,7 +20,7 @@ static Err read_failed(Store *store, Db *db, int code)
     return err == ERR_OK ? ERR_IO : err;
 }
 
-static Err event_damaged(Store *store, int64_t row)
+Err read_damaged(Store *store, int64_t row)
 {
     AUTO_FREE char *where = NULL;
     store_say(&where, "event %" PRId64 " of stream %" PRId64,
@@ -64,31 +58,6 @@ void answer_done(Answer *answer)
 
 /* ---- a read that gives events ---- */
 
-typedef struct Read {
-    Job job;
-    StoreReadDone done;
-    void *context;
-    Answer answer;
-    Err err;
-    bool more;
-    union {
-        StoreRun run;
-        struct {
-            char room[EVENT_ROOM_MAX_BYTES];
-            size_t room_len;
-            uint64_t hlc;
-            StreamId stream;
-            uint64_t seq;
-            uint64_t since_hlc;
-            size_t max_events;
-        } page;
-        struct {
-            StoreExport *export;
-            size_t max_bytes;
-        } part;
-    };
-} Read;
-
 static void read_finish(Job *job)
 {
     Read *read = (Read *)job;
@@ -107,8 +76,7 @@ static void read_finish(Job *job)
     mem_free(read);
 }
 
-static Err read_push(Store *store, Read *read, void (*run)(Job *, Db *), StoreReadDone done,
-                     void *context)
+Err read_push(Store *store, Read *read, void (*run)(Job *, Db *), StoreReadDone done, void *context)
 {
     read->done = done;
     read->context = context;
@@ -134,7 +102,7 @@ static Err find_stream(Store *store, Db *db, const StreamId *stream, Found *foun
     *found = (Found){0};
     sqlite3_stmt *find = db_statement(db, SQL_HEAD);
     if (find == NULL) {
-        return read_failed(store, db, failure(db));
+        return read_failed(store, db, sqlite3_extended_errcode(db->sqlite));
     }
     sqlite3_bind_blob(find, 1, stream->origin, EVENT_KEY_BYTES, SQLITE_STATIC);
     sqlite3_bind_int64(find, 2, sql_of_u64(stream->epoch));
@@ -161,7 +129,7 @@ static Err read_rows(Store *store, Db *db, const StreamId *stream, const Found *
 {
     sqlite3_stmt *run = db_statement(db, SQL_RUN);
     if (run == NULL) {
-        return read_failed(store, db, failure(db));
+        return read_failed(store, db, sqlite3_extended_errcode(db->sqlite));
     }
     sqlite3_bind_int64(run, 1, event_row(found->id, first));
     sqlite3_bind_int64(run, 2, event_row(found->id, last));
@@ -184,7 +152,7 @@ static Err read_rows(Store *store, Db *db, const StreamId *stream, const Found *
             stream_id_compare(&event->fields.stream, stream) != 0 ||
             (before != NULL &&
              memcmp(&event->fields.prev_hash, &before->hash, sizeof(EventHash)) != 0)) {
-            err = event_damaged(store, event_row(found->id, seq));
+            err = read_damaged(store, event_row(found->id, seq));
             event_unref(event);
             break;
         }
@@ -202,7 +170,7 @@ static Err read_rows(Store *store, Db *db, const StreamId *stream, const Found *
         err = read_failed(store, db, code);
     }
     if (err == ERR_OK && code == SQLITE_DONE && !*ret_more && seq <= last) {
-        err = event_damaged(store, event_row(found->id, seq)); /* it is not there */
+        err = read_damaged(store, event_row(found->id, seq)); /* it is not there */
     }
     if (err == ERR_OK && limits->whole_groups && whole > 0) {
         answer_cut(answer, whole);
@@ -227,8 +195,8 @@ static void run_run(Job *job, Db *db)
         return;
     }
     Limits limits = {
-        .events = limit_of(run->max_events, STORE_READ_MAX_EVENTS),
-        .bytes = limit_of(run->max_bytes, STORE_READ_MAX_BYTES),
+        .events = read_limit(run->max_events, STORE_READ_MAX_EVENTS),
+        .bytes = read_limit(run->max_bytes, STORE_READ_MAX_BYTES),
         .whole_groups = run->whole_groups,
     };
     read->err = read_rows(job->store, db, &run->stream, &found, run->from, found.hi, &limits,
@@ -240,94 +208,6 @@ Err store_read_run(Store *store, const StoreRun *run, StoreReadDone done, void *
     Read *read = mem_new(Read);
     read->run = *run;
     return read_push(store, read, run_run, done, context);
-}
-
-/* ---- pages of a room ---- */
-
-static Err find_room(Store *store, Db *db, const char *name, size_t len, int64_t *ret_id)
-{
-    *ret_id = 0;
-    sqlite3_stmt *find = db_statement(db, SQL_ROOM);
-    if (find == NULL) {
-        return read_failed(store, db, failure(db));
-    }
-    sqlite3_bind_text(find, 1, name, (int)len, SQLITE_STATIC);
-    int code = sqlite3_step(find);
-    if (code == SQLITE_ROW) {
-        *ret_id = sqlite3_column_int64(find, 0);
-    }
-    sqlite3_reset(find);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? ERR_OK : read_failed(store, db, code);
-}
-
-static void reverse(Answer *answer)
-{
-    for (size_t i = 0; i < answer->count / 2; i++) {
-        LogEvent *event = answer->events[i];
-        answer->events[i] = answer->events[answer->count - 1 - i];
-        answer->events[answer->count - 1 - i] = event;
-    }
-}
-
-static void run_page(Job *job, Db *db)
-{
-    Read *read = (Read *)job;
-    int64_t room = 0;
-    read->err = find_room(job->store, db, read->page.room, read->page.room_len, &room);
-    sqlite3_stmt *rows = read->err == ERR_OK ? db_statement(db, SQL_PAGE) : NULL;
-    if (rows == NULL) {
-        read->err = read->err == ERR_OK ? read_failed(job->store, db, failure(db)) : read->err;
-        return;
-    }
-    size_t max = limit_of(read->page.max_events, STORE_READ_MAX_EVENTS);
-    sqlite3_bind_int64(rows, 1, room);
-    sqlite3_bind_int64(rows, 2, sql_of_u64(read->page.since_hlc));
-    sqlite3_bind_int64(rows, 3, sql_of_u64(read->page.hlc));
-    sqlite3_bind_blob(rows, 4, read->page.stream.origin, EVENT_KEY_BYTES, SQLITE_STATIC);
-    sqlite3_bind_int64(rows, 5, sql_of_u64(read->page.stream.epoch));
-    sqlite3_bind_int64(rows, 6, (int64_t)read->page.seq);
-    sqlite3_bind_int64(rows, 7, (int64_t)max + 1);
-    int code = SQLITE_DONE;
-    while (read->err == ERR_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        if (read->answer.count == max ||
-            (read->answer.count > 0 &&
-             read->answer.bytes + (size_t)sqlite3_column_bytes(rows, 2) > STORE_READ_MAX_BYTES)) {
-            read->more = true;
-            break;
-        }
-        LogEvent *event = db_event(rows);
-        if (event == NULL) {
-            read->err = event_damaged(job->store, sqlite3_column_int64(rows, 0));
-        } else {
-            answer_add(&read->answer, event);
-        }
-    }
-    sqlite3_reset(rows);
-    if (read->err == ERR_OK && code != SQLITE_ROW && code != SQLITE_DONE) {
-        read->err = read_failed(job->store, db, code);
-    }
-    reverse(&read->answer);
-}
-
-Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context)
-{
-    Read *read = mem_new(Read);
-    size_t len = page->room_len;
-    read->page.room_len = len <= sizeof(read->page.room) ? len : 0; /* a room that cannot be */
-    memcpy(read->page.room, page->room, read->page.room_len);
-    read->page.since_hlc = page->since_hlc;
-    read->page.max_events = page->max_events;
-    if (page->before != NULL) {
-        read->page.hlc = page->before->hlc;
-        read->page.stream = page->before->stream;
-        read->page.seq = page->before->seq;
-    } else {
-        read->page.hlc = UINT64_MAX;
-        memset(read->page.stream.origin, 0xff, EVENT_KEY_BYTES);
-        read->page.stream.epoch = UINT64_MAX;
-        read->page.seq = UINT64_C(1) << STORE_SEQ_BITS;
-    }
-    return read_push(store, read, run_page, done, context);
 }
 
 /* ---- export ---- */
@@ -368,7 +248,7 @@ static Err export_begin(StoreExport *export, Db *db)
 {
     sqlite3_stmt *rows = db_statement(db, SQL_HEADS);
     if (rows == NULL) {
-        return read_failed(export->store, db, failure(db));
+        return read_failed(export->store, db, sqlite3_extended_errcode(db->sqlite));
     }
     int code = SQLITE_ROW;
     size_t cap = 0;
@@ -409,7 +289,7 @@ static void run_export(Job *job, Db *db)
     StoreExport *export = read->part.export;
     Limits limits = {
         .events = STORE_READ_MAX_EVENTS,
-        .bytes = limit_of(read->part.max_bytes, STORE_READ_MAX_BYTES),
+        .bytes = read_limit(read->part.max_bytes, STORE_READ_MAX_BYTES),
     };
     read->err = export->begun ? ERR_OK : export_begin(export, db);
     while (read->err == ERR_OK && export->at < export->count) {
@@ -487,7 +367,7 @@ static void reader_ended(Mail *mail, bool ok)
     store_helper_ended(((Reader *)(void *)((char *)mail - offsetof(Reader, end)))->store);
 }
 
-void reader_start(Reader *reader)
+void reader_launch(Reader *reader)
 {
     queue_init(&reader->queue);
     reader->end.deliver = reader_ended;

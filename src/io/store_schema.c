@@ -4,10 +4,15 @@
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
+ *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
  *
- * No column for what can be had from the bytes: the hash is computed where it is needed. */
+ * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
+ * is one, where an index needs it, and NULL elsewhere.
+ *
+ * Format 1 had neither kind nor its index, and no index of how words start. It is brought up to
+ * date when a node opens it, in one transaction: two seconds for a million events, once. */
 #include "io/store_impl.h"
 
 #include <errno.h>
@@ -18,8 +23,21 @@
 
 enum {
     APPLICATION_ID = 0x63686c67, /* "chlg" */
-    SCHEMA_VERSION = 1,
+    SCHEMA_VERSION = 2,
 };
+
+#define KINDS_INDEX "CREATE INDEX events_kinds ON events(hlc, kind) WHERE kind IS NOT NULL;"
+
+/* char(57344) || room: words_room. event_field's 0 and 1: WORDS_SENDER, WORDS_BODY.
+ * columnsize=0: no table of lengths, which only ranking by relevance would need.
+ * prefix: QUERY_START_CHARS. It makes the file a seventh larger, and without it a common start of a
+ * word costs 100 ms and more in a million texts. */
+#define SEARCH_TABLES                                                                              \
+    "CREATE VIEW texts AS SELECT d.id AS id, char(57344) || e.room AS room,"                       \
+    " event_field(e.bytes, 0) AS sender, event_field(e.bytes, 1) AS body"                          \
+    " FROM docs d JOIN events e ON e.id = d.event;"                                                \
+    "CREATE VIRTUAL TABLE words USING fts5(room, sender, body, content='texts',"                   \
+    " content_rowid='id', columnsize=0, prefix='3', tokenize='chat');"
 
 static const char SCHEMA[] =
     "BEGIN IMMEDIATE;"
@@ -28,21 +46,27 @@ static const char SCHEMA[] =
     " UNIQUE(origin, epoch)) STRICT;"
     "CREATE TABLE rooms(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE events(id INTEGER PRIMARY KEY, room INTEGER NOT NULL, hlc INTEGER NOT NULL,"
-    " signature BLOB, bytes BLOB NOT NULL) STRICT;"
-    "CREATE INDEX events_shown ON events(room, hlc);"
-    "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;"
-    "CREATE VIEW texts AS SELECT d.id AS id, event_field(e.bytes, 0) AS room,"
-    " event_field(e.bytes, 1) AS sender, event_field(e.bytes, 2) AS body"
-    " FROM docs d JOIN events e ON e.id = d.event;"
-    /* columnsize=0: no table of lengths, which only ranking by relevance would need. */
-    "CREATE VIRTUAL TABLE words USING fts5(room, sender, body, content='texts', content_rowid='id',"
-    " columnsize=0, tokenize='chat');"
+    " signature BLOB, bytes BLOB NOT NULL, kind INTEGER) STRICT;"
+    "CREATE INDEX events_shown ON events(room, hlc);" KINDS_INDEX
+    "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;" SEARCH_TABLES
     /* What is written to find out whether writing works again. */
     "CREATE TABLE probe(count INTEGER NOT NULL) STRICT;"
     "INSERT INTO probe VALUES(0);"
     "PRAGMA application_id = 1667787879;" /* APPLICATION_ID */
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
+
+/* 3 to 6: kind_is_kept_apart. event_field's 2: WORDS_KIND. The writer fills the search anew, when
+ * it has nothing else to do. */
+static const char FROM_1[] = "BEGIN IMMEDIATE;"
+                             "ALTER TABLE events ADD COLUMN kind INTEGER;"
+                             "UPDATE events SET kind = event_field(bytes, 2)"
+                             " WHERE event_field(bytes, 2) BETWEEN 3 AND 6;"
+                             "DROP TABLE words;"
+                             "DROP VIEW texts;"
+                             "DELETE FROM docs;"
+                             "UPDATE streams SET indexed = lo - 1;"
+                             "PRAGMA user_version = 2;" KINDS_INDEX SEARCH_TABLES "COMMIT;";
 
 /* ---- making and recognising ---- */
 
@@ -100,19 +124,27 @@ static Err recognise(Db *db, const char *file, char **ret_error)
     return ERR_OK;
 }
 
-bool schema_quick_check(Db *db, char **ret_error)
+bool schema_is_old(Db *db)
+{
+    return db_number(db, "PRAGMA user_version", -1) < SCHEMA_VERSION;
+}
+
+int schema_quick_check(Db *db, char **ret_error)
 {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(db->sqlite, "PRAGMA quick_check(1)", -1, &statement, NULL);
     code = code == SQLITE_OK ? sqlite3_step(statement) : code;
     const char *answer =
         code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : sqlite3_errstr(code);
-    bool good = code == SQLITE_ROW && answer != NULL && strcmp(answer, "ok") == 0;
-    if (!good) {
-        store_say(ret_error, "%s", answer != NULL ? answer : "no answer");
+    if (code == SQLITE_ROW) {
+        code = answer != NULL && strcmp(answer, "ok") == 0 ? SQLITE_OK : SQLITE_CORRUPT;
+    }
+    if (db_is_corrupt(code)) {
+        const char *line = answer != NULL ? strrchr(answer, '\n') : NULL; /* below a heading */
+        store_say(ret_error, "%s", line != NULL ? line + 1 : answer != NULL ? answer : "no answer");
     }
     sqlite3_finalize(statement);
-    return good;
+    return code == SQLITE_DONE ? SQLITE_CORRUPT : code;
 }
 
 /* Without it log.db would be rewritten in place, and a reader would keep the writer waiting. */
@@ -129,7 +161,19 @@ static int into_wal_mode(Db *db)
     return code;
 }
 
-static Err open_and_check(Db *db, const char *file, bool unclean, char **ret_error)
+static Err check_found(Db *db, const char *file, SchemaCheck check, char **ret_error)
+{
+    int code = check == SCHEMA_CHECK_ALL ? schema_quick_check(db, ret_error) : SQLITE_OK;
+    if (code != SQLITE_OK) {
+        return db_is_corrupt(code) ? ERR_INVALID : say_failure(db, file, code, ret_error);
+    }
+    bool good = check == SCHEMA_CHECK_ALL     ? schema_check_chains(db, ret_error)
+                : check == SCHEMA_CHECK_HEADS ? schema_check_heads(db, ret_error)
+                                              : true;
+    return good ? ERR_OK : ERR_INVALID;
+}
+
+static Err open_and_check(Db *db, const char *file, SchemaCheck check, char **ret_error)
 {
     int code = db_open(db, file, DB_CREATE);
     if (code != SQLITE_OK) {
@@ -149,20 +193,17 @@ static Err open_and_check(Db *db, const char *file, bool unclean, char **ret_err
     }
     /* Before anything is written: a foreign file stays as it is. */
     Err err = tables > 0 ? recognise(db, file, ret_error) : ERR_OK;
+    err = err == ERR_OK && tables > 0 ? check_found(db, file, check, ret_error) : err;
     if (err != ERR_OK) {
         return err;
     }
-    if (unclean && tables > 0 && !schema_quick_check(db, ret_error)) {
-        return ERR_INVALID;
-    }
     code = into_wal_mode(db);
-    if (code == SQLITE_OK && tables == 0) {
-        code = sqlite3_exec(db->sqlite, SCHEMA, NULL, NULL, NULL);
-    }
+    const char *make = tables == 0 ? SCHEMA : schema_is_old(db) ? FROM_1 : "";
+    code = code == SQLITE_OK ? sqlite3_exec(db->sqlite, make, NULL, NULL, NULL) : code;
     return code == SQLITE_OK ? ERR_OK : say_failure(db, file, code, ret_error);
 }
 
-Err schema_open(Db *db, const char *file, bool unclean, char **ret_error)
+Err schema_open(Db *db, const char *file, SchemaCheck check, char **ret_error)
 {
     memset(db, 0, sizeof(*db));
     int error = make_file(file);
@@ -171,7 +212,7 @@ Err schema_open(Db *db, const char *file, bool unclean, char **ret_error)
         Err err = dir_err(error);
         return err == ERR_NOT_FOUND ? ERR_IO : err;
     }
-    Err err = open_and_check(db, file, unclean, ret_error);
+    Err err = open_and_check(db, file, check, ret_error);
     if (err != ERR_OK) {
         db_close(db);
     }
@@ -202,7 +243,7 @@ Err schema_open_read(Db *db, const char *file, char **ret_error)
     return err;
 }
 
-/* ---- all chains, event by event ---- */
+/* ---- chains: their last events, or event by event ---- */
 
 typedef struct Chain {
     int64_t id;
@@ -225,6 +266,43 @@ static bool chain_of(sqlite3_stmt *row, Chain *chain)
     chain->hi = (uint64_t)sqlite3_column_int64(row, 4);
     memcpy(chain->hash.bytes, sqlite3_column_blob(row, 5), EVENT_HASH_BYTES);
     return chain->lo >= 1 && chain->lo <= chain->hi && chain->hi >> STORE_SEQ_BITS == 0;
+}
+
+static bool head_is_there(Db *db, const Chain *chain)
+{
+    sqlite3_stmt *find = db_statement(db, SQL_EVENT);
+    if (find == NULL) {
+        return false;
+    }
+    sqlite3_bind_int64(find, 1, event_row(chain->id, chain->hi));
+    LogEvent *event = sqlite3_step(find) == SQLITE_ROW ? db_event(find) : NULL;
+    bool same = event != NULL && stream_id_compare(&event->fields.stream, &chain->stream) == 0 &&
+                memcmp(&event->hash, &chain->hash, sizeof(EventHash)) == 0;
+    event_unref(event);
+    sqlite3_reset(find);
+    return same;
+}
+
+bool schema_check_heads(Db *db, char **ret_error)
+{
+    sqlite3_stmt *heads = db_statement(db, SQL_HEADS);
+    int code = heads == NULL ? SQLITE_ERROR : SQLITE_ROW;
+    bool good = true;
+    while (good && heads != NULL && (code = sqlite3_step(heads)) == SQLITE_ROW) {
+        Chain chain;
+        good = chain_of(heads, &chain) && head_is_there(db, &chain);
+        if (!good) {
+            store_say(ret_error, "the last event of stream %lld is not what was stored",
+                      (long long)sqlite3_column_int64(heads, 0));
+        }
+    }
+    if (heads != NULL) {
+        sqlite3_reset(heads);
+    }
+    if (good && code != SQLITE_DONE) {
+        store_say(ret_error, "its list of streams cannot be read");
+    }
+    return good && code == SQLITE_DONE;
 }
 
 static bool chain_is_whole(Db *db, const Chain *chain, int64_t *events)

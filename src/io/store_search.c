@@ -1,4 +1,4 @@
-/* Search: from what somebody typed to an expression of FTS5, and from its rows to the newest hits.
+/* Search: from the rows that FTS5 gives (store_query.c: for what) to the newest hits.
  *
  * Texts are numbered by day and then as they came (DOC_DAY_SHIFT), and FTS5 gives rows by number,
  * the highest first, without looking at those it does not give. So the newest hits cost what the
@@ -15,8 +15,11 @@ enum {
     /* Rows of one day that are sorted: 5,000 take some 15 ms. A day in which more texts than that
      * match is searched from its end. */
     SCAN_MAX = 5000,
-    /* Rows that fit the words, and not the room's or sender's exact name: so many are passed. */
+    /* Rows that fit the words, and not the sender's exact name: so many are passed. */
     PASS_MAX = 100000,
+    /* Texts looked at for longer starts of words: 2,000 take some 15 ms. Where they give too few
+     * hits, fewer than one in a hundred fits, and FTS5 has little to collect. */
+    LOOSE_MAX = 2000,
 };
 
 typedef struct Match {
@@ -29,12 +32,13 @@ typedef struct Search {
     Job job;
     StoreSearchDone done;
     void *context;
-    char *expression; /* NULL: no words, no hits */
+    char *words;
     char *room;
     char *sender;
     uint64_t until_hlc;
     size_t max_hits;
 
+    Query *query; /* the reader's */
     Match *matches;
     size_t count;
     size_t cap;
@@ -44,58 +48,6 @@ typedef struct Search {
     size_t hits_count;
     Err err;
 } Search;
-
-/* ---- the expression ---- */
-
-/* As a string of FTS5, in which nothing but the quote means anything. */
-static void add_quoted(StrBuf *out, const char *text, size_t len)
-{
-    strbuf_add_char(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '"') {
-            strbuf_add_char(out, '"');
-        }
-        strbuf_add_char(out, text[i]);
-    }
-    strbuf_add_string(out, "\" ");
-}
-
-/* Side by side, not joined with AND: then FTS5 leaves out what has no word in it. */
-static void add_term(StrBuf *out, const char *columns, const char *text, size_t len)
-{
-    strbuf_addf(out, "%s : ", columns);
-    add_quoted(out, text, len);
-}
-
-static char *expression_of(const StoreSearch *search)
-{
-    StrBuf all = {0};
-    const char *at = search->words != NULL ? search->words : "";
-    while (*(at += strspn(at, " \t")) != '\0') {
-        bool phrase = *at == '"';
-        at += phrase ? 1 : 0;
-        size_t len = strcspn(at, phrase ? "\"" : " \t\"");
-        bool starred = !phrase && len > 1 && at[len - 1] == '*';
-        bool prefix = starred && len - 1 >= STORE_PREFIX_MIN_BYTES;
-        if (len > 0) {
-            add_term(&all, "{sender body}", at, starred ? len - 1 : len);
-            strbuf_add_string(&all, prefix ? "* " : "");
-        }
-        at += len;
-        at += phrase && *at == '"' ? 1 : 0;
-    }
-    if (all.len == 0) {
-        return NULL;
-    }
-    /* These narrow the search; that the names are equal is compared later. */
-    if (search->room != NULL) {
-        add_term(&all, "room", search->room, strlen(search->room));
-    }
-    if (search->sender != NULL) {
-        add_term(&all, "sender", search->sender, strlen(search->sender));
-    }
-    return strbuf_take(&all);
-}
 
 /* ---- matches ---- */
 
@@ -131,20 +83,28 @@ static int64_t room_of(Db *db, const char *name)
     return id;
 }
 
-/* The words of a sender's name are in the row; is it the whole name? */
-static bool is_by(Db *db, int64_t row, const char *sender)
+/* The words of a sender's name are in the row; is it the whole name? And do the starts of words fit
+ * that were asked for loosely? */
+static bool text_fits(const Search *search, Db *db, int64_t row, bool loose)
 {
+    if (search->sender == NULL && !loose) {
+        return true;
+    }
     sqlite3_stmt *find = db_statement(db, SQL_EVENT);
     if (find == NULL) {
         return false;
     }
     sqlite3_bind_int64(find, 1, row);
     LogEvent *event = sqlite3_step(find) == SQLITE_ROW ? db_event(find) : NULL;
-    bool same = event != NULL && event->fields.sender_len == strlen(sender) &&
-                memcmp(event->fields.sender, sender, event->fields.sender_len) == 0;
+    bool fits = event != NULL;
+    if (fits && search->sender != NULL) {
+        fits = event->fields.sender_len == strlen(search->sender) &&
+               memcmp(event->fields.sender, search->sender, event->fields.sender_len) == 0;
+    }
+    fits = fits && (!loose || query_fits(search->query, &event->fields));
     event_unref(event);
     sqlite3_reset(find);
-    return same;
+    return fits;
 }
 
 /* Is this row one of another day than the rows that are enough already? */
@@ -155,47 +115,88 @@ static bool is_enough(const Search *search, int64_t doc)
             doc >> DOC_DAY_SHIFT != search->matches[search->count - 1].doc >> DOC_DAY_SHIFT);
 }
 
-static int find_matches(Search *search, Db *db)
+static char *expression_of(const Search *search, int64_t room, QueryForm form)
 {
-    int64_t room = search->room != NULL ? room_of(db, search->room) : 0;
+    StrBuf out = {0};
+    query_write(search->query, form, &out);
+    /* Narrows the search; that the names are equal is compared later. */
+    if (search->sender != NULL) {
+        query_add_term(&out, "sender", search->sender);
+    }
+    if (room != 0) {
+        char name[WORDS_ROOM_BYTES];
+        words_room(name, room);
+        query_add_term(&out, "room", name);
+    }
+    return strbuf_take(&out);
+}
+
+/* False with SQLITE_OK: there may be more than what was looked at. */
+static int find_matches(Search *search, Db *db, int64_t room, QueryForm form, bool *ret_whole)
+{
     sqlite3_stmt *rows = db_statement(db, SQL_MATCHES);
     if (rows == NULL) {
         return sqlite3_extended_errcode(db->sqlite);
     }
+    AUTO_FREE char *expression = expression_of(search, room, form);
+    bool loose = form == QUERY_LOOSE;
+    size_t max = loose ? LOOSE_MAX : PASS_MAX;
     int64_t day = hlc_time_ms(search->until_hlc) / MS_PER_DAY;
-    sqlite3_bind_text(rows, 1, search->expression, -1, SQLITE_STATIC);
+    sqlite3_bind_text(rows, 1, expression, -1, SQLITE_STATIC);
     sqlite3_bind_int64(rows, 2, (day + 1) << DOC_DAY_SHIFT);
     int code = SQLITE_DONE;
-    for (size_t passed = 0; passed < PASS_MAX && (code = sqlite3_step(rows)) == SQLITE_ROW;) {
+    *ret_whole = false;
+    for (size_t passed = 0; passed < max && (code = sqlite3_step(rows)) == SQLITE_ROW;) {
         Match match = {
             .doc = sqlite3_column_int64(rows, 0),
             .event = sqlite3_column_int64(rows, 1),
-            .hlc = sqlite3_column_int64(rows, 3),
+            .hlc = sqlite3_column_int64(rows, 2),
         };
         if (is_enough(search, match.doc)) {
+            *ret_whole = true;
             break;
         }
-        bool wanted = u64_of_sql(match.hlc) <= search->until_hlc &&
-                      (search->room == NULL || sqlite3_column_int64(rows, 2) == room) &&
-                      (search->sender == NULL || is_by(db, match.event, search->sender));
+        bool wanted =
+            u64_of_sql(match.hlc) <= search->until_hlc && text_fits(search, db, match.event, loose);
         if (wanted) {
             add_match(search, &match);
-        } else {
-            passed++;
         }
+        passed += !wanted || loose;
     }
     sqlite3_reset(rows);
+    *ret_whole = *ret_whole || code == SQLITE_DONE;
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int find_all(Search *search, Db *db)
+{
+    int64_t room = search->room != NULL ? room_of(db, search->room) : 0;
+    if (search->room != NULL && room == 0) {
+        return SQLITE_OK;
+    }
+    bool whole = false;
+    int code = SQLITE_OK;
+    if (query_can_be_loose(search->query)) {
+        code = find_matches(search, db, room, QUERY_LOOSE, &whole);
+        whole = whole || search->count > search->max_hits; /* all of that day, the newest */
+    }
+    if (code == SQLITE_OK && !whole) {
+        search->count = 0;
+        code = find_matches(search, db, room, QUERY_EXACT, &whole);
+    }
+    return code;
 }
 
 /* ---- hits ---- */
 
-static char *snippet_of(const Search *search, Db *db, int64_t doc)
+static char *snippet_of(const Search *search, Db *db, int64_t doc, const EventFields *fields)
 {
+    AUTO_STRBUF StrBuf expression = {0};
+    query_write_for(search->query, fields, &expression);
     char *snippet = NULL;
     sqlite3_stmt *find = db_statement(db, SQL_SNIPPET);
     if (find != NULL) {
-        sqlite3_bind_text(find, 1, search->expression, -1, SQLITE_STATIC);
+        sqlite3_bind_text(find, 1, strbuf_text(&expression), -1, SQLITE_STATIC);
         sqlite3_bind_int64(find, 2, doc);
         if (sqlite3_step(find) == SQLITE_ROW) {
             const char *text = (const char *)sqlite3_column_text(find, 0);
@@ -227,7 +228,7 @@ static int make_hits(Search *search, Db *db)
         }
         search->hits[search->hits_count++] = (StoreHit){
             .event = event,
-            .snippet = snippet_of(search, db, search->matches[i].doc),
+            .snippet = snippet_of(search, db, search->matches[i].doc, &event->fields),
         };
     }
     return SQLITE_OK;
@@ -239,13 +240,17 @@ static void run_search(Job *job, Db *db)
 {
     Search *search = (Search *)job;
     search->err = ERR_OK;
-    if (search->expression == NULL) {
+    search->query = query_new(db, search->words);
+    if (query_is_empty(search->query)) {
         return;
     }
     /* One view of the log for all of it. */
     int code = db_run(db, SQL_BEGIN_READ);
-    code = code == SQLITE_OK ? find_matches(search, db) : code;
+    code = code == SQLITE_OK ? find_all(search, db) : code;
     code = code == SQLITE_OK ? make_hits(search, db) : code;
+    if (job->store->read_only) { /* nobody here indexes: what the last one has left is told */
+        job->backlog = (uint64_t)db_number(db, "SELECT total(hi - indexed) FROM streams", 0);
+    }
     if (code != SQLITE_OK) {
         Err err = db_err(db, code);
         search->err = err == ERR_OK ? ERR_IO : err;
@@ -266,7 +271,10 @@ static void search_free(Search *search)
     }
     mem_free(search->hits);
     mem_free(search->matches);
-    mem_free(search->expression);
+    if (search->query != NULL) {
+        query_free(search->query);
+    }
+    mem_free(search->words);
     mem_free(search->room);
     mem_free(search->sender);
     mem_free(search);
@@ -302,7 +310,7 @@ Err store_search(Store *store, const StoreSearch *asked, StoreSearchDone done, v
     Search *search = mem_new(Search);
     search->done = done;
     search->context = context;
-    search->expression = expression_of(asked);
+    search->words = mem_copy_string(asked->words != NULL ? asked->words : "");
     search->room = asked->room != NULL ? mem_copy_string(asked->room) : NULL;
     search->sender = asked->sender != NULL ? mem_copy_string(asked->sender) : NULL;
     search->until_hlc = asked->until_hlc != 0 ? asked->until_hlc : UINT64_MAX;

@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- characters that stand alone ---- */
@@ -74,8 +76,6 @@ static uint32_t code_point(const char *text, size_t len)
 }
 
 /* ---- the tokenizer ---- */
-
-typedef int (*TokenDone)(void *context, int flags, const char *token, int len, int start, int end);
 
 typedef struct Chat {
     fts5_tokenizer words; /* unicode61 */
@@ -150,6 +150,47 @@ static void chat_delete(Fts5Tokenizer *tokenizer)
     mem_free(chat);
 }
 
+/* ---- the same, without a table ---- */
+
+static int fts5_of(sqlite3 *sqlite, fts5_api **ret_api)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(sqlite, "SELECT fts5(?1)", -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_bind_pointer(statement, 1, ret_api, "fts5_api_ptr", NULL);
+        sqlite3_step(statement);
+        code = sqlite3_finalize(statement);
+    }
+    return code == SQLITE_OK && *ret_api == NULL ? SQLITE_ERROR : code;
+}
+
+Splitter *splitter_new(sqlite3 *sqlite)
+{
+    fts5_api *api = NULL;
+    Fts5Tokenizer *chat = NULL;
+    int code = fts5_of(sqlite, &api);
+    code = code == SQLITE_OK ? chat_create(api, NULL, 0, &chat) : code;
+    return code == SQLITE_OK ? (Splitter *)(void *)chat : NULL;
+}
+
+void splitter_free(Splitter *splitter)
+{
+    if (splitter != NULL) {
+        chat_delete((Fts5Tokenizer *)(void *)splitter);
+    }
+}
+
+int splitter_run(Splitter *splitter, const char *text, size_t len, TokenDone done, void *context)
+{
+    return chat_tokenize((Fts5Tokenizer *)(void *)splitter, context, FTS5_TOKENIZE_DOCUMENT, text,
+                         (int)len, done);
+}
+
+void words_room(char name[WORDS_ROOM_BYTES], int64_t room)
+{
+    snprintf(name, WORDS_ROOM_BYTES, "\xee\x80\x80%" PRId64, room); /* U+E000 */
+}
+
 /* ---- event_field(bytes, which): what the view `texts` is made of ---- */
 
 static void event_field(sqlite3_context *context, int count, sqlite3_value **values)
@@ -166,11 +207,11 @@ static void event_field(sqlite3_context *context, int count, sqlite3_value **val
     if (event_decode(bytes, NULL, &event, &reason) == ERR_OK) {
         const EventFields *fields = &event->fields;
         switch (sqlite3_value_int(values[1])) {
-        case WORDS_ROOM:
-            sqlite3_result_text(context, fields->room, (int)fields->room_len, SQLITE_TRANSIENT);
-            break;
         case WORDS_SENDER:
             sqlite3_result_text(context, fields->sender, (int)fields->sender_len, SQLITE_TRANSIENT);
+            break;
+        case WORDS_KIND:
+            sqlite3_result_int(context, fields->kind);
             break;
         default:
             sqlite3_result_text(context, (const char *)fields->body, (int)fields->body_len,
@@ -188,18 +229,6 @@ bool words_wanted(const EventFields *fields)
 }
 
 /* ---- a connection learns both ---- */
-
-static int fts5_of(sqlite3 *sqlite, fts5_api **ret_api)
-{
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(sqlite, "SELECT fts5(?1)", -1, &statement, NULL);
-    if (code == SQLITE_OK) {
-        sqlite3_bind_pointer(statement, 1, ret_api, "fts5_api_ptr", NULL);
-        sqlite3_step(statement);
-        code = sqlite3_finalize(statement);
-    }
-    return code == SQLITE_OK && *ret_api == NULL ? SQLITE_ERROR : code;
-}
 
 int db_learn_words(sqlite3 *sqlite)
 {

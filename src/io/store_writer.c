@@ -131,6 +131,9 @@ static int insert(Writer *writer, const Head *head, const LogEvent *event)
     }
     sqlite3_bind_blob(add, 5, bytes_data(event->bytes), (int)bytes_len(event->bytes),
                       SQLITE_STATIC);
+    if (kind_is_kept_apart(event->fields.kind)) {
+        sqlite3_bind_int64(add, 6, event->fields.kind);
+    }
     return db_finish(add);
 }
 

@@ -51,10 +51,6 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
         .id_len = request->id.len,
         .time_ms = request->time_ms,
         .kind = request->kind == CHAT__MESSAGE_KIND__ACTION ? MESSAGE_ACTION : MESSAGE_TEXT,
-        .node_id = request->node_id.data,
-        .node_id_len = request->node_id.len,
-        .node_seq = request->node_seq,
-        .heard = request->heard,
     };
     return ERR_OK;
 }
@@ -112,20 +108,16 @@ static Chat__MessageKind wire_kind(MessageKind kind)
     return kind == MESSAGE_ACTION ? CHAT__MESSAGE_KIND__ACTION : CHAT__MESSAGE_KIND__TEXT;
 }
 
-Bytes *wire_request(Message *message, const NodeId *node_id)
+Bytes *wire_request(Message *message)
 {
     if (message->encoded_request == NULL) {
         Chat__MessageRequest request = CHAT__MESSAGE_REQUEST__INIT;
-        NodeId id = *node_id;
         request.sender = message->sender;
         request.content = message->content;
         request.timestamp = message->timestamp;
         request.id = (ProtobufCBinaryData){.len = message->id.len, .data = message->id.bytes};
         request.time_ms = message->time_ms;
         request.kind = wire_kind(message->kind);
-        request.node_id = (ProtobufCBinaryData){.len = sizeof(id.bytes), .data = id.bytes};
-        request.node_seq = message->node_seq;
-        request.heard = message->heard;
         message->encoded_request = pack(&request.base);
     }
     return message->encoded_request;

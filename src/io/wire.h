@@ -7,6 +7,7 @@
 #define WIRE_SEND_MESSAGE "/chat.ChatService/SendMessage"
 #define WIRE_STREAM_MESSAGES "/chat.ChatService/StreamMessages"
 #define WIRE_HELLO "/chat.MeshService/Hello"
+#define WIRE_LINK "/chat.MeshService/Link"
 
 /* A decoded message and the memory it lives in: what is borrowed from it is valid until
  * wire_done. One at a time, on the owner thread. */
@@ -39,9 +40,9 @@ Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHel
 /* MessageResponse.success of an answer; ERR_INVALID as above. */
 Err wire_decode_success(WireArena *arena, const uint8_t *data, size_t len, bool *ret_success);
 
-/* The message as a MessageRequest from this node, and as a MessageResponse: encoded once, kept in
- * the message, borrowed. */
-Bytes *wire_request(Message *message, const NodeId *node_id);
+/* The message as a MessageRequest, and as a MessageResponse: encoded once, kept in the message,
+ * borrowed. */
+Bytes *wire_request(Message *message);
 Bytes *wire_response(Message *message);
 /* A MessageResponse that repeats the draft. The caller owns it. */
 Bytes *wire_echo(const MessageDraft *draft);

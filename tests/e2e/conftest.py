@@ -43,8 +43,16 @@ def time_limit(request):
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture(autouse=True)
+def data_home(tmp_path, monkeypatch):
+    """Each test has its own: a node started again within one keeps its data, as the default says."""
+    path = tmp_path / "data"
+    monkeypatch.setenv("XDG_DATA_HOME", str(path))
+    return path
+
+
 @pytest.fixture
-def cluster(request, tmp_path, time_limit):
+def cluster(request, tmp_path, time_limit, data_home):
     cluster = harness.Cluster(tmp_path)
     request.node.cluster = cluster
     yield cluster

@@ -8,8 +8,10 @@ Settings come from the environment:
     CHAT_NODE       the program (default build/chat_node beside this project)
     CHAT_BUILD      the build folder; stubs and logs of failed tests land in it
     CHAT_TEST_SLOW  a factor for every deadline, and a divisor for some sizes: sanitizers, valgrind
+    CHAT_TEST_LONG  where it is set, the long variants: a minute of kills, 100,000 messages
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -32,12 +34,13 @@ PROJECT = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve()
 CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
 SLOW = max(1.0, float(os.environ.get("CHAT_TEST_SLOW") or 1))
+LONG = bool(os.environ.get("CHAT_TEST_LONG"))
 
 PYTHON = "/usr/bin/python3"
 SANITIZER_MARKS = re.compile(
     r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|WARNING: ThreadSanitizer|runtime error:|"
     r"ASSERTION FAILED|Assertion .* failed")
-LINE = re.compile(r"^\[(\d\d:\d\d:\d\d)\] (.*)$")
+LINE = re.compile(r"^\[(\d\d:\d\d:\d\d)(?: late)?\] (.*)$")
 
 
 def scaled(seconds):
@@ -111,10 +114,11 @@ def free_port():
     raise RuntimeError("no free port")
 
 
-def is_listening(port):
-    """Asks the kernel, not the program: connecting would be an event of its own."""
+def is_listening(port, pid="self"):
+    """Asks the kernel, not the program: connecting would be an event of its own. pid: whose network
+    it is looked for in."""
     wanted = f":{port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in (f"/proc/{pid}/net/tcp", f"/proc/{pid}/net/tcp6"):
         try:
             with open(table, encoding="ascii") as file:
                 for row in file:
@@ -286,6 +290,13 @@ class Child:
                     return int(row.split()[1])
         raise Failed("no Rss in smaps_rollup")
 
+    def peak_rss_kib(self):
+        with open(f"/proc/{self.pid}/status", encoding="utf-8") as file:
+            for row in file:
+                if row.startswith("VmHWM:"):
+                    return int(row.split()[1])
+        raise Failed("no VmHWM in status")
+
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat", encoding="utf-8") as file:
             fields = file.read().rsplit(")", 1)[1].split()
@@ -319,19 +330,21 @@ def _widen(pipe):
 class Node(Child):
     """A chat_node in one of three modes:
 
-    json      standard input stays open; messages, notices, lists hold parsed objects
+    json      standard input stays open; messages, notices, lists and so on hold parsed objects
     pipe      plain lines
     headless  standard input is not read
     """
 
     ours = True
 
-    def __init__(self, port, cwd, mode="json", name=None, args=(), nodes="nodes.json", **options):
-        self.port, self.mode, self.name = port, mode, name
+    def __init__(self, port, cwd, mode="json", name=None, args=(), nodes="nodes.json", prefix=(),
+                 **options):
+        self.port, self.mode, self.name, self.args = port, mode, name, args
         self.cwd = pathlib.Path(cwd)
         self.messages, self.notices, self.lists, self.errors, self.others = [], [], [], [], []
+        self.kept, self.history = [], []
         self.lost = 0
-        argv = [CHAT_NODE]
+        argv = [*prefix, CHAT_NODE]
         if name is not None:
             argv += ["--name", name]
         if mode == "json":
@@ -355,7 +368,7 @@ class Node(Child):
         if kind == "lost":
             self.lost += event["count"]
         {"message": self.messages, "notice": self.notices, "list": self.lists,
-         "error": self.errors}.get(kind, self.others).append(event)
+         "error": self.errors, "kept": self.kept, "history": self.history}.get(kind, self.others).append(event)
 
     def wait_listening(self, seconds=10.0):
         def check():
@@ -363,9 +376,14 @@ class Node(Child):
                 self.wait()
                 raise Failed(f"{self.label} ended with {self.process.returncode} at its start: "
                              f"{self.tail(self.err, 5)}")
-            return is_listening(self.port)
+            return is_listening(self.port, self.pid)
         eventually(check, f"{self.label} to listen", seconds)
         return self
+
+    def data_args(self):
+        """What names its data directory to chat_node's commands."""
+        args = [str(arg) for arg in self.args]
+        return args[args.index("--data"):][:2] if "--data" in args else [str(self.port)]
 
     # json mode
 
@@ -395,6 +413,17 @@ class Node(Child):
                           lambda: f"{self.label} to have {count} peers; it lists "
                                   f"{json.dumps(self.lists[-1:])}",
                           seconds, 0.05)
+
+    def wait_in_step(self, *peers, seconds=15.0):
+        """Until those peers (of our kind, of its nodes.json) have told that they hold on their disks
+        all that it holds, and it all of theirs."""
+        ports = {peer.port for peer in peers}
+
+        def check():
+            standing = {entry["port"]: entry["link"] for entry in self.list()["nodes"]}
+            return all(standing[port] == "in step" for port in ports)
+        eventually(check, lambda: f"{self.label} to be in step with {sorted(ports)}; it lists "
+                                  f"{json.dumps(self.lists[-1:])}", seconds, 0.05)
 
     def wait_messages(self, count, seconds=10.0):
         """Until it has shown count messages, its own lines included."""
@@ -467,6 +496,54 @@ class ClassicNode(Child):
                    seconds, 0.1)
 
 
+# ------------------------------------------------------------------------------------------ logs
+
+def tool(*args, check=True, seconds=60.0):
+    """chat_node export, backup and so on: (exit code, standard output, standard error)."""
+    done = subprocess.run([CHAT_NODE, *map(str, args)], capture_output=True,
+                          timeout=scaled(seconds), check=False)
+    texts = done.stdout.decode("utf-8", "backslashreplace"), done.stderr.decode(
+        "utf-8", "backslashreplace")
+    if check and done.returncode != 0:
+        raise Failed(f"chat_node {' '.join(map(str, args))}: {done.returncode}: {texts[1]}")
+    return done.returncode, *texts
+
+
+def log_hash(node):
+    """What is on its disk: (hash, events)."""
+    found = tool("export", "--hash", *node.data_args())[1].split()
+    return found[0], int(found[1])
+
+
+def exported(node):
+    """All events on its disk, as objects, in the order of streams."""
+    rows = tool("export", "--json", *node.data_args())[1].splitlines()
+    return [json.loads(row) for row in rows]
+
+
+def bodies(node, sender=None):
+    return [row.get("body") for row in exported(node) if sender in (None, row["sender"])]
+
+
+def wait_equal_logs(nodes, acknowledged=(), seconds=30.0):
+    """Until all hold the same; and nothing of what was acknowledged is missing, or there twice."""
+    found = {}
+
+    def check():
+        for node in nodes:
+            found[node.label] = log_hash(node)
+        return len(set(found.values())) == 1
+    eventually(check, lambda: f"equal logs; they hold {found}", seconds, 0.1)
+    if acknowledged:
+        held = collections.Counter(bodies(nodes[0]))
+        missing = [line for line in acknowledged if held[line] == 0]
+        doubled = [line for line in acknowledged if held[line] > 1]
+        if missing or doubled:
+            raise Failed(f"of {len(acknowledged)} lines {len(missing)} are missing {missing[:5]}, "
+                         f"{len(doubled)} doubled {doubled[:5]}")
+    return found[nodes[0].label]
+
+
 # -------------------------------------------------------------------------------------- clusters
 
 class Cluster:
@@ -531,6 +608,7 @@ class Cluster:
 
     def again(self, node, **options):
         """The same node, started anew; its nodes.json as it is."""
+        options.setdefault("args", node.args)
         return self.node(node.port, None, node.name, mode=node.mode, **options)
 
     def stop_all(self):
@@ -644,6 +722,52 @@ class Bot:
             self.pb.StreamRequest(client_id=client_id, **fields), timeout=scaled(seconds),
             wait_for_ready=True)
         return call
+
+
+class Talker:
+    """Clients that talk to some nodes, one thread for each, as clients should: each line has an id,
+    and what is not answered is said again with the same one until it is. The nodes may die
+    meanwhile."""
+
+    def __init__(self, ports, pause=0.0):
+        self.ports, self.pause = ports, pause
+        self.acknowledged, self.refused = [], 0
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self._talk, args=(port,), daemon=True)
+                        for port in ports]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        """Each gets its last line through: by now all nodes must be there."""
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(scaled(30))
+        if any(thread.is_alive() for thread in self.threads):
+            raise Failed("a client's line was not taken for 30 s")
+
+    def _talk(self, port):
+        import grpc
+        number = 0
+        with Bot(port) as bot:
+            while not self.ending.is_set():
+                line, line_id = f"{port} line {number}", os.urandom(16)
+                while True:
+                    try:
+                        bot.say(line, f"bot{port}", seconds=2.0, id=line_id)
+                        break
+                    except grpc.RpcError:
+                        self.refused += 1
+                        time.sleep(0.05)
+                self.acknowledged.append(line)
+                number += 1
+                time.sleep(self.pause)
 
 
 def assert_in_order(contents, sender, count, first=0):

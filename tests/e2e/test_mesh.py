@@ -35,8 +35,7 @@ def test_each_line_is_shown_once_everywhere_in_order(cluster, order):
     say_all_at_once(nodes, count)
     assert_everyone_has(nodes, count)
     for node in nodes:
-        eventually(lambda: [entry["waiting_lines"] for entry in node.list()["nodes"]] == [0, 0],
-                   "all to be taken")
+        node.wait_in_step(*(other for other in nodes if other is not node))
     for node in nodes:
         node.list()
         assert len(node.messages) == len(nodes) * count  # nothing came twice, later
@@ -139,8 +138,8 @@ def test_list_tells_state_name_kind_and_round_trip(cluster):
     ann.say("one")
     for node in (bob, cyd):
         node.wait_content("one")
-    state = eventually(lambda: (lambda s: s if [entry["waiting_lines"] for entry in s["nodes"]]
-                                == [0, 0] else None)(ann.list()), "the line to be taken")
+    ann.wait_in_step(bob, cyd)
+    state = ann.list()
     assert (state["connected"], state["total"]) == (2, 2)
     assert [entry["number"] for entry in state["nodes"]] == [1, 2]
     for entry, node in zip(state["nodes"], (bob, cyd)):
@@ -149,6 +148,7 @@ def test_list_tells_state_name_kind_and_round_trip(cluster):
         assert entry["rtt_us"] is not None and 0 < entry["rtt_us"] < 5_000_000
         assert (entry["reason"], entry["retry_in_ms"]) == (None, None)
         assert (entry["waiting_lines"], entry["refused_lines"]) == (0, 0)
+        assert (entry["link"], entry["peer_lacks"], entry["here_lacks"]) == ("in step", 0, 0)
 
 
 def test_list_says_why_a_peer_is_away_and_when_it_is_tried_again(cluster):
@@ -240,8 +240,8 @@ def test_a_twin_loses_and_doubles_nothing_when_the_peer_restarts(cluster):
         ann = two_ways(cluster, bob.port, proxy.port)
         ann.say("before")
         bob.wait_content("before")
-        eventually(lambda: [entry["waiting_lines"] for entry in ann.list()["nodes"]] == [0, 0],
-                   "the line to be taken")
+        eventually(lambda: "in step" in [entry["link"] for entry in ann.list()["nodes"]],
+                   "the line to be on bob's disk")
         bob.kill()
         ann.say("while away 1", "while away 2")
         bob = cluster.again(bob)

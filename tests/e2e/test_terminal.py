@@ -21,6 +21,7 @@ from harness import eventually, scaled
 
 SIZES = [(80, 24), (40, 10)]
 PROMPT = "> "
+PROMPT_ROW = re.compile(r"^(\((kept here only|\d+ of \d+)\) )?[^\[\] ]*>( |$)")
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "TERM": "xterm-256color", "HOME": "/nonexistent",
                "INPUTRC": "/dev/null"}
 
@@ -62,8 +63,9 @@ class Screen:
         return self._tmux("capture-pane", "-p").rstrip("\n").split("\n")
 
     def history(self):
-        """All that was ever shown, what was wrapped joined."""
-        return self._tmux("capture-pane", "-p", "-J", "-S", "-").rstrip("\n").split("\n")
+        """All that was ever shown, what was wrapped joined, by the screen or by the node."""
+        shown = self._tmux("capture-pane", "-p", "-J", "-S", "-").replace("\n    ", "")
+        return [row.rstrip() for row in shown.rstrip("\n").split("\n")]
 
     def cursor(self):
         column, row = self._tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
@@ -89,10 +91,10 @@ class Screen:
     def wait_line(self, text):
         """The line being typed, over all its rows."""
         def typed(rows):
-            start = max((i for i, row in enumerate(rows) if row.startswith(">")), default=None)
+            start = max((i for i, row in enumerate(rows) if PROMPT_ROW.match(row)), default=None)
             if start is None:
                 return False
-            return "".join(rows[start:])[2:].rstrip() == text.rstrip()
+            return PROMPT_ROW.sub("", "".join(rows[start:])).rstrip() == text.rstrip()
         self.wait(typed, f"the line {text[:60]!r}")
 
     def wait_shown(self, pattern, seconds=10.0):
@@ -544,3 +546,77 @@ def test_stopped_terminal_holds_up_nobody(raw):
 def rss_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
+# ----------------------------------------------------------------------------------- the log
+
+def prompt_of(rows):
+    return rows[-1].rstrip() if rows else ""
+
+
+def test_prompt_names_the_room_and_how_far_the_last_line_is(cluster, screen):
+    gone = harness.free_port()
+    bob = cluster.node(peers=[], name="bob")
+    view = screen(peers=[bob.port, gone])
+    view.wait_shown(r"^-- connected to .*bob")
+    view.type("/join dev")
+    view.press("Enter")
+    view.wait(lambda rows: prompt_of(rows).endswith("dev>"), "the room in the prompt")
+    bob.signal(signal.SIGSTOP)
+    view.type("who has it?")
+    view.press("Enter")
+    view.wait_shown(r"#dev ann: who has it\?$")
+    view.wait(lambda rows: prompt_of(rows) == "(kept here only) dev>", "that nobody has it")
+    bob.signal(signal.SIGCONT)
+    view.wait(lambda rows: prompt_of(rows) == "dev>", "that all have it", 20)
+    view.type("/part")
+    view.press("Enter")
+    view.wait(lambda rows: prompt_of(rows).endswith(">") and "dev" not in prompt_of(rows),
+              "the lobby in the prompt")
+    view.type("/msg bob")
+    view.press("Enter")
+    view.wait(lambda rows: prompt_of(rows).endswith("@bob>"), "the person in the prompt")
+
+
+def test_history_is_shown_above_the_line_being_typed(cluster, screen):
+    bob, view = pair(cluster, screen, (80, 24))
+    bob.say(*(f"line {number}" for number in range(30)))
+    view.wait_shown(r"bob: line 29$")
+    bob.command("/list")
+    bob.wait_in_step(view)
+    view.type("/history 3")
+    view.press("Enter")
+    place = r"^[0-9a-f]{6}-\d+ +\[\d\d:\d\d:\d\d\] bob: line "
+    view.wait_shown(place + "29$")
+    rows = [row for row in view.history() if re.match(place, row)]
+    assert [row.rsplit(" ", 1)[1] for row in rows] == ["27", "28", "29"]
+    view.type("/search line 7")
+    view.press("Enter")
+    view.wait_shown(place + "7$")
+    view.wait_line("")
+
+
+@pytest.mark.limit(90)
+def test_what_was_missed_is_summed_up(cluster, screen):
+    """Said longer ago than 10 s when it comes: the last lines, and how many there were."""
+    ports = [harness.free_port(), harness.free_port()]
+    bob = cluster.node(ports[0], [ports[1]], "bob")
+    view = screen(port=ports[1], peers=[ports[0]])
+    bob.wait_connected(1)
+    bob.say("before")
+    view.wait_shown(r"bob: before$")
+    bob.wait_in_step(view)
+    view.press("C-c")
+    bob.wait_connected(0)
+    bob.say(*(f"line {number}" for number in range(50)))
+    bob.wait_content("line 49")
+    time.sleep(11)  # what is old is told by the clock
+    again = screen(port=ports[1], peers=[ports[0]])
+    again.wait_shown(r"^-- 50 new lines .*from while you were away; the last 20:$", 20)
+    again.wait_shown(r"bob: line 49$")
+    shown = [row for row in again.history() if "bob: line " in row]
+    assert [row.rsplit(" ", 1)[1] for row in shown] == [str(number) for number in range(30, 50)]
+    assert any("said here before" in row for row in again.history())
+    assert any(row.endswith("bob: before") for row in again.history())
+    bob.say("now")
+    again.wait_shown(r"^\[\d\d:\d\d:\d\d\] bob: now$")

@@ -17,8 +17,7 @@ static void message(WireArena *arena, const uint8_t *data, size_t size)
         abort(); /* something hides behind a NUL */
     }
     Message *made = message_new(&draft, 1, 0);
-    NodeId id = {0};
-    wire_request(made, &id);
+    wire_request(made);
     wire_response(made);
     message_unref(made);
 }

@@ -33,9 +33,15 @@ def complaints(page, help_text, commands):
     return found
 
 
+def help_of(*command):
+    return subprocess.run([str(tree.BUILD / "chat_node"), *command, "--help"],
+                          capture_output=True, text=True, check=True).stdout
+
+
 if __name__ == "__main__":
-    program = subprocess.run([str(tree.BUILD / "chat_node"), "--help"], capture_output=True,
-                             text=True, check=True)
+    program = help_of()
+    tools = re.findall(r"^  ([a-z]+) +[a-z]", program.partition("Commands, which")[2], re.MULTILINE)
+    helps = "".join([program, *(help_of(tool) for tool in tools)])
     table = (tree.ROOT / "src/core/command.c").read_text(encoding="utf-8")
     names = re.findall(r'"(/[a-z]+)"', table)
-    tree.end(complaints(tree.ROOT / "docs/chat_node.1", program.stdout, names), "man page")
+    tree.end(complaints(tree.ROOT / "docs/chat_node.1", helps, names + tools), "man page")

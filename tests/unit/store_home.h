@@ -23,6 +23,7 @@ typedef struct Author {
     uint64_t hlc;
     const char *sender;
     const char *room;
+    int kind;
 } Author;
 
 static const uint64_t DAY = UINT64_C(24 * 60 * 60 * 1000) << HLC_COUNTER_BITS;
@@ -32,7 +33,7 @@ static inline Author author_of(uint8_t byte, uint64_t epoch, const char *sender)
 {
     uint8_t seed[EVENT_SEED_BYTES];
     memset(seed, byte, sizeof(seed));
-    Author author = {.hlc = START, .sender = sender, .room = "lobby"};
+    Author author = {.hlc = START, .sender = sender, .room = "lobby", .kind = LOG_TEXT};
     event_signer_init(&author.signer, seed);
     memcpy(author.stream.origin, author.signer.public_key, EVENT_KEY_BYTES);
     author.stream.epoch = epoch;
@@ -48,7 +49,7 @@ static inline LogEvent *unsigned_event(Author *author, const char *text)
         .hlc = ++author->hlc,
         .room = author->room,
         .room_len = strlen(author->room),
-        .kind = LOG_TEXT,
+        .kind = author->kind,
         .sender = author->sender,
         .sender_len = strlen(author->sender),
         .body = (const uint8_t *)text,

@@ -11,26 +11,46 @@ static CoreTrace two_links(void)
     return trace;
 }
 
+/* Both of our kind: a mesh link is opened on each connection. */
 static CoreTrace two_links_up(void)
 {
     CoreTrace trace = two_links();
-    assert_string_equal(trace_up(&trace, 0, "bob"), "info: connected to b:2 (bob)\n");
-    assert_string_equal(trace_up(&trace, 1, "cyd"), "info: connected to c:3 (cyd)\n");
+    assert_string_equal(trace_up(&trace, 0, "bob"), "info: connected to b:2 (bob)\nopen 0\n");
+    assert_string_equal(trace_up(&trace, 1, "cyd"), "info: connected to c:3 (cyd)\nopen 1\n");
     return trace;
 }
 
-static void line_is_shown_and_sent_to_every_peer(void **state)
+static CoreTrace two_classic_up(void)
+{
+    CoreTrace trace = two_links();
+    assert_string_equal(trace_up_classic(&trace, 0), "info: connected to b:2\n");
+    assert_string_equal(trace_up_classic(&trace, 1), "info: connected to c:3\n");
+    return trace;
+}
+
+static void line_is_shown_and_sent_to_every_classic_peer(void **state)
+{
+    (void)state;
+    CoreTrace trace = two_classic_up();
+    assert_string_equal(trace_line(&trace, "hi"), "send 0 hi\nsend 1 hi\nshow ann: hi\n");
+    trace_done(&trace);
+}
+
+static void line_is_queued_for_nobody_of_our_kind(void **state)
 {
     (void)state;
     CoreTrace trace = two_links_up();
-    assert_string_equal(trace_line(&trace, "hi"), "show ann: hi\nsend 0 hi\nsend 1 hi\n");
+    assert_string_equal(trace_line(&trace, "hi"), "show ann: hi\n");
+    LinkView view;
+    core_link(trace.core, 0, trace.mono_ms, &view);
+    assert_int_equal(view.queued_lines, 0);
     trace_done(&trace);
 }
 
 static void lines_go_one_at_a_time_in_order(void **state)
 {
     (void)state;
-    CoreTrace trace = two_links_up();
+    CoreTrace trace = two_classic_up();
     trace_line(&trace, "one");
     assert_string_equal(trace_line(&trace, "two"), "show ann: two\n");
     assert_string_equal(trace_delivered(&trace, 0), "send 0 two\n");
@@ -39,6 +59,7 @@ static void lines_go_one_at_a_time_in_order(void **state)
     trace_done(&trace);
 }
 
+/* Until it has answered once it may be a classic one. */
 static void lines_wait_for_a_peer_that_is_away(void **state)
 {
     (void)state;
@@ -47,70 +68,40 @@ static void lines_wait_for_a_peer_that_is_away(void **state)
                         "disconnect 0\ninfo: no connection to b:2 yet: refused; trying again\n");
     trace_line(&trace, "one");
     trace_line(&trace, "two");
-    trace.mono_ms += LINK_RETRY_MIN_MS;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "connect 0\n");
-    assert_string_equal(trace_up(&trace, 0, "bob"),
-                        "info: connected to b:2 (bob)\ninfo: 2 lines wait for b:2; sending\n"
+    assert_string_equal(trace_timer_after(&trace, LINK_RETRY_MIN_MS), "connect 0\n");
+    assert_string_equal(trace_classic_answers(&trace, 0), "disconnect 0\nconnect 0 classic\n");
+    assert_string_equal(trace_classic_answers(&trace, 0),
+                        "info: connected to b:2\ninfo: 2 lines wait for b:2; sending\n"
                         "send 0 one\n");
     assert_string_equal(trace_delivered(&trace, 0), "send 0 two\n");
+    trace_done(&trace);
+}
+
+static void queue_of_a_peer_that_turns_out_to_be_of_our_kind_is_dropped(void **state)
+{
+    (void)state;
+    CoreTrace trace = two_links();
+    trace_down(&trace, 0, "refused");
+    trace_line(&trace, "one");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_string_equal(trace_up(&trace, 0, "bob"), "info: connected to b:2 (bob)\nopen 0\n");
+    LinkView view;
+    core_link(trace.core, 0, trace.mono_ms, &view);
+    assert_int_equal(view.queued_lines, 0);
     trace_done(&trace);
 }
 
 static void line_whose_answer_was_lost_is_sent_again(void **state)
 {
     (void)state;
-    CoreTrace trace = two_links_up();
+    CoreTrace trace = two_classic_up();
     trace_line(&trace, "one");
     assert_string_equal(trace_down(&trace, 0, "cut"),
                         "disconnect 0\nwarning: lost b:2: cut; trying again\n");
-    trace.mono_ms += LINK_RETRY_MIN_MS;
-    trace_step(&trace, (Event){.kind = EVENT_TIMER});
-    assert_string_equal(trace_up(&trace, 0, "bob"),
-                        "info: connected to b:2 (bob)\ninfo: 1 line waits for b:2; sending\n"
+    assert_string_equal(trace_timer_after(&trace, LINK_RETRY_MIN_MS), "connect 0 classic\n");
+    assert_string_equal(trace_classic_answers(&trace, 0),
+                        "info: connected to b:2\ninfo: 1 line waits for b:2; sending\n"
                         "send 0 one\n");
-    trace_done(&trace);
-}
-
-static MessageDraft from_node(MessageDraft draft, const NodeId *id, uint64_t seq)
-{
-    draft.node_id = id->bytes;
-    draft.node_id_len = sizeof(id->bytes);
-    draft.node_seq = seq;
-    return draft;
-}
-
-static void repeat_of_a_node_is_accepted_and_not_shown(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    NodeId bob = trace_node_id('b');
-    MessageDraft draft = from_node(trace_draft("bob", "hi", "10:00:00"), &bob, 7);
-    assert_string_equal(trace_receive(&trace, draft), "show bob: hi\naccept\n");
-    assert_string_equal(trace_receive(&trace, draft), "accept a repeat\n");
-    draft.node_seq = 6;
-    assert_string_equal(trace_receive(&trace, draft), "accept a repeat\n");
-    draft.node_seq = 8;
-    assert_string_equal(trace_receive(&trace, draft), "show bob: hi\naccept\n");
-    trace_done(&trace);
-}
-
-static void own_line_that_comes_back_is_not_shown(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    NodeId ann = trace_node_id('a');
-    MessageDraft draft = from_node(trace_draft("ann", "hi", "10:00:00"), &ann, 1);
-    assert_string_equal(trace_receive(&trace, draft), "accept a repeat\n");
-    trace_done(&trace);
-}
-
-static void line_of_a_node_is_not_passed_on(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    NodeId bob = trace_node_id('b');
-    assert_string_equal(trace_receive(&trace, from_node(trace_draft("bob", "hi", ""), &bob, 1)),
-                        "show bob: hi\naccept\n");
     trace_done(&trace);
 }
 
@@ -119,56 +110,28 @@ static CoreTrace one_ours_one_classic(void)
 {
     CoreTrace trace = two_links();
     trace_up(&trace, 0, "bob");
-    assert_string_equal(trace_up_classic(&trace, 1), "disconnect 1\nconnect 1 classic\n");
-    assert_string_equal(trace_up_classic(&trace, 1), "info: connected to c:3\n");
+    assert_string_equal(trace_classic_answers(&trace, 1), "disconnect 1\nconnect 1 classic\n");
+    assert_string_equal(trace_classic_answers(&trace, 1), "info: connected to c:3\n");
     return trace;
 }
 
-static void line_without_id_goes_on_to_our_kind_only(void **state)
+static void line_without_id_goes_on_to_no_classic_peer(void **state)
 {
     (void)state;
     CoreTrace trace = one_ours_one_classic();
     assert_string_equal(trace_receive(&trace, trace_draft("kim", "hi", "10:00:00")),
-                        "show kim: hi\nsend 0 hi\naccept\n");
+                        "show kim: hi\naccept\n");
     trace_done(&trace);
 }
 
-static void line_with_id_goes_on_to_everyone_once(void **state)
+static void line_with_id_goes_on_to_classic_peers_once(void **state)
 {
     (void)state;
     CoreTrace trace = one_ours_one_classic();
-    MessageDraft draft = trace_draft("bot", "hi", "");
-    draft.id = (const uint8_t *)"0123456789abcdef";
-    draft.id_len = 16;
-    assert_string_equal(trace_receive(&trace, draft),
-                        "show bot: hi\nsend 0 hi\nsend 1 hi\naccept\n");
+    MessageDraft draft = trace_client_draft("bot", "hi", "0123456789abcdef");
+    assert_string_equal(trace_receive(&trace, draft), "send 1 hi\nshow bot: hi\naccept\n");
     assert_string_equal(trace_receive(&trace, draft), "accept a repeat\n");
     trace_done(&trace);
-}
-
-/* Two of ours hear the same line of a classic node and pass it on to each other. */
-static void line_of_a_classic_node_is_shown_once_at_each_of_ours(void **state)
-{
-    (void)state;
-    CoreTrace ann = two_links_up();
-    CoreTrace bob = trace_new("bob", TWO, 2);
-    MessageDraft heard = trace_draft("kim", "ha", "10:00:00");
-    /* "ha" twice within one second is two lines. */
-    for (int i = 0; i < 2; i++) {
-        trace_receive(&ann, heard);
-        const Message *passed = ann.actions.items[0].message;
-        MessageDraft relayed = heard;
-        NodeId ann_id = trace_node_id('a');
-        relayed = from_node(relayed, &ann_id, passed->node_seq);
-        relayed.id = passed->id.bytes;
-        relayed.id_len = passed->id.len;
-        relayed.heard = passed->heard;
-        relayed.time_ms = passed->time_ms;
-        assert_string_equal(trace_receive(&bob, relayed), "show kim: ha\naccept\n");
-        assert_string_equal(trace_receive(&bob, heard), "accept a repeat\n");
-    }
-    trace_done(&ann);
-    trace_done(&bob);
 }
 
 static void equal_lines_a_day_apart_are_two(void **state)
@@ -193,7 +156,36 @@ static void what_breaks_a_rule_is_rejected(void **state)
     trace_done(&trace);
 }
 
+/* A classic peer that was there, and is away. */
+static CoreTrace one_classic_away(void)
+{
+    CoreTrace trace = trace_new("ann", TWO, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_up_classic(&trace, 0);
+    trace_down(&trace, 0, "refused");
+    return trace;
+}
+
 static void queue_is_bounded_and_says_so_once(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_classic_away();
+    for (int i = 0; i < LINK_QUEUE_MAX_LINES; i++) {
+        trace_line(&trace, "x");
+    }
+    assert_string_equal(trace_line(&trace, "too much"),
+                        "error: 1000 lines wait for b:2: no more are kept. It will not get this "
+                        "line, nor those that follow until it is back\nshow ann: too much\n");
+    assert_string_equal(trace_line(&trace, "again"), "show ann: again\n");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_string_equal(trace_up_classic(&trace, 0),
+                        "info: connected to b:2\ninfo: 1000 lines wait for b:2; sending\n"
+                        "warning: 2 lines were not kept for b:2 while it was away\nsend 0 x\n");
+    trace_done(&trace);
+}
+
+/* It may be of our kind, and take them from the log. */
+static void full_queue_of_a_peer_that_never_answered_says_what_that_means(void **state)
 {
     (void)state;
     CoreTrace trace = trace_new("ann", TWO, 1);
@@ -202,24 +194,20 @@ static void queue_is_bounded_and_says_so_once(void **state)
     for (int i = 0; i < LINK_QUEUE_MAX_LINES; i++) {
         trace_line(&trace, "x");
     }
-    assert_string_equal(trace_line(&trace, "too much"),
-                        "show ann: too much\nerror: 1000 lines wait for b:2: no more are kept. It "
-                        "will not get this line, nor those that follow until it is back\n");
-    assert_string_equal(trace_line(&trace, "again"), "show ann: again\n");
-    trace.mono_ms += LINK_RETRY_MIN_MS;
-    trace_step(&trace, (Event){.kind = EVENT_TIMER});
-    assert_string_equal(trace_up(&trace, 0, "bob"),
-                        "info: connected to b:2 (bob)\ninfo: 1000 lines wait for b:2; sending\n"
-                        "warning: 2 lines were not kept for b:2 while it was away\nsend 0 x\n");
+    assert_string_equal(
+        trace_line(&trace, "too much"),
+        "warning: 1000 lines wait for b:2, which has never answered. If it is a node of the older "
+        "kind it will not get this line, nor those that follow until it is there\n"
+        "show ann: too much\n");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_string_equal(trace_up(&trace, 0, "bob"), "info: connected to b:2 (bob)\nopen 0\n");
     trace_done(&trace);
 }
 
 static void queue_is_bounded_in_bytes_too(void **state)
 {
     (void)state;
-    CoreTrace trace = trace_new("ann", TWO, 1);
-    trace_step(&trace, (Event){.kind = EVENT_START});
-    trace_down(&trace, 0, "refused");
+    CoreTrace trace = one_classic_away();
     char line[MESSAGE_CONTENT_MAX_BYTES + 1];
     memset(line, 'x', sizeof(line) - 1);
     line[sizeof(line) - 1] = '\0';
@@ -241,9 +229,13 @@ static void back_off_doubles_up_to_its_cap_with_jitter(void **state)
         CoreTrace trace = trace_new("ann", TWO, 1);
         trace.random = random * 777777777777777777U;
         trace_step(&trace, (Event){.kind = EVENT_START});
+        trace_step(&trace, (Event){.kind = EVENT_TIMER}); /* what is due at once */
         for (size_t i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
             trace_down(&trace, 0, "refused");
-            uint64_t wait = trace.actions.wake_at_ms - trace.mono_ms;
+            LinkView view;
+            core_link(trace.core, 0, trace.mono_ms, &view);
+            uint64_t wait = view.retry_in_ms;
+            assert_in_range(trace.actions.wake_at_ms, trace.mono_ms, trace.mono_ms + wait);
             assert_in_range(wait, most[i] / 2 > 200 ? most[i] / 2 : 200, most[i]);
             trace.mono_ms += wait - 1;
             assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "");
@@ -264,7 +256,7 @@ static void retry_connects_those_down_at_once_and_reports(void **state)
     assert_string_equal(trace_down(&trace, 1, "refused"),
                         "disconnect 1\nwarning: still no connection to c:3: refused\n");
     assert_string_equal(trace_line(&trace, "/retry"), "connect 1\ninfo: connecting to 1 of 2...\n");
-    assert_string_equal(trace_up(&trace, 1, "cyd"), "info: connected to c:3 (cyd)\n");
+    assert_string_equal(trace_up(&trace, 1, "cyd"), "info: connected to c:3 (cyd)\nopen 1\n");
     assert_string_equal(trace_line(&trace, "/retry"), "info: nothing to retry: 2/2 connected\n");
     trace_done(&trace);
 }
@@ -286,38 +278,26 @@ static void two_entries_for_one_node_are_one_link(void **state)
     trace_up(&trace, 0, "bob");
     assert_string_equal(trace_up(&trace, 1, "bob"),
                         "disconnect 1\ninfo: c:3 is the same node as b:2: left out\n");
-    assert_string_equal(trace_line(&trace, "hi"), "show ann: hi\nsend 0 hi\n");
+    assert_int_equal(core_links_count(trace.core), 1);
     /* When that link is gone, the other address is tried again. */
-    trace_down(&trace, 0, "cut");
-    trace.mono_ms += LINK_RETRY_MIN_MS;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "connect 0\nconnect 1\n");
+    assert_string_equal(trace_down(&trace, 0, "cut"),
+                        "close 0: the connection is gone\ndisconnect 0\n"
+                        "warning: lost b:2: cut; trying again\n");
+    assert_string_equal(trace_timer_after(&trace, LINK_RETRY_MIN_MS), "connect 0\nconnect 1\n");
     trace_done(&trace);
 }
 
-static void twin_takes_over_what_a_lost_link_had_not_delivered(void **state)
+static void twin_takes_over_from_a_lost_link(void **state)
 {
     (void)state;
     CoreTrace trace = two_links();
     trace_up(&trace, 0, "bob");
     trace_up(&trace, 1, "bob");
-    trace_line(&trace, "one");
-    trace_line(&trace, "two");
     trace_down(&trace, 0, "cut");
-    trace_line(&trace, "three");
-    trace.mono_ms += LINK_RETRY_MIN_MS;
-    trace_step(&trace, (Event){.kind = EVENT_TIMER});
-    assert_string_equal(trace_up(&trace, 1, "bob"),
-                        "info: connected to c:3 (bob)\ninfo: 3 lines wait for c:3; sending\n"
-                        "send 1 one\n");
-    assert_string_equal(trace_delivered(&trace, 1), "send 1 two\n");
-    assert_string_equal(trace_delivered(&trace, 1), "send 1 three\n");
-    trace_delivered(&trace, 1);
-    /* The other address is still tried, but nothing waits for it and nobody counts it. */
-    assert_string_equal(trace_line(&trace, "four"), "show ann: four\nsend 1 four\n");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_string_equal(trace_up(&trace, 1, "bob"), "info: connected to c:3 (bob)\nopen 1\n");
+    /* The other address is still tried, but nobody counts it. */
     assert_int_equal(core_links_count(trace.core), 1);
-    LinkView view;
-    core_link(trace.core, 0, trace.mono_ms, &view);
-    assert_int_equal(view.queued_lines, 0);
     assert_string_equal(trace_up(&trace, 0, "bob"),
                         "disconnect 0\ninfo: b:2 is the same node as c:3: left out\n");
     trace_done(&trace);
@@ -327,27 +307,19 @@ static void classic_peer_is_dialled_anew_and_probed(void **state)
 {
     (void)state;
     CoreTrace trace = one_ours_one_classic();
+    trace_timer_after(&trace, 2000); /* one of ours is probed once it is quiet */
+    assert_string_equal(trace_timer_after(&trace, 1000), "probe 1\n");
     assert_int_equal(trace.actions.wake_at_ms, trace.mono_ms + 3000);
-    trace.mono_ms += 3000;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "probe 1\n");
-    assert_string_equal(trace_up_classic(&trace, 1), "");
+    assert_string_equal(trace_classic_answers(&trace, 1), "");
     assert_string_equal(trace_down(&trace, 1, "no answer in time"),
                         "disconnect 1\nwarning: lost c:3: no answer in time; trying again\n");
-    trace_done(&trace);
-}
-
-static void link_of_our_kind_costs_nothing_while_idle(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    assert_int_equal(trace.actions.wake_at_ms, 0);
     trace_done(&trace);
 }
 
 static void refused_line_is_told_and_the_next_goes_out(void **state)
 {
     (void)state;
-    CoreTrace trace = two_links_up();
+    CoreTrace trace = two_classic_up();
     trace_line(&trace, "one");
     trace_line(&trace, "two");
     assert_string_equal(
@@ -362,17 +334,16 @@ static void first_line_alone_says_what_becomes_of_it(void **state)
     (void)state;
     CoreTrace trace = two_links();
     assert_string_equal(trace_line(&trace, "anyone?"),
-                        "show ann: anyone?\n"
-                        "warning: nobody is connected: your lines are kept (up to 1000 for each "
-                        "node) and sent when nodes connect. /list says why they are down\n");
+                        "warning: nobody is connected: your lines are kept here, and sent when "
+                        "nodes connect. /list says why they are down\nshow ann: anyone?\n");
     assert_string_equal(trace_line(&trace, "hello?"), "show ann: hello?\n");
     trace_done(&trace);
 
     trace = trace_new("ann", NULL, 0);
     assert_string_equal(trace_line(&trace, "anyone?"),
-                        "show ann: anyone?\n"
                         "warning: no other node is configured: lines are shown here and to this "
-                        "node's clients only. Name nodes in nodes.json and start again\n");
+                        "node's clients only. Name nodes in nodes.json and start again\n"
+                        "show ann: anyone?\n");
     trace_done(&trace);
 }
 
@@ -392,18 +363,18 @@ static void unknown_command_is_not_sent(void **state)
 static void double_slash_sends_one(void **state)
 {
     (void)state;
-    CoreTrace trace = two_links_up();
+    CoreTrace trace = two_classic_up();
     assert_string_equal(trace_line(&trace, "//quit"),
-                        "show ann: /quit\nsend 0 /quit\nsend 1 /quit\n");
+                        "send 0 /quit\nsend 1 /quit\nshow ann: /quit\n");
     trace_done(&trace);
 }
 
 static void action_reads_well_where_it_is_not_known(void **state)
 {
     (void)state;
-    CoreTrace trace = two_links_up();
+    CoreTrace trace = two_classic_up();
     assert_string_equal(trace_line(&trace, "/me waves"),
-                        "show * ann: waves\nsend 0 /me waves\nsend 1 /me waves\n");
+                        "send 0 /me waves\nsend 1 /me waves\nshow * ann: waves\n");
     trace_done(&trace);
 }
 
@@ -433,80 +404,15 @@ static void line_that_breaks_a_rule_is_not_sent(void **state)
     assert_string_equal(trace_line(&trace, line),
                         "error: not sent: content is longer than 8192 bytes: send it in parts\n");
     line[sizeof(line) - 2] = '\0';
-    trace_line(&trace, line);
-    assert_int_equal(trace.actions.items[0].kind, ACTION_SHOW);
+    assert_memory_equal(trace_line(&trace, line), "show ann: xxx", 13);
     trace_done(&trace);
 }
 
-static void quit_waits_for_what_is_in_flight_only(void **state)
+static void reader_waits_while_a_living_classic_peer_has_much_to_take(void **state)
 {
     (void)state;
     CoreTrace trace = two_links();
-    trace_up(&trace, 0, "bob");
-    trace_down(&trace, 1, "refused");
-    trace_line(&trace, "bye");
-    assert_string_equal(trace_line(&trace, "/quit"), "");
-    assert_string_equal(trace_delivered(&trace, 0),
-                        "warning: 1 line was not delivered to c:3: refused\nquit 0\n");
-    assert_string_equal(trace_receive(&trace, trace_draft("bob", "late", "")),
-                        "reject unavailable: the node is leaving\n");
-    trace_done(&trace);
-}
-
-static void quit_is_bounded(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    trace_line(&trace, "bye");
-    trace_delivered(&trace, 1);
-    assert_string_equal(trace_line(&trace, "/quit"), "");
-    assert_int_equal(trace.actions.wake_at_ms, trace.mono_ms + 1000);
-    trace.mono_ms += 1000;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}),
-                        "warning: 1 line was not delivered to b:2\nquit 0\n");
-    trace_done(&trace);
-}
-
-static void end_of_input_waits_for_those_that_are_away_too(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links();
-    trace_up(&trace, 0, "bob");
-    trace_down(&trace, 1, "refused");
-    trace_line(&trace, "one");
-    trace_delivered(&trace, 0);
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_INPUT_ENDED}), "");
-    trace.mono_ms += 5000;
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_TIMER}),
-                        "connect 1\nwarning: 1 line was not delivered to c:3: refused\nquit 1\n");
-    trace_done(&trace);
-}
-
-static void end_of_input_with_all_delivered_is_success(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links_up();
-    trace_line(&trace, "one");
-    trace_delivered(&trace, 0);
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_INPUT_ENDED}), "");
-    assert_string_equal(trace_delivered(&trace, 1), "quit 0\n");
-    trace_done(&trace);
-}
-
-static void input_that_failed_shows_in_the_exit_code(void **state)
-{
-    (void)state;
-    CoreTrace trace = trace_new("ann", NULL, 0);
-    trace_step(&trace, (Event){.kind = EVENT_INPUT_FAILED});
-    assert_string_equal(trace_step(&trace, (Event){.kind = EVENT_INPUT_ENDED}), "quit 1\n");
-    trace_done(&trace);
-}
-
-static void reader_waits_while_a_living_peer_has_much_to_take(void **state)
-{
-    (void)state;
-    CoreTrace trace = two_links();
-    trace_up(&trace, 0, "bob");
+    trace_up_classic(&trace, 0);
     trace_down(&trace, 1, "refused");
     int lines = 0;
     while (!core_input_should_wait(trace.core)) {
@@ -538,27 +444,25 @@ static void names_seen_lately_come_newest_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(line_is_shown_and_sent_to_every_peer),
+        cmocka_unit_test(line_is_shown_and_sent_to_every_classic_peer),
+        cmocka_unit_test(line_is_queued_for_nobody_of_our_kind),
         cmocka_unit_test(lines_go_one_at_a_time_in_order),
         cmocka_unit_test(lines_wait_for_a_peer_that_is_away),
+        cmocka_unit_test(queue_of_a_peer_that_turns_out_to_be_of_our_kind_is_dropped),
         cmocka_unit_test(line_whose_answer_was_lost_is_sent_again),
-        cmocka_unit_test(repeat_of_a_node_is_accepted_and_not_shown),
-        cmocka_unit_test(own_line_that_comes_back_is_not_shown),
-        cmocka_unit_test(line_of_a_node_is_not_passed_on),
-        cmocka_unit_test(line_without_id_goes_on_to_our_kind_only),
-        cmocka_unit_test(line_with_id_goes_on_to_everyone_once),
-        cmocka_unit_test(line_of_a_classic_node_is_shown_once_at_each_of_ours),
+        cmocka_unit_test(line_without_id_goes_on_to_no_classic_peer),
+        cmocka_unit_test(line_with_id_goes_on_to_classic_peers_once),
         cmocka_unit_test(equal_lines_a_day_apart_are_two),
         cmocka_unit_test(what_breaks_a_rule_is_rejected),
         cmocka_unit_test(queue_is_bounded_and_says_so_once),
+        cmocka_unit_test(full_queue_of_a_peer_that_never_answered_says_what_that_means),
         cmocka_unit_test(queue_is_bounded_in_bytes_too),
         cmocka_unit_test(back_off_doubles_up_to_its_cap_with_jitter),
         cmocka_unit_test(retry_connects_those_down_at_once_and_reports),
         cmocka_unit_test(entry_that_is_this_node_is_left_out),
         cmocka_unit_test(two_entries_for_one_node_are_one_link),
-        cmocka_unit_test(twin_takes_over_what_a_lost_link_had_not_delivered),
+        cmocka_unit_test(twin_takes_over_from_a_lost_link),
         cmocka_unit_test(classic_peer_is_dialled_anew_and_probed),
-        cmocka_unit_test(link_of_our_kind_costs_nothing_while_idle),
         cmocka_unit_test(refused_line_is_told_and_the_next_goes_out),
         cmocka_unit_test(first_line_alone_says_what_becomes_of_it),
         cmocka_unit_test(unknown_command_is_not_sent),
@@ -566,12 +470,7 @@ int main(void)
         cmocka_unit_test(action_reads_well_where_it_is_not_known),
         cmocka_unit_test(nick_is_told_and_used_from_then_on),
         cmocka_unit_test(line_that_breaks_a_rule_is_not_sent),
-        cmocka_unit_test(quit_waits_for_what_is_in_flight_only),
-        cmocka_unit_test(quit_is_bounded),
-        cmocka_unit_test(end_of_input_waits_for_those_that_are_away_too),
-        cmocka_unit_test(end_of_input_with_all_delivered_is_success),
-        cmocka_unit_test(input_that_failed_shows_in_the_exit_code),
-        cmocka_unit_test(reader_waits_while_a_living_peer_has_much_to_take),
+        cmocka_unit_test(reader_waits_while_a_living_classic_peer_has_much_to_take),
         cmocka_unit_test(names_seen_lately_come_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,467 +1,452 @@
-/* Four cores and a classic node in one mesh, in virtual time, over a network that loses answers,
- * delivers late, cuts links and lets a node die: everybody sees every line once and in order.
- *
- *   core --ACTION_SEND--> [latency] --EVENT_RECEIVED--> core
- *        <--EVENT_DELIVERED-- [latency] -- or the answer is lost: EVENT_LINK_DOWN
- *
- * Everything is drawn from one seed; a failure prints it, and CHAT_SEED=... repeats that run. */
-#include "core/core.h"
+/* Nodes that link with each other, as traces: one mesh link for each pair, who is here, what is
+ * exchanged, and how far an own line is. */
+#include "core_world.h"
 #include "unit.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
+static const NodeConfig ONE[] = {{.host = "b", .port = 2}};
 
-enum {
-    NODES = 4,   /* of ours; the mesh names them all to each other */
-    MORTAL = 3,  /* this one dies and comes back */
-    KIM = NODES, /* a classic node, which calls all of ours */
-    SPEAKERS = NODES + 1,
-    LINES = 40, /* that each says */
-    TROUBLE_MS = 20000,
-    HEALED_MS = 60000,
-    MAIL_MAX = 1024,
-    SEEDS = 200,
-};
-
-typedef enum LetterKind { LETTER_REQUEST, LETTER_EVENT, LETTER_SPEAK, LETTER_TIMER } LetterKind;
-
-/* Something that will happen. */
-typedef struct Letter {
-    bool used;
-    LetterKind kind;
-    uint64_t at_ms;
-    uint64_t order; /* of equal times */
-    int from;
-    int to;
-    uint64_t generation; /* EVENT: of the link it is for; TIMER: of the node's timer */
-    EventKind event;
-    int life;         /* REQUEST: of the sender */
-    Message *message; /* REQUEST */
-} Letter;
-
-typedef struct SimNode {
-    Core *core;
-    int life; /* makes its id */
-    uint64_t generation[NODES];
-    uint64_t timer_generation;
-    int said;
-    int last_shown[SPEAKERS];  /* in this life */
-    bool kim_shown[LINES + 1]; /* in this life */
-    bool seen[SPEAKERS][LINES + 1];
-} SimNode;
-
-typedef struct Sim {
-    uint64_t random;
-    uint64_t now_ms;
-    uint64_t order;
-    SimNode nodes[NODES];
-    int kim_said;
-    bool kim_heard[LINES + 1]; /* by at least one of ours */
-    Letter letters[MAIL_MAX];
-    bool cut[NODES][NODES];
-    StrBuf failure;
-} Sim;
-
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t sim_random(Sim *sim)
+static World *world_of(const char *const *dials, size_t count)
 {
-    uint64_t z = (sim->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    World *world = world_new(dials, count);
+    world_start_all(world);
+    world_wait(world, 1000);
+    return world;
 }
 
-static bool sim_chance(Sim *sim, unsigned percent)
+/* ann dials bob. */
+static World *world_of_two(void)
 {
-    return sim->now_ms < TROUBLE_MS && sim_random(sim) % 100 < percent;
+    static const char *const dials[] = {"b", ""};
+    return world_of(dials, 2);
 }
 
-static uint64_t sim_latency(Sim *sim)
+/* ann dials bob, bob dials cyd. */
+static World *world_in_a_row(void)
 {
-    /* Some answers and requests come long after everybody has given them up. */
-    return sim_chance(sim, 3) ? 3000 + sim_random(sim) % 4000 : 1 + sim_random(sim) % 50;
+    static const char *const dials[] = {"b", "c", ""};
+    return world_of(dials, 3);
 }
 
-static Letter *sim_post(Sim *sim, Letter letter, uint64_t delay_ms)
+static LinkView view_of(const World *world, size_t at, size_t index)
 {
-    for (size_t i = 0; i < MAIL_MAX; i++) {
-        if (!sim->letters[i].used) {
-            letter.used = true;
-            letter.at_ms = sim->now_ms + delay_ms;
-            letter.order = sim->order++;
-            sim->letters[i] = letter;
-            return &sim->letters[i];
-        }
-    }
-    abort();
+    LinkView view;
+    core_link(world_core(world, at), index, world->now_ms, &view);
+    return view;
 }
 
-static NodeId sim_id(const Sim *sim, int node)
-{
-    NodeId id;
-    memset(&id, 0, sizeof(id));
-    id.bytes[0] = (uint8_t)(node + 1);
-    id.bytes[1] = (uint8_t)sim->nodes[node].life;
-    return id;
-}
+/* ---- one link for each pair ---- */
 
-static const char *const NAMES[SPEAKERS] = {"ann", "bob", "cyd", "dan", "kim"};
-
-/* ---- what a node shows ---- */
-
-static void sim_shown(Sim *sim, int at, const Message *message)
-{
-    SimNode *node = &sim->nodes[at];
-    int speaker = 0;
-    while (strcmp(NAMES[speaker], message->sender) != 0) {
-        speaker++;
-    }
-    int number = 0;
-    sscanf(message->content, "line %d", &number);
-    /* A classic node's line may come straight or by another node: how often it comes counts. */
-    bool wrong = speaker == KIM ? node->kim_shown[number] : number <= node->last_shown[speaker];
-    node->kim_shown[number] = node->kim_shown[number] || speaker == KIM;
-    if (wrong) {
-        strbuf_addf(&sim->failure, "%s saw line %d of %s after line %d\n", NAMES[at], number,
-                    NAMES[speaker], node->last_shown[speaker]);
-    }
-    node->last_shown[speaker] = number;
-    node->seen[speaker][number] = true;
-}
-
-static void sim_step(Sim *sim, int at, Event event);
-
-static bool sim_reachable(const Sim *sim, int from, int to)
-{
-    return !sim->cut[from][to] && sim->nodes[to].core != NULL;
-}
-
-static void sim_answer(Sim *sim, int at, int link, EventKind kind)
-{
-    sim_post(sim,
-             (Letter){.kind = LETTER_EVENT,
-                      .to = at,
-                      .from = link,
-                      .generation = sim->nodes[at].generation[link],
-                      .event = kind},
-             sim_latency(sim));
-}
-
-static void sim_do(Sim *sim, int at, const Action *action)
-{
-    int to = (int)action->link;
-    switch (action->kind) {
-    case ACTION_SHOW:
-        sim_shown(sim, at, action->message);
-        return;
-    case ACTION_CONNECT:
-        sim->nodes[at].generation[to]++;
-        sim_answer(sim, at, to, sim_reachable(sim, at, to) ? EVENT_LINK_ANSWERED : EVENT_LINK_DOWN);
-        return;
-    case ACTION_DISCONNECT:
-        sim->nodes[at].generation[to]++;
-        return;
-    case ACTION_SEND:
-        sim_post(sim,
-                 (Letter){.kind = LETTER_REQUEST,
-                          .from = at,
-                          .to = to,
-                          .generation = sim->nodes[at].generation[to],
-                          .life = sim->nodes[at].life,
-                          .message = message_ref(action->message)},
-                 sim_latency(sim));
-        return;
-    default:
-        return;
-    }
-}
-
-static void sim_step(Sim *sim, int at, Event event)
-{
-    SimNode *node = &sim->nodes[at];
-    Actions actions = {0};
-    event.mono_ms = sim->now_ms;
-    event.wall_ms = INT64_C(1700000000000) + (int64_t)sim->now_ms;
-    event.random = sim_random(sim);
-    core_step(node->core, &event, &actions);
-    for (size_t i = 0; i < actions.count; i++) {
-        sim_do(sim, at, &actions.items[i]);
-    }
-    node->timer_generation++;
-    if (actions.wake_at_ms != 0) {
-        uint64_t delay = actions.wake_at_ms > sim->now_ms ? actions.wake_at_ms - sim->now_ms : 0;
-        sim_post(sim,
-                 (Letter){.kind = LETTER_TIMER, .to = at, .generation = node->timer_generation},
-                 delay);
-    }
-    actions_done(&actions);
-}
-
-/* ---- what happens ---- */
-
-static void sim_start_node(Sim *sim, int at)
-{
-    static const NodeConfig configs[NODES] = {
-        {.host = "ann", .port = 1},
-        {.host = "bob", .port = 1},
-        {.host = "cyd", .port = 1},
-        {.host = "dan", .port = 1},
-    };
-    SimNode *node = &sim->nodes[at];
-    node->life++;
-    memset(node->last_shown, 0, sizeof(node->last_shown));
-    memset(node->kim_shown, 0, sizeof(node->kim_shown));
-    /* The list names the node itself too: it finds out by Hello. */
-    node->core = core_new(&(CoreConfig){
-        .node_id = sim_id(sim, at), .name = NAMES[at], .nodes = configs, .nodes_count = NODES});
-    sim_step(sim, at, (Event){.kind = EVENT_START});
-}
-
-static void sim_kill_node(Sim *sim, int at)
-{
-    core_free(sim->nodes[at].core);
-    sim->nodes[at].core = NULL;
-    for (int i = 0; i < NODES; i++) {
-        sim->nodes[at].generation[i]++; /* what was on its way to it is lost */
-    }
-    sim->nodes[at].timer_generation++;
-    for (int i = 0; i < NODES; i++) { /* and its peers notice */
-        if (i != at && sim->nodes[i].core != NULL) {
-            sim_answer(sim, i, at, EVENT_LINK_DOWN);
-        }
-    }
-}
-
-static void sim_request(Sim *sim, const Letter *letter)
-{
-    /* What was sent arrives, even if its sender has hung up since; or is lost with the link, or
-     * with its sender. */
-    bool arrives = sim_reachable(sim, letter->from, letter->to) && !sim_chance(sim, 4) &&
-                   letter->life == sim->nodes[letter->from].life;
-    bool waits = letter->generation == sim->nodes[letter->from].generation[letter->to];
-    const Message *message = letter->message;
-    if (arrives) {
-        NodeId id = sim_id(sim, letter->from);
-        MessageDraft draft = {
-            .sender = message->sender,
-            .sender_len = strlen(message->sender),
-            .content = message->content,
-            .content_len = message->content_len,
-            .timestamp = message->timestamp,
-            .timestamp_len = strlen(message->timestamp),
-            .id = message->id.bytes,
-            .id_len = message->id.len,
-            .time_ms = message->time_ms,
-            .heard = message->heard,
-            .node_id = id.bytes,
-            .node_id_len = sizeof(id.bytes),
-            .node_seq = message->node_seq,
-        };
-        sim_step(sim, letter->to, (Event){.kind = EVENT_RECEIVED, .draft = &draft});
-    }
-    if (waits) {
-        bool answered = arrives && !sim_chance(sim, 4);
-        sim_answer(sim, letter->from, letter->to, answered ? EVENT_DELIVERED : EVENT_LINK_DOWN);
-    }
-}
-
-static void sim_event(Sim *sim, const Letter *letter)
-{
-    int at = letter->to;
-    if (sim->nodes[at].core == NULL ||
-        letter->generation != sim->nodes[at].generation[letter->from]) {
-        return;
-    }
-    NodeId id = sim_id(sim, letter->from);
-    Event event = {
-        .kind = letter->event,
-        .link = (size_t)letter->from,
-        .text = "lost",
-        .text_len = 4,
-        .node_id = id.bytes,
-        .node_id_len = sizeof(id.bytes),
-        .peer_name = NAMES[letter->from],
-        .rtt_us = 1000,
-    };
-    if (letter->event == EVENT_LINK_ANSWERED && sim->nodes[letter->from].core == NULL) {
-        event.kind = EVENT_LINK_DOWN;
-    }
-    sim_step(sim, at, event);
-}
-
-/* A classic node calls all of ours it can reach, one after the other. */
-static void sim_kim_speaks(Sim *sim)
-{
-    char content[32];
-    char clock[9];
-    int number = ++sim->kim_said;
-    snprintf(content, sizeof(content), "line %d", number);
-    message_clock_text((int64_t)sim->now_ms, 0, clock);
-    for (int i = 0; i < NODES; i++) {
-        if (sim->nodes[i].core == NULL || sim_chance(sim, 20) || (i == MORTAL)) {
-            continue; /* those hear it from the others */
-        }
-        if (sim_chance(sim, 10)) { /* stamps each call anew, and a second has turned */
-            message_clock_text((int64_t)sim->now_ms + 1000, 0, clock);
-        }
-        MessageDraft draft = {.sender = NAMES[KIM],
-                              .sender_len = strlen(NAMES[KIM]),
-                              .content = content,
-                              .content_len = strlen(content),
-                              .timestamp = clock,
-                              .timestamp_len = strlen(clock)};
-        sim_step(sim, i, (Event){.kind = EVENT_RECEIVED, .draft = &draft});
-        sim->kim_heard[number] = true;
-    }
-}
-
-static void sim_speak(Sim *sim, int speaker)
-{
-    if (speaker == KIM) {
-        sim_kim_speaks(sim);
-        return;
-    }
-    SimNode *node = &sim->nodes[speaker];
-    if (node->core == NULL) {
-        return;
-    }
-    char content[32];
-    int len = snprintf(content, sizeof(content), "line %d", ++node->said);
-    sim_step(sim, speaker, (Event){.kind = EVENT_LINE, .text = content, .text_len = (size_t)len});
-}
-
-static void sim_trouble(Sim *sim)
-{
-    for (int i = 0; i < NODES; i++) {
-        for (int j = 0; j < NODES; j++) {
-            bool was = sim->cut[i][j];
-            sim->cut[i][j] = i != j && (was ? !sim_chance(sim, 30) && sim->now_ms < TROUBLE_MS
-                                            : sim_chance(sim, 5));
-            if (sim->cut[i][j] && !was && sim->nodes[i].core != NULL) {
-                sim_answer(sim, i, j, EVENT_LINK_DOWN);
-            }
-        }
-    }
-    bool alive = sim->nodes[MORTAL].core != NULL;
-    if (alive && sim_chance(sim, 5)) {
-        sim_kill_node(sim, MORTAL);
-    } else if (!alive && (sim_chance(sim, 30) || sim->now_ms >= TROUBLE_MS)) {
-        sim_start_node(sim, MORTAL);
-    }
-}
-
-static Letter *sim_next(Sim *sim, uint64_t until_ms)
-{
-    Letter *next = NULL;
-    for (size_t i = 0; i < MAIL_MAX; i++) {
-        Letter *letter = &sim->letters[i];
-        if (letter->used && letter->at_ms <= until_ms &&
-            (next == NULL || letter->at_ms < next->at_ms ||
-             (letter->at_ms == next->at_ms && letter->order < next->order))) {
-            next = letter;
-        }
-    }
-    return next;
-}
-
-static void sim_run(Sim *sim, uint64_t until_ms)
-{
-    Letter *letter;
-    while ((letter = sim_next(sim, until_ms)) != NULL) {
-        Letter now = *letter;
-        letter->used = false;
-        sim->now_ms = now.at_ms;
-        if (now.kind == LETTER_REQUEST) {
-            sim_request(sim, &now);
-        } else if (now.kind == LETTER_EVENT) {
-            sim_event(sim, &now);
-        } else if (now.kind == LETTER_SPEAK) {
-            sim_speak(sim, now.from);
-        } else if (now.generation == sim->nodes[now.to].timer_generation) {
-            sim_step(sim, now.to, (Event){.kind = EVENT_TIMER});
-        }
-        message_unref(now.message);
-    }
-    sim->now_ms = until_ms;
-}
-
-/* ---- what must hold at the end ---- */
-
-static void sim_check(Sim *sim)
-{
-    for (int at = 0; at < NODES; at++) {
-        for (int speaker = 0; speaker < SPEAKERS; speaker++) {
-            /* What the mortal one said just before it died may have died with it. */
-            int said = speaker == KIM ? sim->kim_said : sim->nodes[speaker].said;
-            for (int line = 1; line <= said && speaker != MORTAL; line++) {
-                bool expected = speaker != KIM || sim->kim_heard[line];
-                if (expected && !sim->nodes[at].seen[speaker][line]) {
-                    strbuf_addf(&sim->failure, "%s never saw line %d of %s\n", NAMES[at], line,
-                                NAMES[speaker]);
-                }
-            }
-        }
-        if (core_links_up(sim->nodes[at].core) != NODES - 1) {
-            strbuf_addf(&sim->failure, "%s is not linked to all\n", NAMES[at]);
-        }
-    }
-}
-
-static bool sim_seed(uint64_t seed)
-{
-    Sim *sim = mem_new(Sim);
-    sim->random = seed;
-    for (int i = 0; i < NODES; i++) {
-        sim_start_node(sim, i);
-    }
-    for (int speaker = 0; speaker < SPEAKERS; speaker++) {
-        for (int i = 0; i < LINES; i++) {
-            sim_post(sim, (Letter){.kind = LETTER_SPEAK, .from = speaker},
-                     sim_random(sim) % (TROUBLE_MS + 2000));
-        }
-    }
-    for (uint64_t at = 500; at <= TROUBLE_MS + 500; at += 500) {
-        sim_run(sim, at);
-        sim_trouble(sim);
-    }
-    sim_run(sim, HEALED_MS);
-    sim_check(sim);
-
-    bool ok = sim->failure.len == 0;
-    if (!ok) {
-        fprintf(stderr, "CHAT_SEED=%" PRIu64 "\n%s", seed, sim->failure.text);
-    }
-    for (int i = 0; i < NODES; i++) {
-        core_free(sim->nodes[i].core);
-    }
-    for (size_t i = 0; i < MAIL_MAX; i++) {
-        if (sim->letters[i].used) {
-            message_unref(sim->letters[i].message);
-        }
-    }
-    strbuf_done(&sim->failure);
-    mem_free(sim);
-    return ok;
-}
-
-static void everybody_sees_every_line_once_and_in_order(void **state)
+static void two_greet_each_other(void **state)
 {
     (void)state;
-    const char *one = getenv("CHAT_SEED");
-    if (one != NULL) {
-        assert_true(sim_seed(strtoull(one, NULL, 0)));
-        return;
+    static const char *const dials[] = {"b", ""};
+    World *world = world_new(dials, 2);
+    assert_string_equal(world_start_all(world),
+                        "ann| connect 0\nann| disconnect 0\n"
+                        "ann| info: no connection to bob:1 yet: refused; trying again\n");
+    assert_string_equal(world_wait(world, 1000),
+                        "ann| connect 0\nann| info: connected to bob:1 (bob)\nann| open 0\n"
+                        "bob| info: ann has connected, from ann\n");
+    assert_true(view_of(world, 0, 0).meshed);
+    world_free(world);
+}
+
+static size_t open_pipes(const World *world, size_t *ret_dialled_by)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < WORLD_PIPES_MAX; i++) {
+        const Pipe *pipe = &world->pipes[i];
+        if (pipe->ends[0].open && pipe->ends[1].open) {
+            *ret_dialled_by = pipe->ends[0].node;
+            count++;
+        }
     }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        assert_true(sim_seed(seed));
+    return count;
+}
+
+/* ann's id is the lower one: what she has dialled stays, whoever was first. */
+static void two_that_dial_each_other_keep_the_same_link(void **state)
+{
+    (void)state;
+    static const char *const dials[] = {"b", "a"};
+    for (size_t first = 0; first < 2; first++) {
+        World *world = world_new(dials, 2);
+        size_t dialled_by = 2;
+        world->cut[0][1] = world->cut[1][0] = true;
+        world_start_all(world);
+        world_heal(world, 0, 1);
+        /* Both are asked in the same moment. */
+        strbuf_clear(&world->text);
+        world_step(world, first, (Event){.kind = EVENT_LINE, .text = "/retry", .text_len = 6});
+        world_step(world, 1 - first, (Event){.kind = EVENT_LINE, .text = "/retry", .text_len = 6});
+        world_run(world, world->now_ms);
+        if (first == 0) {
+            assert_string_equal(strbuf_text(&world->text),
+                                "ann| connect 0\nann| info: connecting to 1 of 1...\n"
+                                "bob| connect 0\nbob| info: connecting to 1 of 1...\n"
+                                "ann| info: connected to bob:1 (bob)\nann| open 0\n"
+                                "bob| info: connected to ann:1 (ann)\nbob| open 0\n"
+                                "ann| close 1: another link between us is kept\n"
+                                "bob| close 0: another link between us is kept\n");
+        }
+        assert_int_equal(open_pipes(world, &dialled_by), 1);
+        assert_int_equal(dialled_by, 0);
+        assert_string_equal(world_wait(world, 1900), "");
+        assert_int_equal(open_pipes(world, &dialled_by), 1);
+        assert_true(view_of(world, 0, 0).meshed);
+        assert_true(view_of(world, 1, 0).meshed);
+        world_free(world);
     }
+}
+
+static void node_that_was_dialled_dials_back_and_keeps_the_link(void **state)
+{
+    (void)state;
+    static const char *const dials[] = {"b", "a"};
+    World *world = world_new(dials, 2);
+    size_t dialled_by = 2;
+    /* ann's first attempt fails, bob's does not: the link is his; ann hurries, and opens none. */
+    assert_string_equal(world_start_all(world),
+                        "ann| connect 0\nann| disconnect 0\n"
+                        "ann| info: no connection to bob:1 yet: refused; trying again\n"
+                        "bob| connect 0\nbob| info: connected to ann:1 (ann)\nbob| open 0\n"
+                        "ann| info: bob has connected, from bob\n");
+    assert_int_equal(open_pipes(world, &dialled_by), 1);
+    assert_int_equal(dialled_by, 1);
+    assert_string_equal(world_wait(world, 1900),
+                        "ann| connect 0\nann| info: connected to bob:1 (bob)\n");
+    assert_int_equal(open_pipes(world, &dialled_by), 1);
+    world_free(world);
+}
+
+static void node_that_dials_itself_by_a_mesh_link_hangs_up(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", ONE, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_mesh_up(&trace, 1, "127.0.0.1:5");
+    assert_string_equal(trace_hello(&trace, 1, "ann"), "close 1: this node has dialled itself\n");
+    assert_int_equal(core_links_configured(trace.core), 1);
+    trace_done(&trace);
+}
+
+/* The other end of the older one has not been noticed yet. */
+static void second_link_from_the_same_end_takes_the_place_of_the_first(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", NULL, 0);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_mesh_up(&trace, 0, "10.0.0.2:5");
+    assert_string_equal(trace_hello(&trace, 0, "bob"),
+                        "info: bob has connected, from 10.0.0.2:5\n");
+    trace_mesh_up(&trace, 1, "10.0.0.2:6");
+    assert_string_equal(trace_hello(&trace, 1, "bob"),
+                        "close 0: another link between us is kept\n");
+    assert_string_equal(trace_mesh_down(&trace, 0, "reset"), "");
+    assert_int_equal(core_links_configured(trace.core), 1);
+    trace_done(&trace);
+}
+
+/* ---- going down, and coming again ---- */
+
+static CoreTrace one_greeted(void)
+{
+    CoreTrace trace = trace_new("ann", ONE, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_step(&trace, (Event){.kind = EVENT_TIMER});
+    assert_string_equal(trace_up(&trace, 0, "bob"), "info: connected to b:2 (bob)\nopen 0\n");
+    assert_string_equal(trace_hello(&trace, 0, "bob"), "");
+    return trace;
+}
+
+static void mesh_link_that_ended_is_opened_again(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_greeted();
+    assert_string_equal(trace_mesh_down(&trace, 0, "reset"), "");
+    assert_string_equal(trace_timer_after(&trace, 499), "");
+    assert_string_equal(trace_timer_after(&trace, 1), "open 0\n");
+    trace_done(&trace);
+}
+
+static void mesh_link_that_ends_without_a_greeting_is_opened_less_and_less_often(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", ONE, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_up(&trace, 0, "bob");
+    uint64_t wait_ms = 500;
+    for (int i = 0; i < 9; i++) {
+        trace_mesh_down(&trace, 0, "reset");
+        LinkView view;
+        core_link(trace.core, 0, trace.mono_ms, &view);
+        assert_int_equal(view.state, LINK_UP);
+        assert_false(view.meshed);
+        assert_null(strstr(trace_timer_after(&trace, wait_ms - 1), "open"));
+        assert_non_null(strstr(trace_timer_after(&trace, 1), "open 0\n"));
+        wait_ms = wait_ms < 32000 ? 2 * wait_ms : wait_ms;
+    }
+    trace_done(&trace);
+}
+
+static void peer_without_a_log_is_told_of_and_asked_again_after_a_minute(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", ONE, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_up(&trace, 0, "bob");
+    assert_string_equal(
+        trace_step(&trace, (Event){.kind = EVENT_MESH_DOWN, .classic = true, .text = "what?"}),
+        "warning: b:2 runs an older version, which keeps no log: nothing is exchanged with it "
+        "until it is updated\n");
+    assert_null(strstr(trace_timer_after(&trace, 59999), "open"));
+    assert_non_null(strstr(trace_timer_after(&trace, 1), "open 0\n"));
+    trace_done(&trace);
+}
+
+static void exchange_that_breaks_a_rule_is_ended_and_told(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_greeted();
+    assert_string_equal(trace_hello(&trace, 0, "bob"),
+                        "warning: the exchange with bob has ended: it said hello twice\n"
+                        "close 0: it said hello twice\n");
+    assert_null(strstr(trace_timer_after(&trace, 4999), "open"));
+    assert_non_null(strstr(trace_timer_after(&trace, 1), "open 0\n"));
+    trace_done(&trace);
+}
+
+static void goodbye_of_a_peer_that_keeps_another_link_is_not_told(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_greeted();
+    assert_string_equal(trace_bye(&trace, 0, MESH_BYE_TWIN),
+                        "close 0: it said goodbye: another link between us is kept\n");
+    trace_done(&trace);
+}
+
+static void link_that_is_lost_takes_its_mesh_link_with_it(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_greeted();
+    assert_string_equal(trace_down(&trace, 0, "cut"),
+                        "close 0: the connection is gone\ndisconnect 0\n"
+                        "warning: lost b:2: cut; trying again\n");
+    assert_string_equal(trace_mesh_down(&trace, 0, "cut"), "");
+    trace_done(&trace);
+}
+
+static void what_was_said_while_a_link_was_cut_comes_when_it_heals(void **state)
+{
+    (void)state;
+    World *world = world_of_two();
+    world_cut(world, 0, 1);
+    assert_string_equal(world_wait(world, 1),
+                        "bob| warning: lost ann, at ann: cut\n"
+                        "ann| disconnect 0\nann| warning: lost bob:1: cut; trying again\n");
+    world_line(world, 0, "one");
+    world_line(world, 1, "two");
+    world_heal(world, 0, 1);
+    assert_string_equal(world_wait(world, 1900),
+                        "ann| connect 0\nann| info: connected to bob:1 (bob)\nann| open 0\n"
+                        "bob| info: ann has connected, from ann\n"
+                        "bob| kept 0/1 bob: two\n"
+                        "ann| show bob: two\nbob| show ann: one (late)\n"
+                        "ann| kept 1/1 ann: one\nbob| kept 1/1 bob: two\n");
+    world_free(world);
+}
+
+/* ---- those who have dialled us ---- */
+
+static void incoming_link_beyond_the_list_is_a_row_of_its_own(void **state)
+{
+    (void)state;
+    World *world = world_of_two();
+    assert_int_equal(core_links_count(world_core(world, 1)), 0);
+    assert_int_equal(core_links_configured(world_core(world, 1)), 1);
+    LinkView view = view_of(world, 1, 0);
+    assert_true(view.incoming);
+    assert_true(view.meshed);
+    assert_int_equal(view.state, LINK_UP);
+    assert_string_equal(view.peer_name, "ann");
+    assert_string_equal(view.host, "ann");
+    assert_int_equal(core_links_configured(world_core(world, 0)), 1);
+    assert_false(view_of(world, 0, 0).incoming);
+    world_cut(world, 0, 1);
+    world_wait(world, 1);
+    assert_int_equal(core_links_configured(world_core(world, 1)), 0);
+    world_free(world);
+}
+
+static void node_that_somebody_has_dialled_is_not_alone(void **state)
+{
+    (void)state;
+    World *world = world_of_two();
+    assert_string_equal(world_line(world, 1, "anyone?"),
+                        "bob| show bob: anyone?\nbob| kept 0/1 bob: anyone?\n"
+                        "ann| show bob: anyone?\nbob| kept 1/1 bob: anyone?\n");
+    world_free(world);
+}
+
+/* ---- who is here ---- */
+
+static void everybody_knows_who_is_here(void **state)
+{
+    (void)state;
+    World *world = world_in_a_row();
+    assert_string_equal(world_line(world, 0, "/names"), "ann| info: here: ann, bob, cyd\n");
+    assert_string_equal(world_line(world, 1, "/names"), "bob| info: here: bob, ann, cyd\n");
+    assert_string_equal(world_line(world, 2, "/names"), "cyd| info: here: cyd, ann, bob\n");
+    world_free(world);
+}
+
+static void new_name_is_known_everywhere(void **state)
+{
+    (void)state;
+    World *world = world_in_a_row();
+    world_line(world, 2, "/nick zoe");
+    assert_string_equal(world_line(world, 0, "/names"), "ann| info: here: ann, bob, zoe\n");
+    assert_string_equal(view_of(world, 1, 0).peer_name, "zoe");
+    world_free(world);
+}
+
+static void node_beyond_the_neighbours_comes_and_goes_with_a_word(void **state)
+{
+    (void)state;
+    World *world = world_in_a_row();
+    assert_string_equal(world_line(world, 2, "/quit"),
+                        "cyd| quit 0\nbob| disconnect 0\n"
+                        "bob| warning: lost cyd:1: the node is leaving; trying again\n"
+                        "ann| info: cyd has left\n");
+    assert_string_equal(world_line(world, 0, "/names"), "ann| info: here: ann, bob\n");
+    world_start(world, 2);
+    assert_string_equal(world_wait(world, 1000),
+                        "bob| connect 0\nbob| info: connected to cyd:1 (cyd)\nbob| open 0\n"
+                        "cyd| info: bob has connected, from bob\ncyd| info: ann is here\n"
+                        "ann| info: cyd is here\n");
+    world_free(world);
+}
+
+static void node_that_dies_silently_is_away_after_a_minute(void **state)
+{
+    (void)state;
+    World *world = world_in_a_row();
+    world_kill(world, 2);
+    world_wait(world, 30000);
+    assert_string_equal(world_line(world, 0, "/names"), "ann| info: here: ann, bob, cyd\n");
+    world_wait(world, 31000);
+    assert_string_equal(world_line(world, 0, "/names"), "ann| info: here: ann, bob\n");
+    world_free(world);
+}
+
+static void neighbour_that_dialled_us_and_leaves_is_told_of_once(void **state)
+{
+    (void)state;
+    World *world = world_of_two();
+    assert_string_equal(world_line(world, 0, "/quit"),
+                        "ann| quit 0\nbob| warning: lost ann, at ann: the node is leaving\n");
+    world_free(world);
+}
+
+/* By the last frame, where the stream itself ends only later. */
+static void goodbye_of_a_neighbour_that_dialled_us_is_told_of_once(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", NULL, 0);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_mesh_up(&trace, 0, "10.0.0.2:5");
+    trace_hello(&trace, 0, "bob");
+    assert_string_equal(trace_bye(&trace, 0, MESH_BYE_LEAVING),
+                        "warning: lost bob, at 10.0.0.2:5: the node is leaving\n"
+                        "close 0: it said goodbye: the node is leaving\n");
+    assert_string_equal(trace_mesh_down(&trace, 0, MESH_BYE_LEAVING), "");
+    trace_done(&trace);
+}
+
+/* ---- how far an own line is ---- */
+
+static void line_is_kept_by_more_and_more(void **state)
+{
+    (void)state;
+    static const char *const dials[] = {"bc", "", ""};
+    World *world = world_of(dials, 3);
+    world->nodes[2].disk_delay_ms = 50;
+    assert_string_equal(world_line(world, 0, "hi"),
+                        "ann| show ann: hi\nann| kept 0/2 ann: hi\nbob| show ann: hi\n"
+                        "cyd| show ann: hi\nann| kept 1/2 ann: hi\n");
+    assert_string_equal(world_wait(world, 1000), "ann| kept 2/2 ann: hi\n");
+    world_free(world);
+}
+
+static void node_that_is_away_is_counted_until_it_has_the_line(void **state)
+{
+    (void)state;
+    static const char *const dials[] = {"bc", "", ""};
+    World *world = world_of(dials, 3);
+    world_cut(world, 0, 2);
+    world_wait(world, 1);
+    assert_string_equal(world_line(world, 0, "hi"),
+                        "ann| show ann: hi\nann| kept 0/2 ann: hi\nbob| show ann: hi\n"
+                        "ann| kept 1/2 ann: hi\n");
+    world_heal(world, 0, 2);
+    assert_string_equal(world_wait(world, 1000),
+                        "ann| connect 1\nann| info: connected to cyd:1 (cyd)\nann| open 1\n"
+                        "cyd| info: ann has connected, from ann\ncyd| show ann: hi\n"
+                        "ann| kept 2/2 ann: hi\n");
+    world_free(world);
+}
+
+/* It cannot be dialled from here, but has dialled us: one node, not two. */
+static void node_known_by_an_entry_that_has_dialled_us_counts_once(void **state)
+{
+    (void)state;
+    CoreTrace trace = one_greeted();
+    trace_down(&trace, 0, "cut");
+    trace_mesh_up(&trace, 1, "10.0.0.2:5");
+    trace_hello(&trace, 1, "bob");
+    trace_line(&trace, "hi");
+    assert_string_equal(trace_peer_has(&trace, 1, "ann", 1), "kept 1/1 ann: hi\n");
+    trace_done(&trace);
+}
+
+static void link_that_is_quiet_costs_a_frame_in_some_seconds(void **state)
+{
+    (void)state;
+    World *world = world_of_two();
+    world_wait(world, 5000);
+    world->frames = 0;
+    world_wait(world, 60000);
+    assert_in_range(world->frames, 6, 2 * (6 + 6 + 3)); /* pings, their answers, presences */
+    world_free(world);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everybody_sees_every_line_once_and_in_order),
+        cmocka_unit_test(two_greet_each_other),
+        cmocka_unit_test(two_that_dial_each_other_keep_the_same_link),
+        cmocka_unit_test(node_that_was_dialled_dials_back_and_keeps_the_link),
+        cmocka_unit_test(node_that_dials_itself_by_a_mesh_link_hangs_up),
+        cmocka_unit_test(second_link_from_the_same_end_takes_the_place_of_the_first),
+        cmocka_unit_test(mesh_link_that_ended_is_opened_again),
+        cmocka_unit_test(mesh_link_that_ends_without_a_greeting_is_opened_less_and_less_often),
+        cmocka_unit_test(peer_without_a_log_is_told_of_and_asked_again_after_a_minute),
+        cmocka_unit_test(exchange_that_breaks_a_rule_is_ended_and_told),
+        cmocka_unit_test(goodbye_of_a_peer_that_keeps_another_link_is_not_told),
+        cmocka_unit_test(link_that_is_lost_takes_its_mesh_link_with_it),
+        cmocka_unit_test(what_was_said_while_a_link_was_cut_comes_when_it_heals),
+        cmocka_unit_test(incoming_link_beyond_the_list_is_a_row_of_its_own),
+        cmocka_unit_test(node_that_somebody_has_dialled_is_not_alone),
+        cmocka_unit_test(everybody_knows_who_is_here),
+        cmocka_unit_test(new_name_is_known_everywhere),
+        cmocka_unit_test(node_beyond_the_neighbours_comes_and_goes_with_a_word),
+        cmocka_unit_test(node_that_dies_silently_is_away_after_a_minute),
+        cmocka_unit_test(neighbour_that_dialled_us_and_leaves_is_told_of_once),
+        cmocka_unit_test(goodbye_of_a_neighbour_that_dialled_us_is_told_of_once),
+        cmocka_unit_test(line_is_kept_by_more_and_more),
+        cmocka_unit_test(node_that_is_away_is_counted_until_it_has_the_line),
+        cmocka_unit_test(node_known_by_an_entry_that_has_dialled_us_counts_once),
+        cmocka_unit_test(link_that_is_quiet_costs_a_frame_in_some_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

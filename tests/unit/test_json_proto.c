@@ -6,13 +6,18 @@
 
 #include "unit.h"
 
+/* What follows of a message of no room and no place of its own. */
+#define PLAIN_REST "\"room\":\"lobby\",\"id\":null,\"own\":false,\"late\":false,\"missed\":false"
+
 static Message make_message(MessageKind kind, const char *content, size_t len)
 {
     static char sender[] = "ann";
+    static char room[] = MESSAGE_LOBBY;
     return (Message){
         .refs = 1,
         .kind = kind,
         .sender = sender,
+        .room = room,
         .content = (char *)(uintptr_t)content,
         .content_len = len,
         .time_ms = INT64_C(1795363200123),
@@ -34,16 +39,79 @@ static void message_is_one_object_of_ascii(void **state)
     assert_message(MESSAGE_TEXT, "hi \"é\"\n\033[2J", 12,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
                    "\"clock\":\"17:00:00\",\"sender\":\"ann\","
-                   "\"content\":\"hi \\\"\\u00E9\\\"\\n\\u001B[2J\",\"kind\":\"text\"}\n");
+                   "\"content\":\"hi \\\"\\u00E9\\\"\\n\\u001B[2J\",\"kind\":\"text\"," PLAIN_REST
+                   "}\n");
     assert_message(MESSAGE_ACTION, "/me waves", 9,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
                    "\"clock\":\"17:00:00\",\"sender\":\"ann\","
-                   "\"content\":\"waves\",\"kind\":\"action\"}\n");
+                   "\"content\":\"waves\",\"kind\":\"action\"," PLAIN_REST "}\n");
     /* The core lets no such thing in; were it to, the object would still be one. */
     assert_message(MESSAGE_TEXT, "\xff", 1,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
                    "\"clock\":\"17:00:00\",\"sender\":\"ann\","
-                   "\"content\":\"<FF>\",\"kind\":\"text\"}\n");
+                   "\"content\":\"<FF>\",\"kind\":\"text\"," PLAIN_REST "}\n");
+}
+
+static Message make_placed(MessageKind kind, const char *content)
+{
+    Message message = make_message(kind, content, strlen(content));
+    message.room = (char *)(uintptr_t) "@bób";
+    strcpy(message.place, "5f3a91-18");
+    message.own = true;
+    message.late = true;
+    message.missed = true;
+    return message;
+}
+
+#define PLACED "\"time\":\"2026-11-22T16:00:00.123Z\",\"clock\":\"17:00:00\",\"sender\":\"ann\","
+#define PLACED_REST                                                                                \
+    "\"room\":\"@b\\u00F3b\",\"id\":\"5f3a91-18\",\"own\":true,\"late\":true,\"missed\":true"
+
+static void message_tells_its_room_and_its_place(void **state)
+{
+    (void)state;
+    AUTO_STRBUF StrBuf out = {0};
+    static const struct {
+        MessageKind kind;
+        const char *name;
+    } kinds[] = {{MESSAGE_TEXT, "text"}, {MESSAGE_JOIN, "join"}, {MESSAGE_PART, "part"}};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        AUTO_STRBUF StrBuf expected = {0};
+        Message message = make_placed(kinds[i].kind, "hi");
+        strbuf_clear(&out);
+        strbuf_addf(&expected,
+                    "{\"type\":\"message\"," PLACED
+                    "\"content\":\"hi\",\"kind\":\"%s\"," PLACED_REST "}\n",
+                    kinds[i].name);
+        json_add_message(&out, &message, 0);
+        assert_string_equal(out.text, expected.text);
+    }
+}
+
+static void history_is_a_message_and_how_far_it_is(void **state)
+{
+    (void)state;
+    AUTO_STRBUF StrBuf out = {0};
+    Message message = make_placed(MESSAGE_ACTION, "/me waves");
+    json_add_history(&out, &message, (Kept){2, 3}, "\x02waves\x03", 0);
+    assert_string_equal(out.text,
+                        "{\"type\":\"history\"," PLACED
+                        "\"content\":\"waves\",\"kind\":\"action\"," PLACED_REST
+                        ",\"snippet\":\"\\u0002waves\\u0003\",\"kept_by\":2,\"known\":3}\n");
+    strbuf_clear(&out);
+    message.own = false;
+    json_add_history(&out, &message, (Kept){2, 3}, NULL, 0);
+    assert_non_null(strstr(out.text, ",\"snippet\":null,\"kept_by\":null,\"known\":null}\n"));
+}
+
+static void kept_names_the_message_by_its_place(void **state)
+{
+    (void)state;
+    AUTO_STRBUF StrBuf out = {0};
+    Message message = make_placed(MESSAGE_TEXT, "hi");
+    json_add_kept(&out, &message, (Kept){2, 3});
+    assert_string_equal(out.text,
+                        "{\"type\":\"kept\",\"id\":\"5f3a91-18\",\"by\":2,\"known\":3}\n");
 }
 
 static void time_out_of_range_is_still_a_time(void **state)
@@ -59,6 +127,10 @@ static void time_out_of_range_is_still_a_time(void **state)
     json_add_message(&out, &message, 0);
     assert_non_null(strstr(out.text, "\"1970-01-01T00:00:00.000Z\""));
 }
+
+#define UNLINKED                                                                                   \
+    "\"link\":null,\"peer_lacks\":null,\"here_lacks\":null,\"events_per_s\":null,\"incoming\":"    \
+    "false"
 
 static void list_tells_all_of_each_node(void **state)
 {
@@ -93,17 +165,47 @@ static void list_tells_all_of_each_node(void **state)
         "{\"type\":\"list\",\"nodes\":["
         "{\"number\":1,\"host\":\"localhost\",\"port\":50052,\"state\":\"up\",\"kind\":\"node\","
         "\"name\":\"bob\",\"rtt_us\":312,\"reason\":null,\"retry_in_ms\":null,"
-        "\"waiting_lines\":0,\"refused_lines\":0},"
+        "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "},"
         "{\"number\":2,\"host\":\"h\",\"port\":1,\"state\":\"waiting\",\"kind\":\"unknown\","
         "\"name\":null,\"rtt_us\":null,\"reason\":\"refused\",\"retry_in_ms\":3200,"
-        "\"waiting_lines\":4,\"refused_lines\":5},"
+        "\"waiting_lines\":4,\"refused_lines\":5," UNLINKED "},"
         "{\"number\":3,\"host\":\"c\",\"port\":2,\"state\":\"up\",\"kind\":\"classic\","
         "\"name\":null,\"rtt_us\":null,\"reason\":null,\"retry_in_ms\":null,"
-        "\"waiting_lines\":0,\"refused_lines\":0},"
+        "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "},"
         "{\"number\":4,\"host\":\"t\",\"port\":3,\"state\":\"twin\",\"kind\":\"unknown\","
         "\"name\":null,\"rtt_us\":null,\"reason\":\"node 1\",\"retry_in_ms\":null,"
-        "\"waiting_lines\":0,\"refused_lines\":0}"
+        "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "}"
         "],\"connected\":2,\"total\":3}\n");
+}
+
+static void list_tells_how_the_logs_stand(void **state)
+{
+    (void)state;
+    static const struct {
+        LinkView link;
+        const char *rest;
+    } rows[] = {
+        {{.incoming = true},
+         "\"link\":\"in step\",\"peer_lacks\":0,\"here_lacks\":0,"
+         "\"events_per_s\":0,\"incoming\":true}"},
+        {{.peer_lacks = 2},
+         "\"link\":\"ahead\",\"peer_lacks\":2,\"here_lacks\":0,"
+         "\"events_per_s\":0,\"incoming\":false}"},
+        {{.peer_lacks = 2, .here_lacks = 3, .events_per_s = 4},
+         "\"link\":\"behind\",\"peer_lacks\":2,\"here_lacks\":3,"
+         "\"events_per_s\":4,\"incoming\":false}"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        AUTO_STRBUF StrBuf out = {0};
+        LinkView link = rows[i].link;
+        link.host = "h";
+        link.peer_name = "";
+        link.down_reason = "";
+        link.state = LINK_UP;
+        link.meshed = true;
+        json_add_list(&out, &link, 1, 1, 1);
+        assert_non_null(strstr(out.text, rows[i].rest));
+    }
 }
 
 static void the_rest_is_one_object_each(void **state)
@@ -133,6 +235,16 @@ static const struct {
     {"{\"type\":\"message\",\"content\":\"/me waves\"}", "//me waves"},
     {"{\"type\":\"message\",\"content\":\"\\u00e9\\n\\ud83d\\ude00\"}", "é\n😀"},
     {"{\"type\":\"message\",\"content\":\"hi\",\"more\":1}", "hi"},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"dev\"}", "/to dev hi"},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"lobby\"}", "/to lobby hi"},
+    {"{\"type\":\"message\",\"content\":\"/list\",\"room\":\"dev\"}", "/to dev /list"},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"@bob\"}", "/msg bob hi"},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"\"}", NULL},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"@\"}", NULL},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"a b\"}", NULL},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":\"a\\tb\"}", NULL},
+    {"{\"type\":\"message\",\"content\":\"hi\",\"room\":null}", NULL},
+    {"{\"type\":\"message\",\"content\":\"\",\"room\":\"dev\"}", NULL},
     {"{\"type\":\"command\",\"line\":\"/list\"}", "/list"},
     {"{\"type\":\"command\",\"line\":\"/nick bob\"}", "/nick bob"},
     {"{\"type\":\"command\",\"line\":\"list\"}", NULL},
@@ -196,6 +308,21 @@ static void long_content_is_refused_with_its_size(void **state)
     }
 }
 
+static void long_room_is_refused_with_its_size(void **state)
+{
+    (void)state;
+    for (int len = EVENT_ROOM_MAX_BYTES; len <= EVENT_ROOM_MAX_BYTES + 1; len++) {
+        AUTO_STRBUF StrBuf input = {0};
+        AUTO_STRBUF StrBuf line = {0};
+        AUTO_STRBUF StrBuf reason = {0};
+        strbuf_addf(&input, "{\"type\":\"message\",\"content\":\"hi\",\"room\":\"%0*d\"}", len, 0);
+        bool fits = len <= EVENT_ROOM_MAX_BYTES;
+        assert_int_equal(json_parse_input(input.text, input.len, &line, &reason),
+                         fits ? ERR_OK : ERR_INVALID);
+        assert_true(fits || strstr(reason.text, "65") != NULL);
+    }
+}
+
 static void deep_nesting_is_refused(void **state)
 {
     (void)state;
@@ -212,12 +339,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_is_one_object_of_ascii),
+        cmocka_unit_test(message_tells_its_room_and_its_place),
+        cmocka_unit_test(history_is_a_message_and_how_far_it_is),
+        cmocka_unit_test(kept_names_the_message_by_its_place),
         cmocka_unit_test(time_out_of_range_is_still_a_time),
         cmocka_unit_test(list_tells_all_of_each_node),
+        cmocka_unit_test(list_tells_how_the_logs_stand),
         cmocka_unit_test(the_rest_is_one_object_each),
         cmocka_unit_test(input_is_taken_or_explained),
         cmocka_unit_test(every_beginning_of_an_object_is_refused),
         cmocka_unit_test(long_content_is_refused_with_its_size),
+        cmocka_unit_test(long_room_is_refused_with_its_size),
         cmocka_unit_test(deep_nesting_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

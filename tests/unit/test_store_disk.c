@@ -119,9 +119,9 @@ static void foreign_and_newer_files_are_refused_untouched(void **state)
     home_open(&home);
     home_close(&home);
     /* File format of SQLite, section 1.3: the user version at 60, the application id at 68. */
+    write_at(home_path(&home, "log.db"), 60, "\0\0\0\3", 4);
+    assert_refused(&home, ERR_LIMIT, "newer chat_node (format 3; this one knows 2)");
     write_at(home_path(&home, "log.db"), 60, "\0\0\0\2", 4);
-    assert_refused(&home, ERR_LIMIT, "newer chat_node (format 2; this one knows 1)");
-    write_at(home_path(&home, "log.db"), 60, "\0\0\0\1", 4);
     write_at(home_path(&home, "log.db"), 68, "fire", 4);
     assert_refused(&home, ERR_EXISTS, "another program");
     write_at(home_path(&home, "log.db"), 68, "chlg", 4);
@@ -158,15 +158,7 @@ static void corrupt_file_is_set_aside_and_never_overwritten(void **state)
     fill(&home, &ann, 1000);
     home_close(&home);
 
-    /* In the middle, after an unclean stop. */
-    uint8_t garbage[8192];
-    memset(garbage, 0xa5, sizeof(garbage));
-    write_at(home_path(&home, "log.db"), 20L * 4096, garbage, sizeof(garbage));
-    unlink(home_path(&home, "clean"));
-    assert_set_aside(&home, &ann, "was damaged");
-    home_close(&home);
-
-    /* No header, after a clean one. */
+    /* No header, after a clean stop. */
     write_at(home_path(&home, "log.db"), 0, "garbage!", 8);
     assert_set_aside(&home, &ann, "not a database");
     home_close(&home);
@@ -177,6 +169,103 @@ static void corrupt_file_is_set_aside_and_never_overwritten(void **state)
     assert_int_equal(truncate(home_path(&home, "log.db"), 60000), 0);
     unlink(home_path(&home, "clean"));
     assert_set_aside(&home, &ann, "was damaged");
+    home_done(&home);
+}
+
+/* A log with garbage in the middle, as an unclean stop leaves it. */
+static Author damaged_in_the_middle(Home *home)
+{
+    home_open(home);
+    Author ann = author_of(1, 7, "ann");
+    fill(home, &ann, 1000);
+    home_close(home);
+    uint8_t garbage[8192];
+    memset(garbage, 0xa5, sizeof(garbage));
+    write_at(home_path(home, "log.db"), 20L * 4096, garbage, sizeof(garbage));
+    unlink(home_path(home, "clean"));
+    return ann;
+}
+
+static void damage_is_found_while_running_and_set_aside_at_the_next_open(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    Author ann = damaged_in_the_middle(&home);
+    home_open(&home);
+    while (store_notice(home.store) == NULL) {
+        turn(&home);
+    }
+    assert_non_null(strstr(store_notice(home.store), "the next start sets it aside"));
+    assert_true(home.state_changes >= 1);
+    add(&home, &ann, "nothing is refused");
+    home_close(&home);
+    assert_int_not_equal(access(home_path(&home, "clean"), F_OK), 0);
+    assert_set_aside(&home, &ann, "was damaged");
+    home_close(&home);
+    home_open(&home);
+    assert_null(store_notice(home.store));
+    home_done(&home);
+}
+
+static void check_that_is_cut_short_is_made_again(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    Author ann = damaged_in_the_middle(&home);
+    bool set_aside = false;
+    for (int i = 0; i < 1000 && !set_aside; i++) { /* stops a little later each time */
+        home_open(&home);
+        set_aside = store_notice(home.store) != NULL;
+        for (int turns = 0; turns < i && !set_aside; turns++) {
+            add(&home, &ann, "x");
+        }
+        home_close(&home);
+        assert_true(access(home_path(&home, "clean"), F_OK) == (set_aside ? 0 : -1));
+    }
+    assert_true(set_aside);
+    home_done(&home);
+}
+
+static void good_log_is_clean_again_once_it_was_checked(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    fill(&home, &ann, 1000);
+    home_close(&home);
+    bool clean = false;
+    for (int i = 0; i < 1000 && !clean; i++) { /* checks that are cut short are no harm */
+        unlink(home_path(&home, "clean"));
+        home_open(&home);
+        for (int turns = 0; turns < i; turns++) {
+            add(&home, &ann, "x");
+        }
+        assert_null(store_notice(home.store));
+        home_close(&home);
+        clean = access(home_path(&home, "clean"), F_OK) == 0;
+    }
+    assert_true(clean);
+    home_done(&home);
+}
+
+static void last_event_that_is_not_what_was_stored_shows_at_open(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    add(&home, &ann, "alpha");
+    add(&home, &ann, "needle-needle-needle");
+    home_close(&home);
+    size_t len = 0;
+    char *all = contents(home_path(&home, "log.db"), &len);
+    const char *needle = memmem(all, len, "needle-needle", 13);
+    assert_non_null(needle);
+    write_at(home_path(&home, "log.db"), needle - all, "noodle", 6);
+    mem_free(all);
+    unlink(home_path(&home, "clean"));
+    assert_set_aside(&home, &ann, "the last event of stream 1 is not what was stored");
     home_done(&home);
 }
 
@@ -371,6 +460,10 @@ int main(void)
         cmocka_unit_test(reader_reads_beside_the_one_that_writes),
         cmocka_unit_test(foreign_and_newer_files_are_refused_untouched),
         cmocka_unit_test(corrupt_file_is_set_aside_and_never_overwritten),
+        cmocka_unit_test(damage_is_found_while_running_and_set_aside_at_the_next_open),
+        cmocka_unit_test(check_that_is_cut_short_is_made_again),
+        cmocka_unit_test(good_log_is_clean_again_once_it_was_checked),
+        cmocka_unit_test(last_event_that_is_not_what_was_stored_shows_at_open),
         cmocka_unit_test(changed_event_is_found_by_reading_and_the_next_open),
         cmocka_unit_test(file_size_limit_is_survived),
         cmocka_unit_test(full_file_system_is_survived),

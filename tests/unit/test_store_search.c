@@ -1,6 +1,12 @@
 /* Search: in every script, newest first, whatever is typed. */
 #include "store_home.h"
 
+static void on_unsearched(void *context, const StoreHits *result)
+{
+    assert_int_equal(result->err, ERR_OK);
+    *(StoreHits *)context = (StoreHits){.unsearched = result->unsearched};
+}
+
 /* ---- search ---- */
 
 static void search_finds_words_in_every_script(void **state)
@@ -102,6 +108,88 @@ static void search_gives_the_newest_first_however_late_they_came(void **state)
     home_done(&home);
 }
 
+static void start_of_a_word_is_found_in_text_and_name(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "Annabel");
+    add(&home, &ann, "Münchner in München");
+    add(&home, &ann, "it's-sometimes so");
+    add(&home, &ann, "so it's");
+    add(&home, &ann, "東京タワー");
+    add(&home, &ann, "wool \"quoted\" worn-out work");
+    assert_words(&home, "mün*", "[Münchner] in [München];");
+    assert_words(&home, "MUNCHE*", "Münchner in [München];");
+    assert_words(&home, "münchen*", "Münchner in [München];");
+    assert_words(&home, "münchens*", "");
+    assert_words(&home, "wor*", "wool \"quoted\" [worn]-out [work];");
+    assert_words(&home, "worn* work* wool", "[wool] \"quoted\" [worn]-out [work];");
+    assert_words(&home, "worn* munc*", "");
+    assert_words(&home, "\"quoted\"worn*", "wool \"[quoted]\" [worn]-out work;");
+    assert_words(&home, "it's-some*", "[it's-sometimes] so;"); /* the last of three words */
+    assert_words(&home, "it's-s*", "");                        /* too little: the word "s" */
+    assert_words(&home, "東京*", "[東京]タワー;");
+    assert_words(&home, "!!!*", "");
+    assert_words(&home, "***", "");
+    StoreSearch search = {.words = "annab*", .max_hits = 1};
+    assert_search(&home, &search, "wool \"quoted\" worn-out work;+");
+    home_done(&home);
+}
+
+/* More texts than the search looks at one by one. */
+static void start_of_a_word_is_found_among_many_words_that_start_alike(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    add(&home, &ann, "something rare");
+    fill(&home, &ann, 1500);
+    add(&home, &ann, "somebody");
+    fill(&home, &ann, 1500);
+    home_close(&home);
+    home_open(&home);
+    StoreHits hits = {.unsearched = 1};
+    while (hits.unsearched > 0) {
+        StoreSearch search = {.words = "nothing"};
+        assert_int_equal(store_search(home.store, &search, on_unsearched, &hits), ERR_OK);
+        turn(&home);
+    }
+    assert_words(&home, "someth*", "[something] rare;");
+    assert_words(&home, "somebo*", "[somebody];");
+    assert_words(&home, "someth* rar*", "[something] [rare];");
+    StoreSearch search = {.words = "somet* someb*"};
+    assert_search(&home, &search, "");
+    search = (StoreSearch){.words = "some*", .max_hits = 1};
+    const char *newest = "[some] words that fill a line of the log, one after another;+";
+    assert_search(&home, &search, newest);
+    search.until_hlc = START + 1;
+    assert_search(&home, &search, "[something] rare;");
+    home_done(&home);
+}
+
+static void name_of_a_room_is_not_among_the_words_of_its_texts(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    ann.room = "dev ops";
+    add(&home, &ann, "hello there");
+    ann.room = "dev";
+    add(&home, &ann, "hello dev");
+    assert_words(&home, "dev", "hello [dev];");
+    assert_words(&home, "ops", "");
+    StoreSearch search = {.words = "hello", .room = "dev"};
+    assert_search(&home, &search, "[hello] dev;");
+    search.room = "dev ops";
+    assert_search(&home, &search, "[hello] there;");
+    search.room = "ops";
+    assert_search(&home, &search, "");
+    home_done(&home);
+}
+
 static void text_is_found_at_once_and_also_after_a_restart(void **state)
 {
     (void)state;
@@ -130,6 +218,9 @@ int main(void)
         cmocka_unit_test(search_finds_words_in_every_script),
         cmocka_unit_test(search_takes_what_is_typed_as_words_alone),
         cmocka_unit_test(search_gives_the_newest_first_however_late_they_came),
+        cmocka_unit_test(start_of_a_word_is_found_in_text_and_name),
+        cmocka_unit_test(start_of_a_word_is_found_among_many_words_that_start_alike),
+        cmocka_unit_test(name_of_a_room_is_not_among_the_words_of_its_texts),
         cmocka_unit_test(text_is_found_at_once_and_also_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,293 @@
+/* The log inside the core: the replica, the fold behind it, and what is said here and is not yet on
+ * the disk.
+ *
+ *   log_say --> replica --> ACTION_STORE ... EVENT_STORED --> APPLY --+
+ *   EVENT_FRAME --> replica --> APPLY --------------------------------+--> fold --> lines_shown */
+#include "core/core_state.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* ---- what the replica asks for ---- */
+
+static bool is_own_stream(const Core *core, const StreamId *stream)
+{
+    StreamId own;
+    replica_own(core->replica, &own);
+    return stream_id_compare(&own, stream) == 0;
+}
+
+static void store_events(Step *step, ReplicaOutput *output)
+{
+    Action *action = step_add(step, ACTION_STORE);
+    action->ticket = output->ticket;
+    action->own = is_own_stream(step->core, &output->events[0]->fields.stream);
+    action->events_count = output->events_count;
+    action->events = TAKE(output->events);
+    output->events_count = 0;
+}
+
+static void release(Step *step, FoldOut *out)
+{
+    for (size_t i = 0; i < out->count; i++) {
+        lines_shown(step, &out->items[i]);
+    }
+    step->core->fold_wake_ms = out->wake_at_ms;
+    fold_out_reset(out);
+}
+
+/* Own lines are due whatever the clock has done since they were stamped. */
+static void apply_events(Step *step, const ReplicaOutput *output)
+{
+    Core *core = step->core;
+    int64_t wall_ms = step->event->wall_ms;
+    if (output->link == REPLICA_LINKS_MAX) {
+        int64_t stamp_ms = hlc_time_ms(output->events[output->events_count - 1]->fields.hlc);
+        wall_ms = stamp_ms > wall_ms ? stamp_ms : wall_ms;
+    }
+    fold_apply(core->fold, output->events, output->events_count, output->link, step->event->mono_ms,
+               wall_ms, &core->fold_out);
+    release(step, &core->fold_out);
+}
+
+static void tell_frozen(Step *step, const LogEvent *event)
+{
+    char place[40];
+    message_place_text(&event->fields.stream, event->fields.seq, place, sizeof(place));
+    step_notice(step, NOTICE_WARNING,
+                "the node at which %.*s wrote has signed two different events for one place (%s): "
+                "nothing more of that stream is taken",
+                (int)event->fields.sender_len, event->fields.sender, place);
+}
+
+static void log_output(Step *step, ReplicaOutput *output)
+{
+    Action *action;
+    switch (output->kind) {
+    case REPLICA_STORE:
+        store_events(step, output);
+        return;
+    case REPLICA_READ:
+        action = step_add(step, ACTION_READ);
+        action->mesh = output->link;
+        action->stream = output->stream;
+        action->from = output->from;
+        return;
+    case REPLICA_SEND:
+        action = step_add(step, ACTION_FRAME);
+        action->mesh = output->link;
+        action->frame = TAKE(output->frame);
+        return;
+    case REPLICA_DROP:
+        mesh_dropped(step, output->link, output->reason);
+        return;
+    case REPLICA_APPLY:
+        apply_events(step, output);
+        return;
+    case REPLICA_FROZEN:
+        tell_frozen(step, output->events[0]);
+        return;
+    case REPLICA_GREETED:
+        mesh_greeted(step, output->link, output->hello);
+        return;
+    case REPLICA_HEARD:
+        mesh_heard(step, output->link, output->presences, output->presences_count);
+        return;
+    }
+}
+
+void log_input(Step *step, ReplicaInput input)
+{
+    ReplicaOutputs outputs = {0};
+    input.mono_ms = step->event->mono_ms;
+    input.wall_ms = step->event->wall_ms;
+    input.random = step->event->random;
+    replica_step(step->core->replica, &input, &outputs);
+    step->core->replica_wake_ms = outputs.wake_at_ms;
+    for (size_t i = 0; i < outputs.count; i++) {
+        log_output(step, &outputs.items[i]);
+    }
+    replica_outputs_done(&outputs);
+}
+
+void log_timer(Step *step)
+{
+    Core *core = step->core;
+    log_input(step, (ReplicaInput){.kind = REPLICA_TIMER});
+    fold_timer(core->fold, step->event->mono_ms, step->event->wall_ms, &core->fold_out);
+    release(step, &core->fold_out);
+}
+
+void log_show_all(Step *step)
+{
+    Core *core = step->core;
+    fold_give_up(core->fold, step->event->mono_ms, step->event->wall_ms, &core->fold_out);
+    release(step, &core->fold_out);
+}
+
+/* ---- what is said here ---- */
+
+Err log_may_say(const Core *core, size_t body_len, const char **ret_text)
+{
+    if (core->store_reason != NULL) {
+        *ret_text = core->store_reason;
+        return ERR_UNAVAILABLE;
+    }
+    if (core->pending_count >= PENDING_MAX_LINES ||
+        core->pending_bytes + body_len + sizeof(PendingLine) > PENDING_MAX_BYTES) {
+        *ret_text = "too many lines wait for the disk: try again in a moment";
+        return ERR_LIMIT;
+    }
+    return ERR_OK;
+}
+
+bool log_is_pending(const Core *core, const MessageId *id)
+{
+    const PendingLine *pending;
+    LL_FOREACH(core->pending, pending) {
+        const Message *message = pending->message;
+        if (message != NULL && message->id.len == id->len &&
+            memcmp(message->id.bytes, id->bytes, id->len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Err log_say(Step *step, const LogLine *line, const char **ret_text)
+{
+    Core *core = step->core;
+    Err err = log_may_say(core, line->fields.body_len, ret_text);
+    if (err != ERR_OK) {
+        return err;
+    }
+    size_t bytes = line->fields.body_len + sizeof(PendingLine);
+    PendingLine *pending = mem_new(PendingLine);
+    pending->message = line->message != NULL ? message_ref(line->message) : NULL;
+    pending->for_classic = line->for_classic;
+    pending->token = line->token;
+    pending->seq = replica_said(core->replica) + 1;
+    pending->bytes = bytes;
+    if (core->pending == NULL) {
+        core->pending = pending;
+    } else {
+        core->pending_last->next = pending;
+    }
+    core->pending_last = pending;
+    core->pending_count++;
+    core->pending_bytes += bytes;
+
+    StreamId own;
+    EventFields fields = line->fields;
+    replica_own(core->replica, &own);
+    fields.after_count = fold_take_after(core->fold, &own, fields.after);
+    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
+    return ERR_OK;
+}
+
+PendingLine *log_pending_take(Core *core, uint64_t seq)
+{
+    PendingLine *pending = core->pending;
+    if (pending == NULL || pending->seq != seq) {
+        return NULL;
+    }
+    core->pending = pending->next;
+    core->pending_count--;
+    core->pending_bytes -= pending->bytes;
+    return pending;
+}
+
+void log_pending_free(Core *core)
+{
+    while (core->pending != NULL) {
+        PendingLine *pending = log_pending_take(core, core->pending->seq);
+        message_unref(pending->message);
+        mem_free(pending);
+    }
+}
+
+/* ---- the store's state ---- */
+
+/* Who waits for an answer is told that there is none to be had now. The lines themselves stay where
+ * they are, and go to the disk when it takes them. */
+void log_reject_pending(Step *step, const char *text)
+{
+    PendingLine *pending;
+    LL_FOREACH(step->core->pending, pending) {
+        if (pending->token == NULL) {
+            continue;
+        }
+        Action *action = step_add(step, ACTION_REJECT);
+        action->token = TAKE(pending->token);
+        action->err = ERR_UNAVAILABLE;
+        action->text = mem_copy_string(text);
+    }
+}
+
+void log_store_state(Step *step)
+{
+    Core *core = step->core;
+    const char *text = step->event->text;
+    bool was_bad = core->store_reason != NULL;
+    mem_free(TAKE(core->store_reason));
+    if (text != NULL) {
+        core->store_reason = mem_copy_string(text);
+        log_reject_pending(step, text);
+    }
+    if (text != NULL && !was_bad) {
+        step_notice(step, NOTICE_ERROR,
+                    "%s. What others say is still shown and passed on; new lines are refused until "
+                    "there is room",
+                    text);
+    } else if (text == NULL && was_bad) {
+        step_notice(step, NOTICE_INFO, "the disk takes writes again");
+    }
+}
+
+/* ---- how far own lines are ---- */
+
+/* It was linked with this node once, and is not now: away, or on its way back. */
+static bool is_missed(const Core *core, const Link *link)
+{
+    static const uint8_t no_key[EVENT_KEY_BYTES];
+    return link_counts(link) && !link->classic &&
+           memcmp(link->peer_key, no_key, EVENT_KEY_BYTES) != 0 &&
+           !mesh_is_linked(core, link->peer_key);
+}
+
+/* Those nodes that are there, and those that have been: of our kind only. */
+Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq)
+{
+    Kept kept = {0};
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        if (core->mesh[i].up && core->mesh[i].greeted) {
+            kept.known++;
+            kept.by += replica_link_holds(core->replica, i, stream, seq);
+        }
+    }
+    for (size_t i = 0; i < core->links_count; i++) {
+        kept.known += is_missed(core, &core->links[i]);
+    }
+    return kept;
+}
+
+void log_check_kept(Step *step)
+{
+    Core *core = step->core;
+    if (core->kept_message == NULL) {
+        return;
+    }
+    StreamId own;
+    replica_own(core->replica, &own);
+    Kept kept = log_kept(core, &own, core->kept_seq);
+    if (kept.by == core->kept.by && kept.known == core->kept.known) {
+        return;
+    }
+    core->kept = kept;
+    Action *action = step_add(step, ACTION_KEPT);
+    action->message = message_ref(core->kept_message);
+    action->kept = kept;
+    if (kept.known > 0 && kept.by == kept.known) {
+        message_unref(TAKE(core->kept_message)); /* all there is to tell of it */
+    }
+}

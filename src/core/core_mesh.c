@@ -1,0 +1,420 @@
+/* Mesh links: one for each pair of nodes, whichever side has dialled; and who is at which node.
+ *
+ *   link UP, of our kind --> ACTION_MESH_OPEN --+
+ *   EVENT_MESH_UP (somebody dialled us) --------+--> hellos --> greeted: is there another one with
+ *                                                               that node? one of the two goes
+ *
+ * Which one goes both sides know without a word: of two that were dialled from both ends the one
+ * that the lower node id dialled stays; of two from the same end the younger. */
+#include "core/core_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_outgoing(const Core *core, size_t mesh)
+{
+    return mesh < core->links_count;
+}
+
+static void clear_mesh(MeshLink *mesh)
+{
+    *mesh = (MeshLink){.up = false};
+}
+
+static size_t find_greeted(const Core *core, const NodeId *peer, size_t except)
+{
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        if (i != except && mesh->up && mesh->greeted &&
+            memcmp(&mesh->peer, peer, sizeof(*peer)) == 0) {
+            return i;
+        }
+    }
+    return core->mesh_count;
+}
+
+size_t mesh_of_link(const Core *core, const Link *link)
+{
+    return find_greeted(core, &link->peer_id, core->mesh_count);
+}
+
+bool mesh_is_linked(const Core *core, const uint8_t *key)
+{
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        if (mesh->up && mesh->greeted &&
+            (key == NULL || memcmp(mesh->key, key, EVENT_KEY_BYTES) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void reopen_later(Step *step, const NodeId *peer, uint64_t delay_ms)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        if (link->state == LINK_UP && !link->classic &&
+            memcmp(&link->peer_id, peer, sizeof(*peer)) == 0) {
+            link->mesh_at_ms = step->event->mono_ms + delay_ms;
+        }
+    }
+}
+
+/* The slot is free again; the link that leads there may want another. */
+static void forget(Step *step, size_t index, uint64_t delay_ms)
+{
+    Core *core = step->core;
+    MeshLink *mesh = &core->mesh[index];
+    NodeId peer = mesh->peer;
+    bool greeted = mesh->greeted;
+    clear_mesh(mesh);
+    if (greeted) {
+        reopen_later(step, &peer, delay_ms);
+    } else if (is_outgoing(core, index)) {
+        Link *link = &core->links[index];
+        uint32_t doublings = link->mesh_failures++;
+        doublings = doublings < MESH_REOPEN_DOUBLINGS ? doublings : MESH_REOPEN_DOUBLINGS;
+        link->mesh_at_ms = step->event->mono_ms + (delay_ms << doublings);
+    }
+}
+
+static void close_mesh(Step *step, size_t index, const char *text)
+{
+    Action *action = step_add(step, ACTION_MESH_CLOSE);
+    action->mesh = index;
+    action->text = mem_copy_string(text);
+}
+
+/* ---- coming up ---- */
+
+void mesh_want(Step *step, Link *link)
+{
+    Core *core = step->core;
+    size_t index = (size_t)(link - core->links);
+    link->mesh_at_ms = 0;
+    size_t there = mesh_of_link(core, link);
+    if (there != core->mesh_count) {
+        memcpy(link->peer_key, core->mesh[there].key, EVENT_KEY_BYTES);
+    }
+    if (core->mesh[index].up || there != core->mesh_count) {
+        return;
+    }
+    core->mesh[index].up = true;
+    snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s", link->address);
+    step_add(step, ACTION_MESH_OPEN)->link = index;
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+}
+
+void mesh_up(Step *step)
+{
+    Core *core = step->core;
+    size_t index = step->event->mesh;
+    const char *address = step->event->text;
+    clear_mesh(&core->mesh[index]);
+    core->mesh[index].up = true;
+    snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s",
+             address != NULL ? address : "");
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+}
+
+/* True where a stays. */
+static bool stays(const Core *core, size_t a, size_t b, const NodeId *peer)
+{
+    if (is_outgoing(core, a) == is_outgoing(core, b)) {
+        return true; /* the younger: the other one's end has not been noticed here yet */
+    }
+    bool ours = memcmp(&core->node_id, peer, sizeof(*peer)) < 0;
+    return is_outgoing(core, a) == ours;
+}
+
+/* By the key it is known again in another life. */
+static void note_key(Core *core, const MeshLink *mesh)
+{
+    for (size_t i = 0; i < core->links_count; i++) {
+        Link *link = &core->links[i];
+        if (link->state == LINK_UP && !link->classic &&
+            memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) == 0) {
+            memcpy(link->peer_key, mesh->key, EVENT_KEY_BYTES);
+        }
+    }
+}
+
+/* It was waited for, but is here: it has dialled us first. */
+static void hurry_link(Step *step, const MeshLink *mesh)
+{
+    for (size_t i = 0; i < step->core->links_count; i++) {
+        Link *link = &step->core->links[i];
+        if (link->state == LINK_WAITING && link->known &&
+            memcmp(link->peer_key, mesh->key, EVENT_KEY_BYTES) == 0) {
+            link->retry_at_ms = step->event->mono_ms;
+        }
+    }
+}
+
+static bool link_leads_to(const Core *core, const NodeId *peer)
+{
+    for (size_t i = 0; i < core->links_count; i++) {
+        const Link *link = &core->links[i];
+        if (link->state == LINK_UP && memcmp(&link->peer_id, peer, sizeof(*peer)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_presences(Step *step, size_t index)
+{
+    const Core *core = step->core;
+    for (size_t i = 0; i < presences_count(core->presences); i++) {
+        log_input(step, (ReplicaInput){.kind = REPLICA_TELL,
+                                       .link = index,
+                                       .presences = presences_at(core->presences, i),
+                                       .presences_count = 1});
+    }
+}
+
+static void drop_mesh(Step *step, size_t index, const char *reason)
+{
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = index});
+    close_mesh(step, index, reason);
+    clear_mesh(&step->core->mesh[index]);
+}
+
+void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
+{
+    Core *core = step->core;
+    MeshLink *mesh = &core->mesh[index];
+    if (memcmp(&hello->node_id, &core->node_id, sizeof(NodeId)) == 0) {
+        drop_mesh(step, index, "this node has dialled itself");
+        return;
+    }
+    mesh->greeted = true;
+    mesh->peer = hello->node_id;
+    memcpy(mesh->key, hello->key, EVENT_KEY_BYTES);
+    snprintf(mesh->name, sizeof(mesh->name), "%s", hello->name);
+    size_t other = find_greeted(core, &mesh->peer, index);
+    if (other != core->mesh_count) {
+        bool this_one = stays(core, index, other, &mesh->peer);
+        drop_mesh(step, this_one ? other : index, MESH_BYE_TWIN);
+        if (!this_one) {
+            return;
+        }
+    }
+    if (is_outgoing(core, index)) {
+        Link *link = &core->links[index];
+        link->mesh_failures = 0;
+        link->peer_id = mesh->peer;
+    } else if (other == core->mesh_count && !link_leads_to(core, &mesh->peer)) {
+        step_notice(step, NOTICE_INFO, "%s has connected, from %s",
+                    mesh->name[0] != '\0' ? mesh->name : "somebody without a name", mesh->address);
+        core->told_alone = false;
+    }
+    if (mesh->name[0] != '\0') {
+        lines_remember_name(core, mesh->name);
+    }
+    note_key(core, mesh);
+    hurry_link(step, mesh);
+    tell_presences(step, index);
+}
+
+/* ---- going down ---- */
+
+static void announce_lost(Step *step, const MeshLink *mesh, size_t index, const char *reason)
+{
+    const Core *core = step->core;
+    if (mesh->greeted && !is_outgoing(core, index) && !link_leads_to(core, &mesh->peer)) {
+        step_notice(step, NOTICE_WARNING, "lost %s, at %s: %s",
+                    mesh->name[0] != '\0' ? mesh->name : "somebody without a name", mesh->address,
+                    reason);
+    }
+}
+
+/* It said so in parting. Those beyond are told: its own last word may not have got through. */
+static void hear_that_it_leaves(Step *step, size_t index)
+{
+    const Core *core = step->core;
+    const MeshLink *mesh = &core->mesh[index];
+    for (size_t i = 0; mesh->greeted && i < presences_count(core->presences); i++) {
+        FramePresence row = *presences_at(core->presences, i);
+        if (memcmp(&row.node_id, &mesh->peer, sizeof(NodeId)) == 0) {
+            row.gone = true;
+            row.version++;
+            mesh_heard(step, index, &row, 1);
+            return;
+        }
+    }
+}
+
+void mesh_down(Step *step)
+{
+    Core *core = step->core;
+    const Event *event = step->event;
+    size_t index = event->mesh;
+    if (!core->mesh[index].up) {
+        return;
+    }
+    AUTO_FREE char *reason = mem_copy_text(event->text, event->text_len);
+    if (strstr(reason, MESH_BYE_LEAVING) != NULL) {
+        hear_that_it_leaves(step, index);
+    }
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = index});
+    announce_lost(step, &core->mesh[index], index, reason);
+    if (event->classic) {
+        step_notice(step, NOTICE_WARNING,
+                    "%s runs an older version, which keeps no log: nothing is exchanged with it "
+                    "until it is updated",
+                    core->mesh[index].address);
+    }
+    forget(step, index, event->classic ? MESH_REOPEN_OLD_MS : MESH_REOPEN_MS);
+}
+
+void mesh_lost(Step *step, size_t index)
+{
+    Core *core = step->core;
+    if (core->mesh[index].up) {
+        log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = index});
+        close_mesh(step, index, "the connection is gone");
+        clear_mesh(&core->mesh[index]);
+    }
+}
+
+void mesh_dropped(Step *step, size_t index, const char *reason)
+{
+    Core *core = step->core;
+    MeshLink *mesh = &core->mesh[index];
+    bool leaving = strstr(reason, MESH_BYE_LEAVING) != NULL;
+    bool plain = leaving || strstr(reason, MESH_BYE_TWIN) != NULL;
+    if (leaving) {
+        hear_that_it_leaves(step, index);
+        announce_lost(step, mesh, index, MESH_BYE_LEAVING);
+    } else if (!plain) {
+        step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",
+                    mesh->name[0] != '\0' ? mesh->name : mesh->address, reason);
+    }
+    close_mesh(step, index, reason);
+    forget(step, index, plain ? MESH_REOPEN_MS : CORE_DRAIN_MS);
+}
+
+/* ---- who is where ---- */
+
+static void tell(Step *step, const FramePresence *row, size_t except)
+{
+    log_input(step, (ReplicaInput){.kind = REPLICA_TELL,
+                                   .link = REPLICA_LINKS_MAX,
+                                   .except = except,
+                                   .presences = row,
+                                   .presences_count = 1});
+}
+
+static void tell_own(Step *step)
+{
+    FramePresence own;
+    presences_tell_own(step->core->presences, step->event->mono_ms, &own);
+    tell(step, &own, REPLICA_LINKS_MAX);
+}
+
+/* A peer's new name, wherever it stands. */
+static void rename_peer(Core *core, const FramePresence *row)
+{
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        MeshLink *mesh = &core->mesh[i];
+        if (mesh->greeted && memcmp(&mesh->peer, &row->node_id, sizeof(NodeId)) == 0) {
+            memcpy(mesh->name, row->name, sizeof(mesh->name));
+        }
+    }
+    for (size_t i = 0; i < core->links_count; i++) {
+        Link *link = &core->links[i];
+        if (link->state == LINK_UP && memcmp(&link->peer_id, &row->node_id, sizeof(NodeId)) == 0) {
+            memcpy(link->peer_name, row->name, sizeof(link->peer_name));
+        }
+    }
+}
+
+/* Of those it is linked with itself, the node tells when they connect and are lost. */
+static void tell_change(Step *step, const FramePresence *row, PresenceChange change,
+                        const char *name_before)
+{
+    const Core *core = step->core;
+    bool linked = find_greeted(core, &row->node_id, core->mesh_count) != core->mesh_count ||
+                  link_leads_to(core, &row->node_id);
+    if (linked || (change != PRESENCE_CAME && change != PRESENCE_LEFT)) {
+        return;
+    }
+    const char *name = change == PRESENCE_LEFT ? name_before : row->name;
+    step_notice(step, NOTICE_INFO, "%s %s", name[0] != '\0' ? name : "somebody without a name",
+                change == PRESENCE_CAME ? "is here" : "has left");
+}
+
+void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t count)
+{
+    Core *core = step->core;
+    for (size_t i = 0; i < count; i++) {
+        bool news = false;
+        PresenceChange change = PRESENCE_SAME;
+        FramePresence before;
+        if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
+                           &before) != ERR_OK) {
+            continue;
+        }
+        if (change == PRESENCE_CAME || change == PRESENCE_RENAMED) {
+            rename_peer(core, &rows[i]);
+            if (rows[i].name[0] != '\0') {
+                lines_remember_name(core, rows[i].name);
+            }
+        }
+        tell_change(step, &rows[i], change, before.name);
+        if (news) {
+            tell(step, &rows[i], index);
+        }
+    }
+    if (presences_own_is_due(core->presences, step->event->mono_ms)) {
+        tell_own(step);
+    }
+}
+
+void mesh_rename(Step *step)
+{
+    presences_rename(step->core->presences, step->core->name);
+    log_input(step, (ReplicaInput){.kind = REPLICA_RENAME, .name = step->core->name});
+    tell_own(step);
+}
+
+void mesh_leave(Step *step)
+{
+    presences_leave(step->core->presences);
+    tell_own(step);
+}
+
+/* ---- time ---- */
+
+void mesh_timer(Step *step)
+{
+    Core *core = step->core;
+    uint64_t now_ms = step->event->mono_ms;
+    for (size_t i = 0; i < core->links_count; i++) {
+        Link *link = &core->links[i];
+        if (link->mesh_at_ms != 0 && link->mesh_at_ms <= now_ms) {
+            link->mesh_at_ms = 0;
+            if (link->state == LINK_UP && !link->classic) {
+                mesh_want(step, link);
+            }
+        }
+    }
+    if (!core->leaving && presences_own_is_due(core->presences, now_ms)) {
+        tell_own(step);
+    }
+    FramePresence gone;
+    while (presences_expire(core->presences, now_ms, &gone)) {
+        tell_change(step, &gone, PRESENCE_LEFT, gone.name);
+    }
+}
+
+uint64_t mesh_wake_at(const Core *core)
+{
+    uint64_t wake = presences_wake_at(core->presences);
+    for (size_t i = 0; i < core->links_count; i++) {
+        wake = earlier(wake, core->links[i].mesh_at_ms);
+    }
+    return wake;
+}

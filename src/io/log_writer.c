@@ -1,0 +1,203 @@
+/* Batches on their way to the store. */
+#include "io/log_writer.h"
+
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <utlist.h>
+
+enum { RETRY_MS = 1000 };
+
+typedef struct Batch Batch;
+struct Batch {
+    LogWriter *writer;
+    LogEvent **events;
+    size_t count;
+    uint64_t ticket;
+    unsigned flags;
+    bool given; /* the store has it, and will answer */
+    bool done;
+    Batch *prev;
+    Batch *next;
+};
+
+struct LogWriter {
+    LogWriterOptions options;
+    Batch *batches;
+    size_t given;
+    bool failed; /* one was not taken: none is given before all the others are answered */
+    bool broken;
+    /* Nothing can be written, and that was told. A disk that is full takes a small write and not
+     * the next large one: so it is well again once all that waited at the last failure is on it. */
+    bool told_bad;
+    uint64_t bad_until;
+    uv_timer_t retry;
+};
+
+LogWriter *log_writer_new(const LogWriterOptions *options)
+{
+    LogWriter *writer = mem_new(LogWriter);
+    writer->options = *options;
+    uv_timer_init(loop_uv(options->loop), &writer->retry);
+    writer->retry.data = writer;
+    return writer;
+}
+
+static void batch_free(LogWriter *writer, Batch *batch)
+{
+    DL_DELETE(writer->batches, batch);
+    for (size_t i = 0; i < batch->count; i++) {
+        event_unref(batch->events[i]);
+    }
+    mem_free(batch->events);
+    mem_free(batch);
+}
+
+static void writer_closed(uv_handle_t *handle)
+{
+    mem_free(handle->data);
+}
+
+void log_writer_free(LogWriter *writer)
+{
+    if (writer == NULL) {
+        return;
+    }
+    while (writer->batches != NULL) {
+        batch_free(writer, writer->batches);
+    }
+    uv_close((uv_handle_t *)&writer->retry, writer_closed);
+}
+
+static void appended(void *context, const StoreAppended *result);
+
+static void give_more(LogWriter *writer)
+{
+    Batch *batch;
+    if (writer->failed || writer->broken) {
+        return;
+    }
+    uv_timer_stop(&writer->retry);
+    DL_FOREACH(writer->batches, batch) {
+        if (batch->given || batch->done) {
+            continue;
+        }
+        Err err = store_append(writer->options.store, batch->events, batch->count, batch->flags,
+                               appended, batch);
+        if (err != ERR_OK) {
+            return; /* ERR_LIMIT: as others are answered */
+        }
+        batch->given = true;
+        writer->given++;
+    }
+}
+
+static void tell_state(LogWriter *writer, const char *text)
+{
+    writer->told_bad = text != NULL;
+    writer->options.report(writer->options.context,
+                           &(Event){.kind = EVENT_STORE_STATE, .text = text});
+}
+
+static void tell_if_well(LogWriter *writer)
+{
+    if (writer->told_bad && !writer->broken && writer->bad_until == 0 &&
+        store_degraded(writer->options.store) == NULL) {
+        tell_state(writer, NULL);
+    }
+}
+
+/* All that are done and have none before them that is not. */
+static void report_done(LogWriter *writer)
+{
+    uint64_t ticket = 0;
+    while (writer->batches != NULL && writer->batches->done) {
+        ticket = writer->batches->ticket;
+        batch_free(writer, writer->batches);
+    }
+    if (ticket != 0) {
+        writer->bad_until = ticket >= writer->bad_until ? 0 : writer->bad_until;
+        writer->options.report(writer->options.context,
+                               &(Event){.kind = EVENT_STORED, .ticket = ticket});
+        tell_if_well(writer);
+    }
+}
+
+static void try_again(uv_timer_t *timer)
+{
+    LogWriter *writer = timer->data;
+    if (writer->given == 0) {
+        writer->failed = false;
+        give_more(writer);
+    }
+}
+
+/* Where it is not the disk that refuses, the events do not fit what the store holds. Only a log.db
+ * that was changed behind our back makes them so: nothing more is written, and all know. */
+static void note_failure(LogWriter *writer, const Batch *batch, Err err)
+{
+    bool first = batch == writer->batches;
+    writer->failed = true;
+    writer->bad_until = writer->batches->prev->ticket; /* the last one's */
+    if (first && (err == ERR_EXISTS || err == ERR_GONE || err == ERR_INVALID)) {
+        uint64_t seq = batch->events[0]->fields.seq;
+        log_error("the log does not go on where this node is (%s, from number %" PRIu64 " on)",
+                  err_text(err), seq);
+        writer->broken = true;
+        tell_state(writer, "the log on the disk is not the one that this node has written and "
+                           "read: stop the node and start it again");
+    }
+}
+
+static void appended(void *context, const StoreAppended *result)
+{
+    Batch *batch = context;
+    LogWriter *writer = batch->writer;
+    batch->given = false;
+    writer->given--;
+    batch->done = result->err == ERR_OK;
+    if (!batch->done) {
+        note_failure(writer, batch, result->err);
+    }
+    report_done(writer);
+    if (writer->failed && !writer->broken) {
+        uv_timer_start(&writer->retry, try_again, RETRY_MS, RETRY_MS);
+    }
+    give_more(writer);
+}
+
+void log_writer_add(LogWriter *writer, Action *action)
+{
+    Batch *batch = mem_new(Batch);
+    batch->writer = writer;
+    batch->count = action->events_count;
+    batch->events = TAKE(action->events);
+    action->events_count = 0;
+    batch->ticket = action->ticket;
+    batch->flags = action->own ? 0 : STORE_LAZY;
+    DL_APPEND(writer->batches, batch);
+    give_more(writer);
+}
+
+void log_writer_state_changed(LogWriter *writer)
+{
+    const char *text = store_degraded(writer->options.store);
+    if (writer->broken) {
+        return;
+    }
+    if (text != NULL) {
+        tell_state(writer, text);
+    } else {
+        tell_if_well(writer);
+    }
+    try_again(&writer->retry);
+}
+
+size_t log_writer_waiting(const LogWriter *writer)
+{
+    size_t count = 0;
+    Batch *batch;
+    DL_COUNT(writer->batches, batch, count);
+    return count;
+}

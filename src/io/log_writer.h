@@ -1,0 +1,32 @@
+/* Between the core's STORE actions and the store: what is on its way to the disk, in order, and
+ * what has to wait because the disk takes nothing.
+ *
+ *   ACTION_STORE --> [batches, oldest first] --> store_append --> EVENT_STORED, in the same order
+ *                          ^                          |
+ *                          +--- the disk is full -----+   all that failed goes again, in order,
+ *                                                         every second until it is taken */
+#pragma once
+
+#include "core/core.h"
+#include "io/store.h"
+
+typedef struct LogWriter LogWriter;
+
+typedef struct LogWriterOptions {
+    Loop *loop;
+    Store *store;
+    void (*report)(void *context, Event *event);
+    void *context;
+} LogWriterOptions;
+
+LogWriter *log_writer_new(const LogWriterOptions *options);
+/* Once the store is closed. The loop frees it. NULL is fine. */
+void log_writer_free(LogWriter *writer);
+
+/* Takes the action's events. */
+void log_writer_add(LogWriter *writer, Action *action);
+/* The store's state has changed (StoreOptions.state_changed): tells the core, and goes on where it
+ * can. */
+void log_writer_state_changed(LogWriter *writer);
+/* Batches that are not on the disk. */
+size_t log_writer_waiting(const LogWriter *writer);
