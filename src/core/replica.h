@@ -31,14 +31,15 @@ enum {
     /* Recent events of a stream kept in memory for those who follow, and bytes of such events of
      * all streams; the rest is read from the store. */
     REPLICA_WINDOW_EVENTS = 4096,
-    /* And no more than this of one stream, but for what is not durable. */
-    REPLICA_WINDOW_BYTES = 2 * REPLICA_CREDIT_BYTES,
     REPLICA_WINDOWS_BYTES = 32 * 1024 * 1024,
     /* Said and not yet durable: what a disk that is full or slow may leave waiting. */
     REPLICA_SAID_MAX_BYTES = 1024 * 1024,
     /* Of authors who signed two events for one place: more than any honest group will see; what is
      * beyond freezes where it is seen, and is not passed on. */
     REPLICA_PROOFS_MAX = 1000,
+    /* In memory of one stream: no more than this, which is what may not be on the disk yet (a
+     * credit), and the frame that passed it. */
+    REPLICA_WINDOW_BYTES = 2 * REPLICA_CREDIT_BYTES,
 };
 
 typedef struct ReplicaConfig {
@@ -174,12 +175,12 @@ typedef struct ReplicaLinkView {
 void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
 /* Does that link's peer hold it, as far as it has told? */
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
-/* The stream this node writes, or would. Until the first word another may take its place. */
-void replica_own(const Replica *replica, StreamId *ret_stream);
 /* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk. */
 bool replica_may_say(const Replica *replica);
 /* Is nothing more of the stream taken, since its author has signed two events for one place? */
 bool replica_is_frozen(const Replica *replica, const StreamId *stream);
+/* The stream this node writes, or would. Until the first word another may take its place. */
+void replica_own(const Replica *replica, StreamId *ret_stream);
 /* The number that the last REPLICA_SAY got; 0: none. */
 uint64_t replica_said(const Replica *replica);
 /* By number, for looking one up. */

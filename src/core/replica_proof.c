@@ -100,11 +100,16 @@ static bool proof_is_good(const Replica *replica, const FrameRun *a, const Frame
 
 /* ---- what follows from it ---- */
 
-static ReplicaOutput *tell_frozen(RStep *step, const Stream *stream)
+/* proof: NULL: none. */
+static void tell_frozen(RStep *step, const Stream *stream, LogEvent *event, const Proof *proof)
 {
     ReplicaOutput *output = rstep_add(step, REPLICA_FROZEN);
     output->stream = stream->id;
-    return output;
+    rstep_events(output, &event, 1);
+    if (proof != NULL) {
+        FrameProof row = {.a = proof->a, .b = proof->b};
+        output->frame = frame_encode(&(FrameOut){.proofs = &row, .proofs_count = 1});
+    }
 }
 
 static void freeze(RStep *step, Stream *stream)
@@ -112,19 +117,19 @@ static void freeze(RStep *step, Stream *stream)
     if (!stream->frozen) {
         stream->frozen = true;
         pull_end(step, stream);
-        tell_frozen(step, stream);
     }
 }
 
-/* Takes the runs over. The first proof against an author goes to everybody. */
-static void keep(RStep *step, Stream *stream, FrameRun *a, FrameRun *b, size_t link)
+/* Takes the runs over. The first proof against an author goes to everybody; NULL: it is another, or
+ * too large, or one too many. */
+static const Proof *keep(RStep *step, Stream *stream, FrameRun *a, FrameRun *b, size_t link)
 {
     Replica *replica = step->replica;
     bool fits = run_bytes(a) + run_bytes(b) <= FRAME_PROOF_MAX_BYTES;
     if (!fits || stream->origin->convicted || replica->proofs_count == REPLICA_PROOFS_MAX) {
         run_free(a);
         run_free(b);
-        return;
+        return NULL;
     }
     replica->proofs =
         mem_resize(replica->proofs, replica->proofs_count + 1, sizeof(*replica->proofs));
@@ -141,8 +146,7 @@ static void keep(RStep *step, Stream *stream, FrameRun *a, FrameRun *b, size_t l
     for (size_t i = 0; i < replica->links_cap; i++) {
         replica->links[i].news = true;
     }
-    FrameProof row = {.a = proof->a, .b = proof->b};
-    tell_frozen(step, stream)->frame = frame_encode(&(FrameOut){.proofs = &row, .proofs_count = 1});
+    return proof;
 }
 
 const Proof *proof_next(Replica *replica, ReplicaLink *link, size_t index)
@@ -190,11 +194,13 @@ void proof_found(RStep *step, Stream *stream, const FrameRun *run, uint64_t seq)
     size_t skip = seq > first ? (size_t)(seq - first) : 0;
     FrameRun there = run_cut(replica, run->events + skip, run->count - skip);
     FrameRun here = run_from_window(replica, stream, seq);
+    LogEvent *event = run->events[skip];
     freeze(step, stream);
     if (there.count > 0 && here.count > 0) {
-        keep(step, stream, &here, &there, NO_LINK);
+        tell_frozen(step, stream, event, keep(step, stream, &here, &there, NO_LINK));
         return;
     }
+    tell_frozen(step, stream, event, NULL);
     run_free(&here);
     stream->suspect = there;
     ReplicaOutput *output = rstep_add(step, REPLICA_READ);
@@ -214,7 +220,12 @@ void proof_read_done(RStep *step)
     stream->suspect = (FrameRun){0};
     FrameRun here = run_cut(step->replica, input->events, input->events_count);
     if (here.count > 0 && proof_is_good(step->replica, &here, &there)) {
-        keep(step, stream, &here, &there, NO_LINK);
+        LogEvent *event = event_ref(there.events[0]);
+        const Proof *proof = keep(step, stream, &here, &there, NO_LINK);
+        if (proof != NULL) {
+            tell_frozen(step, stream, event, proof);
+        }
+        event_unref(event);
     }
     run_free(&here);
     run_free(&there);
@@ -233,10 +244,14 @@ static bool receive_one(RStep *step, size_t index, const FrameProof *proof)
     if (!proof_is_good(replica, &proof->a, &proof->b)) {
         return false;
     }
+    bool news = !stream->frozen;
     freeze(step, stream);
     FrameRun a = run_copy(proof->a.events, proof->a.count);
     FrameRun b = run_copy(proof->b.events, proof->b.count);
-    keep(step, stream, &a, &b, index);
+    const Proof *kept = keep(step, stream, &a, &b, index);
+    if (news || kept != NULL) {
+        tell_frozen(step, stream, proof->b.events[0], kept);
+    }
     return true;
 }
 

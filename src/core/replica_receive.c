@@ -92,10 +92,10 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        bool same = equal && !stream->origin->convicted; /* of which roots say nothing */
+        bool known = equal && !stream->origin->convicted; /* of these, roots say nothing */
         uint64_t said_hi = link->hello_sent ? on_link->told_hi : stream->durable;
-        on_link->told_hi = same ? said_hi : 0;
-        on_link->peer_hi = same ? said_hi : 0;
+        on_link->told_hi = known ? said_hi : 0;
+        on_link->peer_hi = known ? said_hi : 0;
     }
     link->have_due = true;
     link->news = true;

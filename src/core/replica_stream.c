@@ -245,9 +245,8 @@ static void window_grow(Stream *stream)
 static void window_add(Replica *replica, Stream *stream, LogEvent *event)
 {
     size_t bytes = frame_event_bytes(event);
-    while ((stream->window_count >= REPLICA_WINDOW_EVENTS ||
-            stream->window_bytes + bytes > REPLICA_WINDOW_BYTES) &&
-           window_may_drop(stream)) {
+    while (window_may_drop(stream) && (stream->window_count >= REPLICA_WINDOW_EVENTS ||
+                                       stream->window_bytes + bytes > REPLICA_WINDOW_BYTES)) {
         window_drop_first(replica, stream);
     }
     if (stream->window_count == stream->window_cap) {

@@ -135,17 +135,18 @@ void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall
 {
     Node *node = &world->nodes[at];
     FoldOut out = {0};
-    if (world->config.mutation == MUTATION_EFFECT_FIRST) {
-        for (size_t i = 0; i < output->events_count; i++) {
-            FoldShown item = {.event = output->events[i],
-                              .late = is_late(node, &output->events[i]->fields)};
-            check_one(world, at, &item);
-        }
-        return;
-    }
     fold_apply(node->fold, output->events, output->events_count, output->link,
                world->now_ms + START_WALL_MS, wall_ms, &out);
-    show(world, at, &out);
+    if (world->config.mutation != MUTATION_EFFECT_FIRST) {
+        show(world, at, &out);
+        return;
+    }
+    fold_out_done(&out);
+    for (size_t i = 0; i < output->events_count; i++) {
+        FoldShown item = {.event = output->events[i],
+                          .late = is_late(node, &output->events[i]->fields)};
+        check_one(world, at, &item);
+    }
 }
 
 void shown_timer(World *world, int at, int64_t wall_ms)
