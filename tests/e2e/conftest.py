@@ -45,7 +45,7 @@ def time_limit(request):
 
 @pytest.fixture(autouse=True)
 def data_home(tmp_path, monkeypatch):
-    """Each test has its own: a node started again within one keeps its data, as the default says."""
+    """Each test has its own: a node started again in it keeps its data, as the default says."""
     path = tmp_path / "data"
     monkeypatch.setenv("XDG_DATA_HOME", str(path))
     return path

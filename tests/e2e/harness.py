@@ -371,7 +371,8 @@ class Node(Child):
         if kind == "lost":
             self.lost += event["count"]
         {"message": self.messages, "notice": self.notices, "list": self.lists,
-         "error": self.errors, "kept": self.kept, "history": self.history}.get(kind, self.others).append(event)
+         "error": self.errors, "kept": self.kept, "history": self.history}.get(
+             kind, self.others).append(event)
 
     def wait_listening(self, seconds=10.0):
         def check():
@@ -418,8 +419,8 @@ class Node(Child):
                           seconds, 0.05)
 
     def wait_in_step(self, *peers, seconds=15.0):
-        """Until those peers (of our kind, of its nodes.json) have told that they hold on their disks
-        all that it holds, and it all of theirs."""
+        """Until those peers (of our kind, in its nodes.json) have told that they hold on their
+        disks all that it holds, and it has all of theirs."""
         ports = {peer.port for peer in peers}
 
         def check():

@@ -1,5 +1,5 @@
-"""Row 5: nodes that come and go keep equal logs, and nothing that was acknowledged is lost: a line of
-nodes, a ring, all killed at once, a long absence, a network that is cut."""
+"""Row 5: nodes that come and go keep equal logs, and nothing that was acknowledged is lost: a line
+of nodes, a ring, all killed at once, a long absence, a network that is cut."""
 
 import os
 import random
