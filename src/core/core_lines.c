@@ -126,7 +126,7 @@ void lines_shown(Step *step, const FoldShown *shown)
     }
     message_place_text(&fields->stream, fields->seq, message->place, sizeof(message->place));
     message->hlc = fields->hlc;
-    message->late = shown->late;
+    message->late = shown->late && hlc_time_ms(fields->hlc) + LATE_MS < step->event->wall_ms;
     message->incomplete = shown->incomplete;
     set_id(message, fields);
     bool is_new = own || is_first_of_its_kind(step, fields, message);

@@ -32,6 +32,8 @@ enum {
     PENDING_MAX_LINES = 8192,
     PENDING_BUSY_LINES = 1024,
     PENDING_BUSY_BYTES = REPLICA_SAID_MAX_BYTES / 2,
+    /* Where people talk at once everything is late for some milliseconds: that is not told. */
+    LATE_MS = 1000,
     /* Said longer ago than that when it comes: this node was away. */
     MISSED_MS = 10 * 1000,
     RECAP_LINES = 20,

@@ -61,7 +61,7 @@ typedef struct Message {
     char place[40];  /* the id that people see and /why takes, "5f3a91-17"; "" while it has none */
     uint64_t hlc;    /* of its event; 0: none yet */
     bool own;        /* said at this node, by its person or a client */
-    bool late;       /* one that belongs behind it was shown before */
+    bool late;       /* one that belongs behind it was shown before, for more than a moment */
     bool missed;     /* said some time before it came: this node was away */
     bool incomplete; /* what it answers to has not come */
     char *content;   /* as on the wire: an action starts with "/me " */

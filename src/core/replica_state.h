@@ -10,8 +10,9 @@ enum {
     HAVE_INTERVAL_MS = 250,
     HAVE_FANOUT = 6,
     ROOT_INTERVAL_MS = 10000,
-    /* Long enough for many streams that begin together to be told in one frame. */
-    BORDER_WAIT_MS = 1000,
+    /* Long enough for many streams that begin together to be told in one frame: it goes out on half
+     * of a full mesh's links, where nobody needs it. */
+    BORDER_WAIT_MS = 3000,
     /* A stream that is known to go on, and of which nothing comes for so long (or two round trips),
      * is asked for elsewhere. Doubles up to the cap while it does not help. */
     REPAIR_MIN_MS = 150,

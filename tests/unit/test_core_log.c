@@ -259,7 +259,7 @@ static void line_of_a_classic_node_that_found_no_room_comes_by_another(void **st
     trace_peer_has(&trace, 0, "bob", 1);
     FrameRun run = {.events = bob.disk, .count = 1};
     assert_string_equal(trace_frame(&trace, 0, &(FrameOut){.runs = &run, .runs_count = 1}),
-                        "show kim: hi (late)\n");
+                        "show kim: hi\n");
     trace_done(&trace);
     trace_done(&bob);
 }

@@ -251,7 +251,7 @@ static void what_was_said_while_a_link_was_cut_comes_when_it_heals(void **state)
                         "ann| connect 0\nann| info: connected to bob:1 (bob)\nann| open 0\n"
                         "bob| info: ann has connected, from ann\n"
                         "bob| kept 0/1 bob: two\n"
-                        "ann| show bob: two\nbob| show ann: one (late)\n"
+                        "ann| show bob: two\nbob| show ann: one\n"
                         "ann| kept 1/1 ann: one\nbob| kept 1/1 bob: two\n");
     world_free(world);
 }
