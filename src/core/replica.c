@@ -1,6 +1,7 @@
 /* The replica's door. */
 #include "core/replica_state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,6 +92,7 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     own->streams_max += heads_count; /* they have a place in any case */
     for (size_t i = 0; i < heads_count; i++) {
         Stream *stream = stream_get(replica, &heads[i].stream);
+        assert(stream != NULL);
         stream->applied = heads[i].hi;
         stream->last_hash = heads[i].last_hash;
         stream_note_newest(stream);

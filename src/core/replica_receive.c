@@ -148,12 +148,28 @@ bool run_chain_holds(const FrameRun *run, size_t from, const EventHash *before)
     return true;
 }
 
-/* A run's last signature covers, by the chain, all that is before it. */
+static size_t run_bytes(const FrameRun *run, size_t count)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += frame_event_bytes(run->events[i]);
+    }
+    return bytes;
+}
+
+/* A run's last signature covers, by the chain, all that is before it. In one that is longer than
+ * RUN_MAX_BYTES the others must be good too, or it could not be passed on in parts. */
 static bool run_is_signed(RStep *step, const FrameRun *run)
 {
-    LogEvent *last = run->events[run->count - 1];
-    last->verified = step->replica->config.verify(last);
-    return last->verified;
+    bool each = run_bytes(run, run->count) > RUN_MAX_BYTES;
+    for (size_t i = each ? 0 : run->count - 1; i < run->count; i++) {
+        LogEvent *event = run->events[i];
+        event->verified = event->is_signed && step->replica->config.verify(event);
+        if (event->is_signed && !event->verified) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What this node holds at that place; NULL: not in memory, or nothing. */
@@ -216,15 +232,6 @@ static void measure_rate(ReplicaLink *link, size_t events, uint64_t mono_ms)
         link->rate_from_ms = mono_ms;
         link->rate_events = 0;
     }
-}
-
-static size_t run_bytes(const FrameRun *run, size_t count)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes += frame_event_bytes(run->events[i]);
-    }
-    return bytes;
 }
 
 /* What is not stored has taken none of the room that credit stands for. */

@@ -398,6 +398,26 @@ void send_pump_all(RStep *step)
     }
 }
 
+/* How many of the events make a run: as many as fit, and end with a good signature. What was stored
+ * with a good one may hold others, before it, that were damaged on their way here. */
+static size_t count_good(const Replica *replica, LogEvent *const *events, size_t count)
+{
+    size_t bytes = 0;
+    size_t fit = 0;
+    while (fit < count && bytes + frame_event_bytes(events[fit]) <= RUN_MAX_BYTES) {
+        bytes += frame_event_bytes(events[fit++]);
+    }
+    while (fit > 0) {
+        LogEvent *last = events[fit - 1];
+        last->verified = last->verified || (last->is_signed && replica->config.verify(last));
+        if (last->verified) {
+            break;
+        }
+        fit--;
+    }
+    return fit;
+}
+
 /* Events from the store go out by themselves: they are not in the window. */
 void send_read_done(RStep *step)
 {
@@ -420,6 +440,11 @@ void send_read_done(RStep *step)
     size_t count = input->events_count;
     if (on_link->next != input->from || count == 0 || link->in_flight || link->credit <= 0) {
         send_wake_stream(replica, stream); /* it wants something else by now, or later */
+        return;
+    }
+    count = count_good(replica, input->events, count);
+    if (count == 0) {
+        on_link->next = 0; /* it will ask another for it */
         return;
     }
     FrameRun run = {.events = (LogEvent **)(uintptr_t)input->events, .count = count};

@@ -20,6 +20,8 @@ enum {
     RTT_UNKNOWN_MS = 500,
     CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
     NO_LINK = REPLICA_LINKS_MAX,
+    /* A group at its largest: no honest node sends a longer run. */
+    RUN_MAX_BYTES = REPLICA_FRAME_EVENTS_BYTES + EVENT_SIGNATURE_BYTES,
     /* To be told on one link; what is beyond is told when it changes again. */
     PRESENCES_WAITING_MAX = 4096,
     RATE_WINDOW_MS = 1000,

@@ -153,7 +153,8 @@ static unsigned draw_faults(World *world)
         return 0;
     }
     unsigned swarm = (unsigned)(world_random(world) & FAULTS_ALL);
-    unsigned hostile = (unsigned)(world_random(world) & world_random(world)) & FAULTS_HOSTILE;
+    unsigned hostile = (unsigned)(world_random(world) & FAULTS_HOSTILE);
+    hostile &= (unsigned)world_random(world);
     swarm = (swarm & ~(unsigned)FAULTS_HOSTILE) | hostile;
     if (world_chance(world, 100)) {
         swarm = hostile;

@@ -127,8 +127,8 @@ static void epoch_is_never_one_that_was_used(void **state)
                          replica_next_epoch(first, now - 86400000, UINT64_C(0x20001)));
 }
 
-/* A frame of the peer's only line, which is a long one. */
-static Bytes *line_frame(Mesh *mesh, uint64_t seq, EventHash *hash)
+/* A long line of the first peer's. */
+static LogEvent *line_event(uint64_t seq, EventHash *hash)
 {
     static const char body[EVENT_BODY_MAX_BYTES];
     EventSigner signer;
@@ -136,7 +136,7 @@ static Bytes *line_frame(Mesh *mesh, uint64_t seq, EventHash *hash)
     EventFields fields = {.stream.epoch = 10,
                           .seq = seq,
                           .prev_hash = *hash,
-                          .hlc = mesh->now_ms + seq,
+                          .hlc = 1000 + seq,
                           .room = "lobby",
                           .room_len = 5,
                           .kind = LOG_TEXT,
@@ -148,6 +148,12 @@ static Bytes *line_frame(Mesh *mesh, uint64_t seq, EventHash *hash)
     LogEvent *event = event_new(&fields);
     event_sign(event, &signer);
     *hash = event->hash;
+    return event;
+}
+
+static Bytes *line_frame(uint64_t seq, EventHash *hash)
+{
+    LogEvent *event = line_event(seq, hash);
     FrameRun run = {.events = &event, .count = 1};
     Bytes *bytes = frame_encode(&(FrameOut){.runs = &run, .runs_count = 1});
     event_unref(event);
@@ -169,7 +175,7 @@ static void credit_of_what_is_not_stored_comes_back(void **state)
     Mesh mesh = mesh_new();
     mesh_link(&mesh, 0, 1);
     EventHash hash = {0};
-    Bytes *frame = line_frame(&mesh, 1, &hash);
+    Bytes *frame = line_frame(1, &hash);
     for (int i = 0; i < 1000; i++) {
         feed_line(&mesh, frame); /* 8 MB of the same line */
     }
@@ -189,7 +195,7 @@ static void who_sends_more_than_its_credit_is_dropped(void **state)
     EventHash hash = {0};
     uint64_t seq = 0;
     while (mesh.dropped[0] == '\0' && seq < 1000) {
-        Bytes *frame = line_frame(&mesh, ++seq, &hash);
+        Bytes *frame = line_frame(++seq, &hash);
         feed_line(&mesh, frame);
         bytes_unref(frame);
     }
@@ -241,6 +247,38 @@ static void epoch_that_was_never_written_is_not_the_newest(void **state)
     mesh_done(&mesh);
 }
 
+/* It was stored with a later one that vouches for it, and that one alone may end what is sent. */
+static void run_from_the_store_ends_with_a_good_signature(void **state)
+{
+    (void)state;
+    Mesh mesh = mesh_new();
+    EventHash hash = {0};
+    LogEvent *events[] = {line_event(1, &hash), line_event(2, &hash), line_event(3, &hash)};
+    events[1]->signature[0] ^= 1;
+    events[1]->verified = false;
+    StreamHead head = {.stream = events[0]->fields.stream, .hi = 3, .last_hash = hash};
+    ReplicaConfig config = {.epoch = 20};
+    event_signer_init(&config.signer, (uint8_t[EVENT_SEED_BYTES]){1});
+    replica_free(mesh.peers[0].replica);
+    mesh.peers[0].replica = replica_new(&config, &head, 1);
+    mesh_link(&mesh, 0, 1);
+    assert_int_equal(mesh.peers[0].read_from, 1);
+    mesh_step(&mesh, 0,
+              (ReplicaInput){.kind = REPLICA_READ_DONE,
+                             .link = 1,
+                             .stream = head.stream,
+                             .from = 1,
+                             .events = events,
+                             .events_count = 2});
+    mesh_settle(&mesh);
+    assert_string_equal(mesh.dropped, "");
+    assert_int_equal(mesh.peers[1].shown, 1);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        event_unref(events[i]);
+    }
+    mesh_done(&mesh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +294,7 @@ int main(void)
         cmocka_unit_test(who_sends_more_than_its_credit_is_dropped),
         cmocka_unit_test(lines_said_while_the_disk_stands_still_are_bounded),
         cmocka_unit_test(epoch_that_was_never_written_is_not_the_newest),
+        cmocka_unit_test(run_from_the_store_ends_with_a_good_signature),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
