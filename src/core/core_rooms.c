@@ -65,7 +65,7 @@ static bool tell_membership(Step *step, LogKind kind, const char *room)
     LogLine line = {
         .fields = {.room = room,
                    .room_len = strlen(room),
-                   .kind = kind,
+                   .kind = (int)kind,
                    .sender = core->name,
                    .sender_len = strlen(core->name),
                    .body = (const uint8_t *)""},

@@ -17,7 +17,7 @@ static EventFields fields_of(uint8_t origin, LogKind kind, const char *room, uin
         .hlc = hlc,
         .room = room,
         .room_len = strlen(room),
-        .kind = kind,
+        .kind = (int)kind,
         .sender = names[origin],
         .sender_len = strlen(names[origin]),
     };

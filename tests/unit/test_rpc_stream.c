@@ -193,7 +193,7 @@ static void silent_peer_does_not_hold_up_a_client_that_leaves(void **state)
 static void close_in_any_callback_is_safe(void **state)
 {
     (void)state;
-    for (int where = CLOSE_IN_RECEIVED; where <= CLOSE_IN_ENDED; where++) {
+    for (unsigned where = CLOSE_IN_RECEIVED; where <= CLOSE_IN_ENDED; where++) {
         for (int who = 0; who < 2; who++) {
             World *world = world_with_server();
             End *closer = who == 0 ? &world->at_client : &world->at_server;
