@@ -50,10 +50,15 @@ static void apply_events(Step *step, const ReplicaOutput *output)
     release(step, &core->fold_out);
 }
 
+/* It comes again with each proof; one telling is enough. */
 static void tell_frozen(Step *step, const LogEvent *event)
 {
     char place[40];
     message_place_text(&event->fields.stream, event->fields.seq, place, sizeof(place));
+    if (strcmp(step->core->frozen_told, place) == 0) {
+        return;
+    }
+    memcpy(step->core->frozen_told, place, sizeof(place));
     step_notice(step, NOTICE_WARNING,
                 "the node at which %.*s wrote has signed two different events for one place (%s): "
                 "nothing more of that stream is taken",

@@ -105,7 +105,8 @@ struct Core {
     uint64_t missed_last_ms;
     Arrival *arrivals; /* a ring */
     size_t arrivals_count;
-    char last_place[40]; /* of the message shown last */
+    char last_place[40];  /* of the message shown last */
+    char frozen_told[40]; /* of the event whose author signed another for its place */
     char *recent_names[CORE_NAMES_MAX];
     size_t recent_count;
     bool told_alone; /* the person knows that nobody is connected */

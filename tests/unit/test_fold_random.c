@@ -37,7 +37,7 @@ typedef struct World {
     unsigned said[STREAMS];
 } World;
 
-static const char *const room_names[ROOMS] = {"lobby", "garden", "cellar"};
+static const char *const ROOM_NAMES[ROOMS] = {"lobby", "garden", "cellar"};
 
 static void world_say(World *world, Random *random, unsigned by, int64_t now_ms, int64_t ahead_ms)
 {
@@ -62,7 +62,7 @@ static void world_say(World *world, Random *random, unsigned by, int64_t now_ms,
         .seq = world->said[by] + 1,
         .prev_hash.bytes = {world->said[by] > 0},
         .hlc = hlc,
-        .room = room_names[below(random, ROOMS)],
+        .room = ROOM_NAMES[below(random, ROOMS)],
         .kind = LOG_TEXT,
         .sender = "ann",
         .sender_len = 3,
