@@ -27,6 +27,7 @@ enum {
     /* What a search waits for: some 30 ms. Where more is missing, after much came at once, it finds
      * what is indexed so far, and says how much is not. */
     INDEX_SEARCH_EVENTS = 2 * INDEX_EVENTS,
+    INDEX_SEARCH_STEP = INDEX_EVENTS / 4,
     /* Beyond, appending slows down to what the index takes: it must not fall behind for ever. */
     INDEX_BACKLOG_MAX = 500 * 1000,
     NS_PER_MS = 1000000,
@@ -421,12 +422,13 @@ static Job *take_batches(JobQueue *queue)
     return first;
 }
 
-/* A search comes through here, so that it finds what was appended before it. */
+/* A search comes through here, so that it finds what was appended before it. Where that is much, it
+ * brings it on by a little: who searches without a pause would otherwise never leave the gap in
+ * which it is done. */
 static void index_for_search(Writer *writer, Job *job)
 {
-    if (writer->backlog <= INDEX_SEARCH_EVENTS) {
-        index_some(writer, INDEX_SEARCH_EVENTS);
-    }
+    bool little = writer->backlog <= INDEX_SEARCH_EVENTS;
+    index_some(writer, little ? INDEX_SEARCH_EVENTS : INDEX_SEARCH_STEP);
     job->backlog = writer->backlog;
     if (!queue_offer(&writer->store->readers[READER_SEARCH].queue, job)) { /* closing */
         loop_post(writer->store->loop, &job->mail);
