@@ -266,12 +266,7 @@ static const MeshLink *stray_at(const Core *core, size_t index)
 {
     for (size_t i = core->links_count; i < core->mesh_count; i++) {
         const MeshLink *mesh = &core->mesh[i];
-        bool stray = mesh->up && mesh->greeted;
-        for (size_t j = 0; stray && j < core->links_count; j++) {
-            const Link *link = &core->links[j];
-            stray =
-                link->state != LINK_UP || memcmp(&link->peer_id, &mesh->peer, sizeof(NodeId)) != 0;
-        }
+        bool stray = mesh->up && mesh->greeted && !mesh_link_leads_to(core, &mesh->peer);
         if (stray && index-- == 0) {
             return mesh;
         }

@@ -38,20 +38,6 @@ static void show(Step *step, Message *message)
 
 /* ---- what the log holds, on its way to the screen ---- */
 
-/* A line without a client's id is known by its place. */
-static void set_id(Message *message, const EventFields *fields)
-{
-    if (message->id.len > 0) {
-        return;
-    }
-    StreamTag tag = stream_tag(&fields->stream);
-    memcpy(message->id.bytes, tag.bytes, sizeof(tag.bytes));
-    for (unsigned i = 0; i < sizeof(fields->seq); i++) {
-        message->id.bytes[sizeof(tag.bytes) + i] = (uint8_t)(fields->seq >> (8 * (7 - i)));
-    }
-    message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
-}
-
 /* The same line may have been written by two nodes: a client called both, or a classic node did. */
 static bool is_first_of_its_kind(Step *step, const EventFields *fields, const Message *message)
 {
@@ -117,18 +103,19 @@ void lines_shown(Step *step, const FoldShown *shown)
     bool own = shown->link == REPLICA_LINKS_MAX;
     PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
     rooms_apply(core->rooms, fields);
-    Message *message = pending != NULL && pending->message != NULL
-                           ? message_ref(pending->message)
-                           : message_of_event(shown->event, step->event->utc_offset_s);
+    Message *message;
+    if (pending != NULL && pending->message != NULL) {
+        message = message_ref(pending->message);
+        message_set_place(message, fields);
+    } else {
+        message = message_of_event(shown->event, step->event->utc_offset_s);
+    }
     if (message == NULL) {
         accept(step, pending, NULL);
         return;
     }
-    message_place_text(&fields->stream, fields->seq, message->place, sizeof(message->place));
-    message->hlc = fields->hlc;
     message->late = shown->late && hlc_time_ms(fields->hlc) + LATE_MS < step->event->wall_ms;
     message->incomplete = shown->incomplete;
-    set_id(message, fields);
     bool is_new = own || is_first_of_its_kind(step, fields, message);
     /* Said here in an earlier life too: it comes back to a disk that has lost it. */
     message->own = own || memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;

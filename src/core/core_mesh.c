@@ -11,6 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *name_to_tell(const char *name)
+{
+    return name[0] != '\0' ? name : "somebody without a name";
+}
+
 static bool is_outgoing(const Core *core, size_t mesh)
 {
     return mesh < core->links_count;
@@ -152,7 +157,7 @@ static void hurry_link(Step *step, const MeshLink *mesh)
     }
 }
 
-static bool link_leads_to(const Core *core, const NodeId *peer)
+bool mesh_link_leads_to(const Core *core, const NodeId *peer)
 {
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
@@ -205,9 +210,9 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
         Link *link = &core->links[index];
         link->mesh_failures = 0;
         link->peer_id = mesh->peer;
-    } else if (other == core->mesh_count && !link_leads_to(core, &mesh->peer)) {
-        step_notice(step, NOTICE_INFO, "%s has connected, from %s",
-                    mesh->name[0] != '\0' ? mesh->name : "somebody without a name", mesh->address);
+    } else if (other == core->mesh_count && !mesh_link_leads_to(core, &mesh->peer)) {
+        step_notice(step, NOTICE_INFO, "%s has connected, from %s", name_to_tell(mesh->name),
+                    mesh->address);
         core->told_alone = false;
     }
     if (mesh->name[0] != '\0') {
@@ -223,10 +228,9 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
 static void announce_lost(Step *step, const MeshLink *mesh, size_t index, const char *reason)
 {
     const Core *core = step->core;
-    if (mesh->greeted && !is_outgoing(core, index) && !link_leads_to(core, &mesh->peer)) {
-        step_notice(step, NOTICE_WARNING, "lost %s, at %s: %s",
-                    mesh->name[0] != '\0' ? mesh->name : "somebody without a name", mesh->address,
-                    reason);
+    if (mesh->greeted && !is_outgoing(core, index) && !mesh_link_leads_to(core, &mesh->peer)) {
+        step_notice(step, NOTICE_WARNING, "lost %s, at %s: %s", name_to_tell(mesh->name),
+                    mesh->address, reason);
     }
 }
 
@@ -271,11 +275,8 @@ void mesh_down(Step *step)
 
 void mesh_lost(Step *step, size_t index)
 {
-    Core *core = step->core;
-    if (core->mesh[index].up) {
-        log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = index});
-        close_mesh(step, index, "the connection is gone");
-        clear_mesh(&core->mesh[index]);
+    if (step->core->mesh[index].up) {
+        drop_mesh(step, index, "the connection is gone");
     }
 }
 
@@ -337,12 +338,12 @@ static void tell_change(Step *step, const FramePresence *row, PresenceChange cha
 {
     const Core *core = step->core;
     bool linked = find_greeted(core, &row->node_id, core->mesh_count) != core->mesh_count ||
-                  link_leads_to(core, &row->node_id);
+                  mesh_link_leads_to(core, &row->node_id);
     if (linked || (change != PRESENCE_CAME && change != PRESENCE_LEFT)) {
         return;
     }
     const char *name = change == PRESENCE_LEFT ? name_before : row->name;
-    step_notice(step, NOTICE_INFO, "%s %s", name[0] != '\0' ? name : "somebody without a name",
+    step_notice(step, NOTICE_INFO, "%s %s", name_to_tell(name),
                 change == PRESENCE_CAME ? "is here" : "has left");
 }
 

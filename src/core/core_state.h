@@ -210,6 +210,8 @@ void mesh_want(Step *step, Link *link);
 size_t mesh_of_link(const Core *core, const Link *link);
 /* Is there a greeted one with the node of that key? NULL: with any. */
 bool mesh_is_linked(const Core *core, const uint8_t *key);
+/* Is there an entry of nodes.json that is up and leads to that process? */
+bool mesh_link_leads_to(const Core *core, const NodeId *peer);
 void mesh_timer(Step *step);
 uint64_t mesh_wake_at(const Core *core);
 void mesh_rename(Step *step);

@@ -95,6 +95,8 @@ Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offs
 /* What an event says, in this node's words, with one reference. Whatever it holds, sender and
  * content can be shown and sent on. NULL: an event of a kind that is not shown. */
 Message *message_of_event(const LogEvent *event, int32_t utc_offset_s);
+/* Where the log holds it: place, hlc, and an id where it has none. One hash. */
+void message_set_place(Message *message, const EventFields *fields);
 /* "5f3a91-17": the first bytes of the stream's tag, and the number in it. */
 void message_place_text(const StreamId *stream, uint64_t seq, char *ret_text, size_t size);
 /* The other way round. False where it is none. */

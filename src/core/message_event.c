@@ -9,20 +9,30 @@
 
 enum { PLACE_DIGITS = 6, PLACE_BYTES = PLACE_DIGITS / 2, BITS_PER_BYTE = 8 };
 
-uint32_t message_place_stream(const StreamId *stream)
+static uint32_t place_number(const StreamTag *tag)
 {
-    StreamTag tag = stream_tag(stream);
     uint32_t number = 0;
     for (size_t i = 0; i < PLACE_BYTES; i++) {
-        number = number << BITS_PER_BYTE | tag.bytes[i];
+        number = number << BITS_PER_BYTE | tag->bytes[i];
     }
     return number;
 }
 
+uint32_t message_place_stream(const StreamId *stream)
+{
+    StreamTag tag = stream_tag(stream);
+    return place_number(&tag);
+}
+
+static void place_text(const StreamTag *tag, uint64_t seq, char *ret_text, size_t size)
+{
+    snprintf(ret_text, size, "%0*" PRIx32 "-%" PRIu64, PLACE_DIGITS, place_number(tag), seq);
+}
+
 void message_place_text(const StreamId *stream, uint64_t seq, char *ret_text, size_t size)
 {
-    snprintf(ret_text, size, "%0*" PRIx32 "-%" PRIu64, PLACE_DIGITS, message_place_stream(stream),
-             seq);
+    StreamTag tag = stream_tag(stream);
+    place_text(&tag, seq, ret_text, size);
 }
 
 static int hex_digit(char digit)
@@ -93,6 +103,23 @@ static void content_of(StrBuf *content, MessageKind kind, const EventFields *fie
     }
 }
 
+/* A line without a client's id is known by its place too. */
+void message_set_place(Message *message, const EventFields *fields)
+{
+    StreamTag tag = stream_tag(&fields->stream);
+    message->hlc = fields->hlc;
+    place_text(&tag, fields->seq, message->place, sizeof(message->place));
+    if (message->id.len > 0) {
+        return;
+    }
+    memcpy(message->id.bytes, tag.bytes, sizeof(tag.bytes));
+    for (unsigned i = 0; i < sizeof(fields->seq); i++) {
+        message->id.bytes[sizeof(tag.bytes) + i] =
+            (uint8_t)(fields->seq >> (BITS_PER_BYTE * (sizeof(fields->seq) - 1 - i)));
+    }
+    message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
+}
+
 Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
 {
     const EventFields *fields = &event->fields;
@@ -116,10 +143,9 @@ Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
     };
     Message *message = message_new(&draft, hlc_time_ms(fields->hlc), utc_offset_s);
     message->kind = kind;
-    message->hlc = fields->hlc;
     mem_free(message->room);
     message->room = mem_copy_text(fields->room, fields->room_len);
-    message_place_text(&fields->stream, fields->seq, message->place, sizeof(message->place));
+    message_set_place(message, fields);
     return message;
 }
 
