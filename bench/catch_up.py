@@ -23,12 +23,7 @@ def fill(folder, port, nodes, count):
     ann = common.start_node(folder, "ann", port, nodes, stdin=open(lines, "rb"),
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     started = time.monotonic()
-    seen = 0
-    while seen < count:
-        piece = ann.stdout.read(1 << 20)
-        if not piece:
-            raise SystemExit("bench: ann ended before she had said everything")
-        seen += piece.count(b"\n")
+    common.read_lines(ann.stdout, count)
     took = time.monotonic() - started
     ann.terminate()
     ann.wait(20)
@@ -49,14 +44,7 @@ def catch_up(folder, ports, nodes, count):
     bob = common.start_node(folder, "bob", ports[1], nodes, "--headless",
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)
-    first = None
-    seen = 0
-    while seen < count:
-        piece = bob.stdout.read(1 << 16)
-        first = first or time.monotonic()
-        seen += piece.count(b"\n")
-        if not piece:
-            raise SystemExit("bench: bob ended before he had everything")
+    first = common.read_lines(bob.stdout, count)
     ended = time.monotonic()
     result = {
         "events_per_s": round(count / (ended - first)),

@@ -94,6 +94,19 @@ def read_until(stream, end, seconds, data=b""):
     return data
 
 
+def read_lines(stream, count):
+    """Takes so many lines; the moment at which the first of them came."""
+    first = None
+    seen = 0
+    while seen < count:
+        piece = stream.read(1 << 20)
+        first = first or time.monotonic()
+        seen += piece.count(b"\n")
+        if not piece:
+            raise SystemExit("bench: a node ended; run it by hand to see why")
+    return first
+
+
 def memory_kib(node):
     """Resident now, and at most."""
     status = pathlib.Path(f"/proc/{node.pid}/status").read_text()

@@ -10,7 +10,7 @@
 
 enum { HISTORY_LINES = 20, HISTORY_LINES_MAX = 1000, SEARCH_HITS = 20 };
 
-static Query *add_query(Step *step, QueryKind kind, const char *room)
+Query *history_query(Step *step, QueryKind kind, const char *room)
 {
     Action *action = step_add(step, ACTION_QUERY);
     action->query = mem_new(Query);
@@ -26,7 +26,7 @@ static Query *add_query(Step *step, QueryKind kind, const char *room)
 static Query *ask_for_page(Step *step, size_t count)
 {
     const Core *core = step->core;
-    Query *query = add_query(step, QUERY_HISTORY, core->room);
+    Query *query = history_query(step, QUERY_HISTORY, core->room);
     query->count = count;
     if (core->room[0] == '@' && strlen(core->name) < EVENT_ROOM_MAX_BYTES) {
         snprintf(query->other_room, sizeof(query->other_room), "@%s", core->name);
@@ -78,7 +78,7 @@ void history_search(Step *step, const char *words, size_t len)
                     QUERY_WORDS_MAX_BYTES);
         return;
     }
-    Query *query = add_query(step, QUERY_SEARCH, "");
+    Query *query = history_query(step, QUERY_SEARCH, "");
     query->count = SEARCH_HITS;
     memcpy(query->words, words, len);
 }
@@ -304,7 +304,7 @@ static void ask_why(Step *step, const StreamId *stream, uint64_t seq)
         step_notice(step, NOTICE_ERROR, "it is not on the disk yet: ask again in a moment");
         return;
     }
-    Query *query = add_query(step, QUERY_WHY, "");
+    Query *query = history_query(step, QUERY_WHY, "");
     query->stream = *stream;
     query->seq = seq;
     query->count = 1;

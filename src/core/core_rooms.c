@@ -16,18 +16,10 @@ bool rooms_sees(const Core *core, const Message *message)
                                       : rooms_joined(core->rooms, message->room);
 }
 
-static void add_query(Step *step, const Query *query)
-{
-    Action *action = step_add(step, ACTION_QUERY);
-    action->query = mem_alloc(sizeof(*query));
-    *action->query = *query;
-}
-
 void rooms_start(Step *step)
 {
-    add_query(step, &(Query){.kind = QUERY_JOINS, .count = ROOMS_MEMBERS_MAX});
-    Query recent = {.kind = QUERY_RECENT, .room = MESSAGE_LOBBY, .count = RECENT_LINES};
-    add_query(step, &recent);
+    history_query(step, QUERY_JOINS, "")->count = ROOMS_MEMBERS_MAX;
+    history_query(step, QUERY_RECENT, MESSAGE_LOBBY)->count = RECENT_LINES;
 }
 
 void rooms_answer_joins(Step *step)
@@ -286,7 +278,7 @@ void rooms_names(Step *step, const char *name, size_t len)
 
 void query_rooms(Step *step)
 {
-    add_query(step, &(Query){.kind = QUERY_ROOMS});
+    history_query(step, QUERY_ROOMS, "");
 }
 
 static void add_age(StrBuf *out, int64_t age_ms)

@@ -161,6 +161,8 @@ void history_ask(Step *step, const char *rest, size_t len);
 void history_search(Step *step, const char *words, size_t len);
 void history_why(Step *step, const char *place, size_t len);
 void history_answer(Step *step);
+/* Asks the store; the rest of the query, which is the action's, may be filled in. */
+Query *history_query(Step *step, QueryKind kind, const char *room);
 /* A missed line, for the recap; and the recap, when it is time. */
 void history_missed(Step *step, Message *message);
 void history_timer(Step *step);
