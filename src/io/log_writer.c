@@ -83,8 +83,12 @@ static void give_more(LogWriter *writer)
         if (batch->given || batch->done) {
             continue;
         }
-        Err err = store_append(writer->options.store, batch->events, batch->count, batch->flags,
-                               appended, batch);
+        StoreBatch given = {
+            .events = batch->events,
+            .count = batch->count,
+            .flags = batch->flags,
+        };
+        Err err = store_append(writer->options.store, &given, appended, batch);
         if (err != ERR_OK) {
             return; /* ERR_LIMIT: as others are answered */
         }
