@@ -112,7 +112,7 @@ static void hear(Listener *listener, const FeedPart *part)
 }
 
 /* At most so many parts; true where there is nothing more for now. */
-static bool listen(Listener *listener, unsigned parts)
+static bool drink(Listener *listener, unsigned parts)
 {
     FeedPart part;
     for (; parts > 0; parts--) {
@@ -137,7 +137,7 @@ static void on_wake(FeedReader *reader)
     if (listener->leaves) {
         feed_unfollow(listener->world->feed, reader);
     } else if (!listener->lazy) {
-        listen(listener, UINT32_MAX);
+        drink(listener, UINT32_MAX);
     }
 }
 
@@ -155,7 +155,7 @@ static void follow(World *world, Listener *listener, unsigned rooms, uint64_t po
     listener->reader.wake = on_wake;
     listener->reader.owner = listener;
     feed_follow(world->feed, &listener->reader, names, count + 1, position);
-    listen(listener, UINT32_MAX);
+    drink(listener, UINT32_MAX);
 }
 
 static unsigned expected(const World *world, unsigned rooms, uint64_t after)
@@ -169,7 +169,7 @@ static unsigned expected(const World *world, unsigned rooms, uint64_t after)
 
 static void assert_heard_all(Listener *listener, uint64_t after)
 {
-    while (!listen(listener, UINT32_MAX) || listener->reader.read != NULL ||
+    while (!drink(listener, UINT32_MAX) || listener->reader.read != NULL ||
            listener->reader.parked) {
         turn(&listener->world->home);
     }
@@ -195,7 +195,7 @@ static void a_lone_message_goes_alone_and_what_gathers_goes_together(void **stat
     assert_int_equal(quick.heard, 10);
     assert_int_equal(quick.parts, 10);
     assert_int_equal(busy.wakes, 1); /* and not again before it has read */
-    assert_true(listen(&busy, UINT32_MAX));
+    assert_true(drink(&busy, UINT32_MAX));
     assert_int_equal(busy.heard, 10);
     assert_int_equal(busy.parts, 1);
     say(&world, 0, 50, 20);
@@ -264,7 +264,7 @@ static void who_is_too_far_behind_is_served_from_the_disk_and_comes_up_again(voi
         say(&world, 0, 40, BIG_BYTES);
     }
     assert_int_equal(quick.heard, world.said);
-    assert_false(listen(&slow, 1)); /* what it stands in was dropped: the disk */
+    assert_false(drink(&slow, 1)); /* what it stands in was dropped: the disk */
     slow.lazy = false;
     assert_heard_all(&slow, 0);
     unsigned parts = slow.parts;
@@ -344,7 +344,7 @@ static void whatever_readers_do_each_hears_all_of_its_rooms_once(void **state)
         switch (next_random(&world) % 4) {
         case 0:
             listener->lazy = !listener->lazy;
-            listen(listener, 1);
+            drink(listener, 1);
             break;
         case 1:
             feed_unfollow(world.feed, &listener->reader);
@@ -352,7 +352,7 @@ static void whatever_readers_do_each_hears_all_of_its_rooms_once(void **state)
             follow(&world, listener, listener->rooms, after[listener - listeners]);
             break;
         case 2:
-            listen(listener, (unsigned)(next_random(&world) % 3));
+            drink(listener, (unsigned)(next_random(&world) % 3));
             break;
         default:
             uv_run(loop_uv(world.home.loop), UV_RUN_NOWAIT);
