@@ -128,6 +128,8 @@ typedef enum NoticeLevel { NOTICE_INFO, NOTICE_WARNING, NOTICE_ERROR } NoticeLev
 
 typedef enum ActionKind {
     ACTION_SHOW,       /* message */
+    ACTION_PASSED,     /* stream, from, own, message or NULL: the fold is through with an event;
+                          a message is for whoever follows its room, seen here or not */
     ACTION_NOTICE,     /* level, text: for the person at this node */
     ACTION_LIST,       /* show the links (core_link) */
     ACTION_CONNECT,    /* link; keepalive unless classic */

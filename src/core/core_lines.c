@@ -38,6 +38,16 @@ static void show(Step *step, Message *message)
 
 /* ---- what the log holds, on its way to the screen ---- */
 
+/* For those who subscribe: every event once, in the order of the fold. */
+static void pass(Step *step, const FoldShown *shown, Message *message)
+{
+    Action *action = step_add(step, ACTION_PASSED);
+    action->stream = shown->event->fields.stream;
+    action->from = shown->event->fields.seq;
+    action->own = shown->link == REPLICA_LINKS_MAX;
+    action->message = message != NULL ? message_ref(message) : NULL;
+}
+
 /* The same line may have been written by two nodes: a client called both, or a classic node did. */
 static bool is_first_of_its_kind(Step *step, const EventFields *fields, const Message *message)
 {
@@ -111,6 +121,7 @@ void lines_shown(Step *step, const FoldShown *shown)
         message = message_of_event(shown->event, step->event->utc_offset_s);
     }
     if (message == NULL) {
+        pass(step, shown, NULL);
         accept(step, pending, NULL);
         return;
     }
@@ -123,6 +134,7 @@ void lines_shown(Step *step, const FoldShown *shown)
     if (own) {
         shown_own(step, shown->event, message, pending);
     }
+    pass(step, shown, is_new ? message : NULL);
     if (is_new && rooms_sees(core, message)) {
         history_arrived(step, message, shown->link);
         show(step, message);

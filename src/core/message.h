@@ -71,6 +71,7 @@ typedef struct Message {
     int32_t second_of_day; /* to show, in this node's zone */
     bool clock_told;       /* second_of_day is the sender's own clock, in a zone not known */
     MessageId id;
+    bool id_of_place; /* nobody gave it one: the id is its place in the log */
     bool heard;       /* came without an id; time_ms is when it came to one of ours */
     bool for_classic; /* classic peers get it too */
     /* Encoded once, by whoever needs it first (io/wire.h); owned. */

@@ -118,6 +118,7 @@ void message_set_place(Message *message, const EventFields *fields)
             (uint8_t)(fields->seq >> (BITS_PER_BYTE * (sizeof(fields->seq) - 1 - i)));
     }
     message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
+    message->id_of_place = true;
 }
 
 Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)

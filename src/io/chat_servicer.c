@@ -2,7 +2,9 @@
 #include "io/chat_servicer.h"
 
 #include "base/log.h"
+#include "io/subscriber.h"
 #include "io/wire.h"
+#include "io/wire_batch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -28,7 +30,8 @@ struct ChatServicer {
     Client *clients; /* all of them */
     Client *by_id;
     uint32_t clients_count;
-    uint32_t clients_max;
+    uint32_t clients_max; /* subscribers among them */
+    Subscribers *subscribers;
     void (*done)(void *context);
     void *context;
 };
@@ -247,6 +250,12 @@ static void refuse_too_many(ChatServicer *servicer, RpcServerCall *call)
     rpc_server_call_answer(call, NULL, RPC_RESOURCE_EXHAUSTED, text.text);
 }
 
+static bool is_full(const ChatServicer *servicer)
+{
+    return servicer->clients_count + subscribers_count(servicer->subscribers) >=
+           servicer->clients_max;
+}
+
 static void serve_stream_messages(void *context, RpcServerCall *call, const uint8_t *data,
                                   size_t len)
 {
@@ -269,7 +278,7 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
     if (before != NULL && request.client_id_len > 0) {
         client_end(before, RPC_ABORTED, "another stream was opened with this client_id");
     }
-    if (servicer->clients_count >= servicer->clients_max) {
+    if (is_full(servicer)) {
         refuse_too_many(servicer, call);
         return;
     }
@@ -278,9 +287,20 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
 
 /* ---- the servicer ---- */
 
+static void serve_subscribe(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
+{
+    ChatServicer *servicer = context;
+    if (is_full(servicer)) {
+        refuse_too_many(servicer, call);
+    } else {
+        subscribers_serve(servicer->subscribers, servicer->arena, call, request, len);
+    }
+}
+
 static const RpcMethod METHODS[] = {
     {.path = WIRE_SEND_MESSAGE, .start = serve_send_message},
     {.path = WIRE_STREAM_MESSAGES, .start = serve_stream_messages},
+    {.path = WIRE_SUBSCRIBE, .start = serve_subscribe},
     {.path = WIRE_HELLO, .start = serve_hello},
     {.path = WIRE_LINK, .open = serve_link},
 };
@@ -291,6 +311,7 @@ ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions 
     servicer->node = node;
     servicer->clients_max = options->clients_max;
     servicer->arena = wire_arena_new();
+    servicer->subscribers = subscribers_new(node);
     /* One program may hold all its clients' streams on one connection, as gRPC does by itself; and
      * still call SendMessage. */
     servicer->server = rpc_server_new(rpc, &(RpcServerOptions){
@@ -317,6 +338,7 @@ void chat_servicer_start(ChatServicer *servicer)
 static void servicer_closed(void *context)
 {
     ChatServicer *servicer = context;
+    subscribers_free(servicer->subscribers);
     wire_arena_free(servicer->arena);
     servicer->done(servicer->context);
     mem_free(servicer);
@@ -329,5 +351,6 @@ void chat_servicer_close(ChatServicer *servicer, void (*done)(void *context), vo
     while (servicer->clients != NULL) {
         client_end(servicer->clients, RPC_UNAVAILABLE, "the node is leaving");
     }
+    subscribers_end(servicer->subscribers, RPC_UNAVAILABLE, "the node is leaving");
     rpc_server_close(servicer->server, servicer_closed, servicer);
 }

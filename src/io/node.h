@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "io/bus.h"
+#include "io/feed.h"
 #include "io/loop.h"
 #include "io/rpc.h"
 
@@ -56,6 +57,11 @@ void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void
 void node_accept_link(Node *node, RpcStream *stream);
 
 Bus *node_bus(Node *node);
+/* What subscribers read. */
+Feed *node_feed(Node *node);
+/* The cursors that subscribers give: see store.h. */
+uint64_t node_life(const Node *node);
+bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position);
 const NodeId *node_id(const Node *node);
 const char *node_name(const Node *node);
 /* Where typed lines go: MESSAGE_LOBBY at first. */

@@ -29,6 +29,7 @@ typedef enum RpcCode {
     RPC_DEADLINE_EXCEEDED = 4,
     RPC_RESOURCE_EXHAUSTED = 8,
     RPC_ABORTED = 10,
+    RPC_OUT_OF_RANGE = 11,
     RPC_UNIMPLEMENTED = 12,
     RPC_INTERNAL = 13,
     RPC_UNAVAILABLE = 14,
@@ -157,6 +158,8 @@ void rpc_server_call_open(RpcServerCall *call, void (*sent)(void *context),
 /* One at a time. more: another follows at once, so this one may wait in a buffer for it. Takes a
  * reference. */
 void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more);
+/* The same with a part of bytes; what is behind the part may still be written to. */
+void rpc_server_call_send_part(RpcServerCall *call, Bytes *bytes, size_t offset, size_t len);
 /* Ends the stream with a status, also past a message that the client does not read. Neither sent
  * nor gone is called after. */
 void rpc_server_call_end(RpcServerCall *call, int code, const char *text);

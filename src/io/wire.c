@@ -1,5 +1,5 @@
 /* protobuf-c behind the core's values. */
-#include "io/wire.h"
+#include "io/wire_internal.h"
 
 #include "core/proto_arena.h"
 
@@ -27,7 +27,7 @@ void wire_arena_free(WireArena *arena)
     mem_free(arena);
 }
 
-static ProtobufCAllocator *arena_reset(WireArena *arena)
+ProtobufCAllocator *wire_arena_reset(WireArena *arena)
 {
     return proto_arena_reset(&arena->arena, arena->memory, sizeof(arena->memory));
 }
@@ -36,7 +36,8 @@ static ProtobufCAllocator *arena_reset(WireArena *arena)
 
 Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft)
 {
-    Chat__MessageRequest *request = chat__message_request__unpack(arena_reset(arena), len, data);
+    Chat__MessageRequest *request =
+        chat__message_request__unpack(wire_arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
@@ -58,7 +59,7 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
 Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len,
                                WireStreamRequest *ret_request)
 {
-    Chat__StreamRequest *request = chat__stream_request__unpack(arena_reset(arena), len, data);
+    Chat__StreamRequest *request = chat__stream_request__unpack(wire_arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
@@ -72,7 +73,7 @@ Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len
 
 Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHello *ret_hello)
 {
-    Chat__HelloResponse *hello = chat__hello_response__unpack(arena_reset(arena), len, data);
+    Chat__HelloResponse *hello = chat__hello_response__unpack(wire_arena_reset(arena), len, data);
     if (hello == NULL) {
         return ERR_INVALID;
     }
@@ -86,7 +87,8 @@ Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHel
 
 Err wire_decode_success(WireArena *arena, const uint8_t *data, size_t len, bool *ret_success)
 {
-    Chat__MessageResponse *response = chat__message_response__unpack(arena_reset(arena), len, data);
+    Chat__MessageResponse *response =
+        chat__message_response__unpack(wire_arena_reset(arena), len, data);
     if (response == NULL) {
         return ERR_INVALID;
     }
