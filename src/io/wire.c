@@ -47,6 +47,8 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
         .content_len = proto_string_len(data, len, 2),
         .timestamp = request->timestamp,
         .timestamp_len = proto_string_len(data, len, 3),
+        .room = request->room,
+        .room_len = proto_string_len(data, len, 22),
         .id = request->id.data,
         .id_len = request->id.len,
         .time_ms = request->time_ms,
@@ -134,6 +136,7 @@ Bytes *wire_response(Message *message)
         response.id = (ProtobufCBinaryData){.len = message->id.len, .data = message->id.bytes};
         response.time_ms = message->clock_told ? 0 : message->time_ms;
         response.kind = wire_kind(message->kind);
+        response.room = message_is_in_lobby(message) ? response.room : message->room;
         message->encoded_response = pack(&response.base);
     }
     return message->encoded_response;
@@ -145,9 +148,11 @@ Bytes *wire_echo(const MessageDraft *draft)
     AUTO_FREE char *sender = mem_copy_text(draft->sender, draft->sender_len);
     AUTO_FREE char *content = mem_copy_text(draft->content, draft->content_len);
     AUTO_FREE char *timestamp = mem_copy_text(draft->timestamp, draft->timestamp_len);
+    AUTO_FREE char *room = mem_copy_text(draft->room, draft->room_len);
     response.sender = sender;
     response.content = content;
     response.timestamp = timestamp;
+    response.room = room;
     response.success = true;
     return pack(&response.base);
 }
