@@ -138,7 +138,8 @@ Err log_may_say(const Core *core, const char **ret_text)
         *ret_text = core->store_reason;
         return ERR_UNAVAILABLE;
     }
-    if (core->pending_count + core->repeats_count >= PENDING_MAX_LINES || !replica_may_say(core->replica)) {
+    if (core->pending_count + core->repeats_count >= PENDING_MAX_LINES ||
+        !replica_may_say(core->replica)) {
         *ret_text = "too many lines wait for the disk: try again in a moment";
         return ERR_LIMIT;
     }

@@ -71,7 +71,7 @@ typedef struct PendingLine {
     size_t bytes;
     Message *message; /* NULL: made of the event */
     bool for_classic;
-    void *token; /* of who is to be told; NULL: nobody */
+    void *token;            /* of who is to be told; NULL: nobody */
     PendingRepeat *repeats; /* newest first: of this line, or of one before it */
     struct PendingLine *next;
 } PendingLine;
