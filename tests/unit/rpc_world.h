@@ -189,14 +189,14 @@ static inline void too_long(uv_timer_t *timer)
 static inline void wait_until(World *world, const bool *flag)
 {
     while (!*flag) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
 }
 
 static inline void wait_count(World *world, const unsigned *count, unsigned wanted)
 {
     while (*count < wanted) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
 }
 
@@ -215,7 +215,7 @@ static inline void wait_ms(World *world, uint64_t ms)
     uv_timer_start(&timer, pause_over, ms, 0);
     wait_until(world, &over);
     uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(loop_uv(world->loop), UV_RUN_NOWAIT);
+    loop_turn(world->loop, false);
 }
 
 /* A socket that listens on a port nobody else has. */

@@ -251,7 +251,7 @@ static RpcCall *ask(World *world, uint32_t deadline_ms)
         rpc_unary(world->channel, "/test/Deferred", request, deadline_ms, on_answer, world);
     bytes_unref(request);
     while (world->deferred == NULL) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
     return call;
 }
