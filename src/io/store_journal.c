@@ -3,9 +3,9 @@
  *   journal   41 -> (stream 3, seq 7, 2) (stream 1, seq 90, 1)     positions 41, 42: events 7 and 8
  *             44 -> (stream 3, seq 9, 5)                           of stream 3; 43: 90 of stream 1
  *
- * A row for each batch that had a share: what a node publishes by itself is a run a batch, and what
- * came from many at once is a run an event, of some five bytes. A row begins where the one before
- * ended, so the row that covers a position is found by its key alone. */
+ * A row for each transaction that had something for it: what a node publishes by itself is one run,
+ * and what came from many at once is a run an event, of some five bytes. A row begins where the one
+ * before ended, so the row that covers a position is found by its key alone. */
 #include "io/store_reader.h"
 
 #include <inttypes.h>

@@ -7,7 +7,7 @@
  *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
- *   journal   position -> runs: (stream, first seq, count) as varints   a batch's share is a row
+ *   journal   position -> runs: (stream, first seq, count) as varints   a row for each commit
  *   lives     life, and the first position it may give out; a row for each open
  *
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
