@@ -60,6 +60,15 @@ static bool is_shown(uint64_t stream, uint64_t seq)
     return stream == 0 || seq % UNSHOWN_EVERY != 0;
 }
 
+static uint64_t count_places(const Place *places)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < POSITIONS_MAX; i++) {
+        count += places[i].seq != 0;
+    }
+    return count;
+}
+
 static uint64_t random_state;
 
 static uint64_t draw(uint64_t below)
@@ -371,7 +380,7 @@ static void on_journal(void *context, const StoreJournal *result)
 static void check_journal(Loop *loop, Store *store, const Author *authors, const Place *places)
 {
     Journal journal = {.authors = authors, .places = places, .next = 1};
-    uint64_t acked = 0;
+    uint64_t acked = count_places(places);
     for (size_t i = 0; i < STREAMS; i++) {
         journal.seen[i] = mem_array(authors[i].seq + 1, sizeof(bool));
     }
@@ -384,9 +393,6 @@ static void check_journal(Loop *loop, Store *store, const Author *authors, const
         while (!journal.done) {
             uv_run(loop_uv(loop), UV_RUN_ONCE);
         }
-    }
-    for (size_t i = 0; i < POSITIONS_MAX; i++) {
-        acked += places[i].seq != 0;
     }
     if (journal.acked != acked) {
         broken("%" PRIu64 " positions were acknowledged, and %" PRIu64 " are there", acked,
@@ -573,11 +579,13 @@ int main(void)
     uint64_t acked[STREAMS] = {0};
     uint8_t identity[EVENT_SEED_BYTES] = {0};
     uint64_t total = 0;
+    uint64_t positions = 0;
     Place *places = mem_array(POSITIONS_MAX, sizeof(*places));
     store_say(&directory, "%s/data", base);
     for (uint64_t i = 0; i < rounds; i++) {
         if (i % ROUNDS_A_DIRECTORY == 0) {
             remove_directory(directory);
+            positions += count_places(places);
             memset(acked, 0, sizeof(acked));
             memset(places, 0, POSITIONS_MAX * sizeof(*places));
             memset(identity, 0, sizeof(identity));
@@ -587,10 +595,12 @@ int main(void)
             return 1;
         }
     }
+    positions += count_places(places);
     mem_free(places);
     remove_directory(directory);
     rmdir(base);
-    printf("%" PRIu64 " kills, %" PRIu64 " events acknowledged, all there, once each\n", rounds,
-           total);
+    printf("%" PRIu64 " kills, %" PRIu64 " events and %" PRIu64
+           " positions acknowledged, all there, once each\n",
+           rounds, total, positions);
     return 0;
 }
