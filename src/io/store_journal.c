@@ -270,7 +270,7 @@ static void add_event(JournalRead *read, LogEvent *event, uint64_t position)
     answer_add(&read->answer, event);
 }
 
-/* The run's events, as far as the limits go; next is after them, or at the first that did not fit. */
+/* The run's events, as far as the limits go: next is at the first that did not fit, if any. */
 static void read_events(JournalRead *read, Db *db)
 {
     Store *store = read->job.store;

@@ -1,6 +1,6 @@
 /* The tables of log.db: made, recognised, checked.
  *
- *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed, shown   one row each, read at open
+ *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed, shown   a row each, read at open
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
@@ -13,9 +13,9 @@
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
  * is one, where an index needs it, and NULL elsewhere.
  *
- * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no journal,
- * and no streams.shown. They are brought up to date when a node opens them, in one transaction: two
- * seconds for a million events of format 1, once, and a few ms for those of format 2. */
+ * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no
+ * journal, and no streams.shown. They are brought up to date when a node opens them, in one
+ * transaction: two seconds for a million events of format 1, once; some ms for format 2. */
 #include "io/store_impl.h"
 
 #include <errno.h>

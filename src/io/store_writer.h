@@ -1,6 +1,6 @@
 /* What the writer thread's files share: committing (store_writer.c), with it the journal
- * (store_share.c), and, later and by itself, making what was committed findable (store_index.c). All
- * of it is the writer thread's. */
+ * (store_share.c), and, later and by itself, making what was committed findable (store_index.c).
+ * All of it is the writer thread's. */
 #pragma once
 
 #include "io/store_impl.h"

@@ -1,4 +1,4 @@
-/* What the tests of the journal share: batches that have a share of it, and what it says as text. */
+/* What the tests of the journal share: batches with a share of it, and what it says, as text. */
 #pragma once
 
 #include "io/store_impl.h"

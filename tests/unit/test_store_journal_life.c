@@ -1,4 +1,4 @@
-/* The journal, and what becomes of it: disks that are full or damaged, kills, backups, older files. */
+/* The journal through its store's life: full disks and damage, kills, backups, older files. */
 #include "store_journal.h"
 
 #include <signal.h>
