@@ -89,8 +89,8 @@ static void say(World *world, unsigned room, unsigned count, size_t bytes)
 static void hear(Listener *listener, const FeedPart *part)
 {
     World *world = listener->world;
-    Chat__SubscribeResponse *response = chat__subscribe_response__unpack(
-        NULL, part->len, bytes_data(part->bytes) + part->offset);
+    Chat__SubscribeResponse *response =
+        chat__subscribe_response__unpack(NULL, part->len, bytes_data(part->bytes) + part->offset);
     assert_non_null(response);
     assert_true(response->n_messages > 0);
     for (size_t i = 0; i < response->n_messages; i++) {
