@@ -146,6 +146,7 @@ Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
     message->kind = kind;
     mem_free(message->room);
     message->room = mem_copy_text(fields->room, fields->room_len);
+    message->by_client = fields->id_len > 0 || fields->heard;
     message_set_place(message, fields);
     return message;
 }

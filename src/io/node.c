@@ -45,6 +45,9 @@ struct Node {
     Deferred *deferred;
     void (*input_ready)(void *context);
     void *input_context;
+    NodeWaiter *wait_step;
+    NodeWaiter *wait_room;
+    bool waking;
     void (*on_ready)(void *context);
     void *ready_context;
     NodeQuit on_quit;
@@ -62,17 +65,10 @@ typedef struct StepResult {
     int exit_code;
 } StepResult;
 
-/* Who waits for the answer to a SendMessage: the token of EVENT_RECEIVED. */
-typedef struct Receipt {
-    NodeReceived done;
-    void *context;
-} Receipt;
-
 static void node_answer(Action *action)
 {
-    Receipt *receipt = action->token;
-    receipt->done(receipt->context, action->err, action->message, action->text);
-    mem_free(receipt);
+    NodeReceipt *receipt = action->token;
+    receipt->done(receipt, action->err, action->message, action->text);
 }
 
 /* Own events have had their place since they went to the disk. */
@@ -232,6 +228,27 @@ static void node_tell_input_ready(Node *node)
     }
 }
 
+static NodeWaiter *next_to_wake(Node *node)
+{
+    bool room = node->wait_step == NULL && core_has_room(node->core);
+    return room ? node->wait_room : node->wait_step;
+}
+
+/* Whoever is woken may say more, which is a step of its own. */
+static void node_wake(Node *node)
+{
+    NodeWaiter *waiter;
+    if (node->waking) {
+        return;
+    }
+    node->waking = true;
+    while ((waiter = next_to_wake(node)) != NULL) {
+        node_wait_end(waiter);
+        waiter->wake(waiter);
+    }
+    node->waking = false;
+}
+
 static StepResult node_step_and_after(Node *node, Event *event)
 {
     StepResult result = node_step_now(node, event);
@@ -252,6 +269,7 @@ static StepResult node_step_and_after(Node *node, Event *event)
     } else {
         node_tell_input_ready(node);
     }
+    node_wake(node);
     return result;
 }
 
@@ -513,12 +531,39 @@ void node_leave(Node *node)
     node_step(node, &(Event){.kind = EVENT_LEAVE});
 }
 
-void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void *context)
+void node_receive(Node *node, const MessageDraft *draft, NodeReceipt *receipt)
 {
-    Receipt *receipt = mem_new(Receipt);
-    receipt->done = done;
-    receipt->context = context;
     node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+}
+
+static void node_wait(NodeWaiter **list, NodeWaiter *waiter)
+{
+    if (waiter->list == NULL) {
+        waiter->list = list;
+        DL_APPEND(*list, waiter);
+    }
+}
+
+void node_wait_step(Node *node, NodeWaiter *waiter)
+{
+    node_wait(&node->wait_step, waiter);
+}
+
+bool node_wait_room(Node *node, NodeWaiter *waiter)
+{
+    if (!core_is_full(node->core)) {
+        return false;
+    }
+    node_wait(&node->wait_room, waiter);
+    return true;
+}
+
+void node_wait_end(NodeWaiter *waiter)
+{
+    if (waiter->list != NULL) {
+        DL_DELETE(*waiter->list, waiter);
+        waiter->list = NULL;
+    }
 }
 
 void node_accept_link(Node *node, RpcStream *stream)
@@ -539,6 +584,11 @@ bool node_input_should_wait(Node *node, void (*on_ready)(void *context), void *c
 void node_notice(Node *node, NoticeLevel level, const char *text)
 {
     bus_notice(node->bus, level, text, loop_wall_ms());
+}
+
+Loop *node_loop(const Node *node)
+{
+    return node->loop;
 }
 
 Bus *node_bus(Node *node)

@@ -156,3 +156,19 @@ size_t rpc_common_args(grpc_arg *args)
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     return count;
 }
+
+/* ---- codes ---- */
+
+int rpc_code_of(Err err)
+{
+    switch (err) {
+    case ERR_OK:
+        return RPC_OK;
+    case ERR_INVALID:
+        return RPC_INVALID_ARGUMENT;
+    case ERR_LIMIT:
+        return RPC_RESOURCE_EXHAUSTED;
+    default:
+        return RPC_UNAVAILABLE;
+    }
+}

@@ -35,6 +35,9 @@ typedef enum RpcCode {
     RPC_UNAVAILABLE = 14,
 } RpcCode;
 
+/* What a request that fails so is answered with. */
+int rpc_code_of(Err err);
+
 typedef struct Rpc Rpc;
 
 /* Starts the library and the pump thread. */
@@ -88,6 +91,9 @@ typedef struct RpcStreamEvents {
     void (*received)(void *context, const uint8_t *data, size_t len);
     /* The message given to rpc_stream_send is on its way; the next may be sent. */
     void (*sent)(void *context);
+    /* At a server: the client sends no more, and waits for what is still to come: say the end with
+     * rpc_stream_close. NULL: it is said at once, with RPC_OK. */
+    void (*half_closed)(void *context);
     /* It is over, by the peer or the network: status code and text, borrowed. The stream is gone
      * when this returns; nothing more is called. At a server: RPC_OK, "it closed the stream";
      * RPC_RESOURCE_EXHAUSTED, "its message is too long"; RPC_CANCELLED, "it is gone". */
@@ -103,6 +109,10 @@ void rpc_stream_accept(RpcStream *stream, const RpcStreamEvents *events, void *c
 /* One at a time: once opened or accepted, then after each sent. Takes a reference. The peer ends a
  * stream with a message above RPC_MESSAGE_MAX_BYTES with RPC_RESOURCE_EXHAUSTED. */
 void rpc_stream_send(RpcStream *stream, Bytes *message);
+/* Reads no more messages from the network until it is called with false: flow control then holds the
+ * peer back. From within received: at once; else one more may come. Only after the stream was
+ * opened or accepted. */
+void rpc_stream_pause(RpcStream *stream, bool paused);
 /* Ends it from this side; valid at any time, also in each of the callbacks. NULL is fine.
  * What was sent before goes out first. A peer that has not taken it after RPC_STREAM_LINGER_MS is
  * cut off, and what it has not read by then is lost to it.
