@@ -85,7 +85,9 @@ static void node_do_log(Node *node, Action *action)
         mesh_links_send(node->mesh_links, action->mesh, action->frame);
         return;
     case ACTION_STORE:
-        log_writer_add(node->log_writer, action);
+        if (node->closed == NULL) { /* what is left after that was told to be lost */
+            log_writer_add(node->log_writer, action);
+        }
         return;
     case ACTION_READ:
         log_reader_read(node->log_reader, action);
