@@ -58,6 +58,8 @@ void node_accept_link(Node *node, RpcStream *stream);
 Bus *node_bus(Node *node);
 const NodeId *node_id(const Node *node);
 const char *node_name(const Node *node);
+/* As loop_utc_offset_s, for who asks at each line. */
+int32_t node_utc_offset_s(Node *node, int64_t wall_ms);
 /* Where typed lines go: MESSAGE_LOBBY at first. */
 const char *node_room(const Node *node);
 size_t node_links_count(const Node *node); /* without entries that are this node or twins */
