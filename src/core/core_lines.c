@@ -106,9 +106,9 @@ void lines_shown(Step *step, const FoldShown *shown)
     Message *message;
     if (pending != NULL && pending->message != NULL) {
         message = message_ref(pending->message);
-        message_set_place(message, fields);
+        message_set_place(message, fields, &shown->tag);
     } else {
-        message = message_of_event(shown->event, step->event->utc_offset_s);
+        message = message_of_tagged(shown->event, &shown->tag, step->event->utc_offset_s);
     }
     if (message == NULL) {
         accept(step, pending, NULL);
@@ -251,13 +251,17 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
     const Event *event = step->event;
     Core *core = step->core;
     AUTO_STRBUF StrBuf content = {0};
-    strbuf_add_string(&content, kind == MESSAGE_ACTION ? "/me " : "");
-    strbuf_add(&content, text, len);
+    if (kind == MESSAGE_ACTION) {
+        strbuf_add_string(&content, "/me ");
+        strbuf_add(&content, text, len);
+    }
     MessageDraft draft = {
         .sender = core->name,
         .sender_len = strlen(core->name),
-        .content = content.text,
-        .content_len = content.len,
+        .content = kind == MESSAGE_ACTION ? content.text : text,
+        .content_len = kind == MESSAGE_ACTION ? content.len : len,
+        .room = room,
+        .room_len = strlen(room),
         .time_ms = event->wall_ms,
         .kind = kind,
     };
@@ -268,8 +272,6 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
         return false;
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
-    mem_free(message->room);
-    message->room = mem_copy_string(room);
     LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
     bool said = log_say(step, &line, &reason) == ERR_OK;
     if (!said) {
