@@ -80,13 +80,31 @@ def show_table(columns, rows):
 
 def rounded(value):
     """Three figures that count: more is noise."""
-    return float(f"{value:.3g}") if abs(value) < 100 else round(value)
+    return round(value) if abs(value) >= 100 or value == round(value) else float(f"{value:.3g}")
 
 
 def medians(rows):
     """Of repeated runs: the median of each number that all of them have."""
     return {key: rounded(statistics.median(row[key] for row in rows)) for key in rows[0]
             if all(isinstance(row.get(key), (int, float)) for row in rows)}
+
+
+def row_of(runs):
+    """Of repeated runs of one kind, the median of those that came to their end, the faults of all;
+    or {"error": why}."""
+    good = [run for run in runs if "error" not in run]
+    failed = [run for run in runs if "error" in run]
+    row = medians(good) if good else {}
+    if good:
+        row |= {"faults": int(sum(run.get("faults", 0) for run in good)), "runs": len(good)}
+    return row | ({"error": failed[0]["error"], "failed": len(failed)} if failed else {})
+
+
+def show_failed(rows, names):
+    for row in rows:
+        if "error" in row:
+            print(f"{', '.join(str(row[name]) for name in names)}: {row['failed']} runs failed: "
+                  f"{row['error']}")
 
 
 # ---- Processes -----------------------------------------------------------------------------------
