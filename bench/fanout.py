@@ -27,6 +27,7 @@ KEYS = {"del_s": "deliveries_per_s", "sched_us": "cpu_us", "p50_us": "p50_us", "
 JOINING = 256  # at once; below the servers' listen backlogs
 MESSAGES_LEAST = 10  # of a run, however low its rate
 LIMIT_SECONDS = 90
+COMMITS = 200  # before each round: a disk is not always as fast
 
 
 def arguments(parser):
@@ -38,6 +39,7 @@ def arguments(parser):
     parser.add_argument("--rate", type=float, default=10_000,
                         help="deliveries a second, of the moderate runs (10,000)")
     parser.add_argument("--seconds", type=float, default=3, help="of each run (3)")
+    parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before it (0.5)")
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
     parser.add_argument("--slow-size", type=int, default=1000,
                         help="subscribers beside which one does not read; 0: not measured (1000)")
@@ -46,14 +48,15 @@ def arguments(parser):
     parser.add_argument("--slow-reps", type=int, default=5, help="pairs of such runs (5)")
 
 
-def one_run(server, size, rate, seconds, *more):
+def one_run(options, server, size, rate, *more):
     """rate: messages a second; 0: as fast as it goes. A row, or {"error": why}."""
     kind, protocol = SERVERS[server]
+    seconds = max(options.seconds, MESSAGES_LEAST / rate if rate else 0)
     at, from_where = common.cores()
     with common.server(kind, at) as (child, port):
         found = common.load("bench_fan", from_where, "-p", protocol, "-P", port, "-n", size,
-                            "-r", rate, "-t", seconds, "-i", child.pid, "-c", at, "-j", JOINING,
-                            "-L", LIMIT_SECONDS, "-l", server, *more)
+                            "-r", rate, "-t", seconds, "-W", options.warm_up, "-i", child.pid,
+                            "-c", at, "-j", JOINING, "-L", LIMIT_SECONDS, "-l", server, *more)
     if "error" in found:
         return found
     row = {name: found[key] for key, name in KEYS.items() if key in found}
@@ -80,23 +83,25 @@ def plan(options):
 
 def measure_rows(options):
     runs = {one: [] for one in plan(options)}
+    commits = []
     for rep in range(options.reps):
+        commits += common.commits(COMMITS, core=common.cores()[0])
         for (server, mode, size), found in sorted(runs.items(), key=lambda item: item[0][2]):
             if found and "error" in found[-1]:
                 continue  # it will not do better next time
             rate = options.rate / size if mode == MODES[0] else 0
-            seconds = max(options.seconds, MESSAGES_LEAST / rate if rate else 0)
-            found.append(one_run(server, size, rate, seconds))
+            found.append(one_run(options, server, size, rate))
             common.say(f"{rep + 1}/{options.reps} {server} {mode} {size}: {brief(found[-1])}")
-    return [{"server": server, "mode": mode, "subscribers": size, **common.row_of(found)}
+    rows = [{"server": server, "mode": mode, "subscribers": size, **common.row_of(found)}
             for (server, mode, size), found in runs.items()]
+    return rows, common.summary(commits)
 
 
 def measure_slow(server, options):
     """The others' latencies, without and with one that does not read."""
     pairs = []
     for number in range(options.slow_reps):
-        pair = [one_run(server, options.slow_size, options.slow_rate, options.seconds, "-z", slow)
+        pair = [one_run(options, server, options.slow_size, options.slow_rate, "-z", slow)
                 for slow in (0, 1)]
         for run, slow in zip(pair, ("without", "with")):
             common.say(f"slow reader {number + 1}/{options.slow_reps} {server} {slow}: {brief(run)}")
@@ -127,14 +132,12 @@ def ratios(rows):
 
 def measure(options):
     common.allow_files()
-    at, _ = common.cores()
-    rows = measure_rows(options)
+    rows, commit = measure_rows(options)
     ratios(rows)
     slow = [measure_slow(server, options) for server in options.servers.split(",")
             if options.slow_size and server != "floor"]
     return {"unit": "us", "seconds": options.seconds, "rate": options.rate,
-            "one_commit": common.summary(common.commits(200, core=at)), "rows": rows,
-            "slow_reader": slow}
+            "one_commit": commit, "rows": rows, "slow_reader": slow}
 
 
 COLUMNS = ("deliveries_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct", "faults",

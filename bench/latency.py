@@ -100,7 +100,7 @@ def measure_nodes(options, program=common.CHAT_NODE, keeps=True):
             # The first line waits until bob is there: then both are linked. The others settle.
             os.write(ann.stdin.fileno(), b"are you there?\n")
             common.read_until(bob.stdout, b"ann: are you there?\n", 15)
-            time.sleep(1.5)
+            time.sleep(options.settle)
             if options.pin:
                 for number, node in enumerate(nodes):
                     common.pin(node, number % (os.cpu_count() or 1))
@@ -114,6 +114,8 @@ def arguments(parser):
     parser.add_argument("--count", type=int, default=1000, help="lines to measure (1000)")
     parser.add_argument("--warm-up", type=int, default=100, help="lines before them (100)")
     parser.add_argument("--nodes", type=int, default=3, help="so many nodes, at least 2 (3)")
+    parser.add_argument("--settle", type=float, default=1.5,
+                        help="seconds from the first link to the first line (1.5)")
     parser.add_argument("--beside", metavar="PROGRAM",
                         help="another chat_node, one that keeps no log, measured in the same run")
     parser.add_argument("--pin", action="store_true", help="each node on a core of its own")

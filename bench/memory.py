@@ -17,7 +17,6 @@ import common
 import fanout
 
 EVENT_ROOMS = 20
-SETTLE_SECONDS = 1.0  # what was freed goes back to the system a bit later
 LINK_SECONDS = 20
 SUBSCRIBERS = {"batched": "grpc-batch", "classic": "grpc"}
 
@@ -30,6 +29,8 @@ def arguments(parser):
                         help="(0,100000,1000000)")
     parser.add_argument("--idle-seconds", type=float, default=60,
                         help="before an idle node is looked at (60)")
+    parser.add_argument("--settle", type=float, default=1,
+                        help="seconds until what was freed is given back (1)")
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
 
 
@@ -43,7 +44,7 @@ def measure_subscribers(interface, count, reps):
     for _ in range(reps):
         with common.server("node", at) as (child, port):
             found = common.load("bench_fan", from_where, "-p", SUBSCRIBERS[interface], "-P", port,
-                                "-n", count, "-r", 1, "-t", 0.1, "-i", child.pid, "-c", at,
+                                "-n", count, "-r", 1, "-t", 0.1, "-W", 0, "-i", child.pid, "-c", at,
                                 "-j", fanout.JOINING, "-L", fanout.LIMIT_SECONDS)
         common.say(f"{count} subscribers, {interface}: "
                    f"{found.get('error') or round(found['idle_b'])}")
@@ -65,7 +66,7 @@ def listed(node):
     return data.count(b'"link":"in step"')
 
 
-def measure_links(count):
+def measure_links(count, settle):
     """KiB of one node that so many others link with."""
     ports = common.free_ports(count + 1)
     nodes = []
@@ -82,7 +83,7 @@ def measure_links(count):
                 if time.monotonic() > deadline:
                     return {"error": f"{count} links were not there within {LINK_SECONDS} s"}
                 time.sleep(0.1)
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(settle)
             return {"kib": common.exact_memory_kib(nodes[0])}
         finally:
             common.end_nodes(nodes)
@@ -92,7 +93,7 @@ def links(options):
     runs = {count: [] for count in options.links}
     for _ in range(options.reps):
         for count, found in runs.items():
-            found.append(measure_links(count))
+            found.append(measure_links(count, options.settle))
             common.say(f"{count} links: {found[-1]}")
     rows = [{"links": count, **common.row_of(found)} for count, found in runs.items()]
     return rows, per_one(rows, "links", least=1)
@@ -117,17 +118,17 @@ def resting(folder, seconds, *arguments, **streams):
     node = common.start_node(folder, "node", port, nodes, *arguments, **streams)
     try:
         common.wait_listening(port, node)
-        time.sleep(max(SETTLE_SECONDS, seconds))
+        time.sleep(seconds)
         return common.exact_memory_kib(node)
     finally:
         common.end_nodes([node])
 
 
-def measure_events(count):
+def measure_events(count, settle):
     with common.scratch() as folder:
         if count:
             common.make_log(folder / "node", count, EVENT_ROOMS)
-        kib = resting(folder, SETTLE_SECONDS, "--headless", **common.silent())
+        kib = resting(folder, settle, "--headless", **common.silent())
         disk = sum(file.stat().st_size for file in (folder / "node").iterdir())
     common.say(f"{count} events: {kib} KiB, {disk} bytes on disk")
     return {"events": count, "kib": kib, "disk_bytes": disk,
@@ -155,7 +156,7 @@ def measure(options):
     subscribers = [measure_subscribers(interface, count, options.reps)
                    for count in options.subscribers for interface in SUBSCRIBERS]
     link_rows, link_bytes = links(options)
-    events = [measure_events(count) for count in options.events]
+    events = [measure_events(count, options.settle) for count in options.events]
     return {"subscribers": subscribers, "links": link_rows, "link_bytes_each": link_bytes,
             "events": events, "event_bytes_each": per_one(events, "events"),
             "idle": measure_idle(options.idle_seconds)}

@@ -53,6 +53,7 @@ def search(node, words):
 def arguments(parser):
     parser.add_argument("--count", type=int, default=1_000_000, help="events (1,000,000)")
     parser.add_argument("--rounds", type=int, default=5, help="starts of each kind (5)")
+    parser.add_argument("--settle", type=float, default=3, help="seconds before it searches (3)")
 
 
 def starts(folder, ports, nodes, rounds, kills):
@@ -81,7 +82,7 @@ def measure(options):
         for kind in KINDS:
             result[kind] = starts(folder, ports, nodes, options.rounds, kind == KINDS[1])
         node, _ = start(folder, ports, nodes)
-        time.sleep(3)  # what checks the log after the kill is done
+        time.sleep(options.settle)  # what checks the log after the kill is done
         result["search_ms"] = {
             name: round(statistics.median(search(node, text) for _ in range(options.rounds)), 1)
             for name, text in WORDS.items()}
