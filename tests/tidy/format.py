@@ -13,9 +13,9 @@ import sys
 import tree
 
 PATTERNS = ("src/*.[ch]", "src/*/*.[ch]", "tests/unit/*.[ch]", "tests/fuzz/*.[ch]",
-            "tests/sim/*.[ch]")
+            "tests/sim/*.[ch]", "bench/rivals/*.[ch]")
 TEXTS = PATTERNS + ("*.txt", "*.json", "*.md", "dev", ".ci/run", "docs/*", "proto/*", "bench/*.py",
-                    "tests/*.sh", "tests/*/*.py")
+                    "bench/rivals/*", "tests/*.sh", "tests/*/*.py")
 FORMAT = "clang-format-14"
 
 
