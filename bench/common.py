@@ -26,6 +26,7 @@ import time
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve()
 CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
+NATS = shutil.which("nats-server", path=os.defpath + ":/usr/sbin:/usr/local/bin") or "nats-server"
 HURRY = -15  # niceness: what else the machine does shall not be measured
 FILES = 32768  # descriptors: 10,000 subscribers and room
 LISTEN_SECONDS = 20
@@ -213,12 +214,17 @@ def silent():
 
 @contextlib.contextmanager
 def server(kind, core=None):
-    """A fresh "floor" (the bare epoll server) or "node" (alone, headless); gives it and its port."""
+    """A fresh "node" (alone, headless), "floor" (the bare epoll server) or "nats"; gives it and its
+    port."""
     (port,) = free_ports(1)
+    where = on_core(core) if core is not None else []
     with scratch() as folder:
         if kind == "floor":
-            child = spawn([*(on_core(core) if core is not None else []),
-                           str(need_program(BUILD / "bench_floor")), str(port)], **silent())
+            child = spawn([*where, str(need_program(BUILD / "bench_floor")), str(port)],
+                          **silent())
+        elif kind == "nats":
+            child = spawn([*where, need_program(NATS), "-a", "127.0.0.1", "-p", str(port)],
+                          **silent())
         else:
             nodes = folder / "nodes.json"
             nodes.write_text("[]")
@@ -244,6 +250,8 @@ def load(program, core, *arguments):
         child.communicate()
         return {"error": f"{program} took more than {LOAD_SECONDS} s"}
     pairs = dict(word.split("=", 1) for word in out.decode().split() if "=" in word)
+    if b"FAIL" in out:
+        return {"error": out.decode().strip()}
     if not pairs:
         said = err.decode(errors="replace").strip().splitlines()
         return {"error": said[-1] if said else f"{program} ended with {child.returncode}"}

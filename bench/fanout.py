@@ -4,8 +4,9 @@
     bench_fan --> publishes in one room --> server --> N subscribers, all of them in bench_fan
 
 The batched interface (Publish and Subscribe), the classic one (SendMessage and StreamMessages), and
-the floor: a bare epoll server that writes each line to each socket and keeps nothing. Once at a
-moderate rate, once as fast as it goes. The server has one core, the load another; every run has a
+the floor: a bare epoll server that writes each line to each socket and keeps nothing; nats-server
+too, where it is installed, which keeps nothing either. Once at a moderate rate, once as fast as it
+goes. The server has one core, the load another; every run has a
 fresh server; medians of repeated runs, in which the servers take turns. What is lost, doubled,
 malformed or closed is a fault, and there must be none. Late is what came behind a later one: calls
 of SendMessage that are in flight together have no order, so the classic interface may have some.
@@ -13,11 +14,13 @@ of SendMessage that are in flight together have no order, so the classic interfa
 The last rows: one of 1,000 subscribers does not read. Runs without it and with it take turns, and
 the ratio of what the others see is the median of the pairs' ratios."""
 
+import shutil
 import statistics
 
 import common
 
-SERVERS = {"floor": ("floor", "tcp"), "classic": ("node", "grpc"), "batched": ("node", "grpc-batch")}
+SERVERS = {"floor": ("floor", "tcp"), "nats": ("nats", "nats"), "classic": ("node", "grpc"),
+           "batched": ("node", "grpc-batch")}
 MODES = ("moderate", "saturation")
 FAULTS = ("lost", "dup", "bad", "closed", "rpcerr")
 # What bench_fan prints, and what it is called here.
@@ -30,10 +33,14 @@ LIMIT_SECONDS = 90
 COMMITS = 200  # before each round: a disk is not always as fast
 
 
+def installed():
+    return [name for name in SERVERS if name != "nats" or shutil.which(common.NATS)]
+
+
 def arguments(parser):
     parser.add_argument("--sizes", type=common.numbers, default="1,10,100,1000,10000",
                         help="subscribers (1,10,100,1000,10000)")
-    parser.add_argument("--servers", default=",".join(SERVERS),
+    parser.add_argument("--servers", default=",".join(installed()),
                         help="some of " + ", ".join(SERVERS))
     parser.add_argument("--modes", default=",".join(MODES), help="one of them or both")
     parser.add_argument("--rate", type=float, default=10_000,
@@ -43,8 +50,9 @@ def arguments(parser):
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
     parser.add_argument("--slow-size", type=int, default=1000,
                         help="subscribers beside which one does not read; 0: not measured (1000)")
-    parser.add_argument("--slow-rate", type=float, default=200,
-                        help="messages a second meanwhile (200)")
+    parser.add_argument("--slow-rate", type=float, default=20,
+                        help="messages a second meanwhile (20)")
+    parser.add_argument("--slow-bytes", type=int, default=4000, help="of each of them (4000)")
     parser.add_argument("--slow-reps", type=int, default=5, help="pairs of such runs (5)")
 
 
@@ -101,7 +109,8 @@ def measure_slow(server, options):
     """The others' latencies, without and with one that does not read."""
     pairs = []
     for number in range(options.slow_reps):
-        pair = [one_run(options, server, options.slow_size, options.slow_rate, "-z", slow)
+        pair = [one_run(options, server, options.slow_size, options.slow_rate, "-s",
+                        options.slow_bytes, "-z", slow)
                 for slow in (0, 1)]
         for run, slow in zip(pair, ("without", "with")):
             common.say(f"slow reader {number + 1}/{options.slow_reps} {server} {slow}: {brief(run)}")
@@ -119,15 +128,16 @@ def measure_slow(server, options):
 
 
 def ratios(rows):
-    """Each server beside the floor, where both were measured: times as much."""
-    floors = {(row["mode"], row["subscribers"]): row for row in rows
-              if row["server"] == "floor" and row.get("runs")}
-    for row in rows:
-        floor = floors.get((row["mode"], row["subscribers"]))
-        if floor and floor is not row and row.get("runs"):
-            row["times_the_floor"] = {
-                key: round(row[key] / floor[key], 2)
-                for key in ("deliveries_per_s", "cpu_us", "p50_us") if floor.get(key)}
+    """Each server beside the floor and beside nats, where they were measured: times as much."""
+    for other in ("floor", "nats"):
+        beside = {(row["mode"], row["subscribers"]): row for row in rows
+                  if row["server"] == other and row.get("runs")}
+        for row in rows:
+            base = beside.get((row["mode"], row["subscribers"]))
+            if base and base is not row and row.get("runs"):
+                row[f"times_{other}"] = {
+                    key: round(row[key] / base[key], 2)
+                    for key in ("deliveries_per_s", "cpu_us", "p50_us") if base.get(key)}
 
 
 def measure(options):
@@ -135,7 +145,7 @@ def measure(options):
     rows, commit = measure_rows(options)
     ratios(rows)
     slow = [measure_slow(server, options) for server in options.servers.split(",")
-            if options.slow_size and server != "floor"]
+            if options.slow_size and SERVERS[server][0] == "node"]
     return {"unit": "us", "seconds": options.seconds, "rate": options.rate,
             "one_commit": commit, "rows": rows, "slow_reader": slow}
 
@@ -153,9 +163,10 @@ def show(result):
                              if mode == MODES[0] else ": as fast as it goes"))
         common.show_table(
             ["", "subscribers", "deliveries/s", "us CPU each", "p50 us", "p99 us", "server %core",
-             "client %core", "faults", "late", "x floor's CPU"],
+             "client %core", "faults", "late", "x floor's CPU", "x nats' rate"],
             [[row["server"], row["subscribers"], *(row.get(key, "") for key in COLUMNS),
-              row.get("times_the_floor", {}).get("cpu_us", "")] for row in rows])
+              row.get("times_floor", {}).get("cpu_us", ""),
+              row.get("times_nats", {}).get("deliveries_per_s", "")] for row in rows])
         common.show_failed(rows, ("server", "subscribers"))
     print(f"\none commit by SQLite alone, on the server's core: {result['one_commit']['p50']} us "
           f"(p99 {result['one_commit']['p99']})")

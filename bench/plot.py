@@ -23,7 +23,7 @@ set style data linespoints
 """
 # Okabe and Ito's, which most people tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-NAMES = {"floor": "bare epoll server", "classic": "classic", "batched": "batched"}
+NAMES = {"floor": "bare epoll server", "nats": "nats-server", "classic": "classic", "batched": "batched"}
 
 # ---- What is in the file: {label: [(x, y)]} ------------------------------------------------------
 
