@@ -57,7 +57,22 @@ typedef struct Flow {
     uint64_t waiting;
     uint64_t done;
     bool stop;
+    bool no_journal;
+    uint64_t position; /* the journal's last, with what waits */
 } Flow;
+
+static Err give(Flow *flow, LogEvent *const events[], size_t count, StoreAppendDone done)
+{
+    StoreBatch batch = {
+        .events = events,
+        .count = count,
+        .flags = flow->no_journal ? 0 : STORE_JOURNAL,
+        .position = flow->position + 1,
+    };
+    Err err = store_append(flow->store, &batch, done, flow);
+    flow->position += err == ERR_OK && !flow->no_journal ? count : 0;
+    return err;
+}
 
 static void one_more(Flow *flow);
 
@@ -79,18 +94,19 @@ static void one_more(Flow *flow)
 {
     LogEvent *event = some_event(&authors[draw(AUTHORS)]);
     flow->waiting++;
-    if (store_append(flow->store, &event, 1, 0, on_small, flow) != ERR_OK) {
+    if (give(flow, &event, 1, on_small) != ERR_OK) {
         exit(1);
     }
     event_unref(event);
 }
 
 /* So many writers, each with one event on its way to the disk at a time. */
-static void small_batches(const char *directory, unsigned writers)
+static void small_batches(const char *directory, unsigned writers, bool journal)
 {
     static uint64_t epoch = 1000;
     make_authors(++epoch);
-    Flow flow = {.store = open_store(directory)};
+    Flow flow = {.store = open_store(directory), .no_journal = !journal};
+    flow.position = store_position(flow.store);
     StoreStats before = store_stats(flow.store);
     double start = now_s();
     for (unsigned i = 0; i < writers; i++) {
@@ -106,8 +122,8 @@ static void small_batches(const char *directory, unsigned writers)
         uv_run(loop_uv(loop), UV_RUN_ONCE);
     }
     StoreStats stats = store_stats(flow.store);
-    printf("  store, %4u writers, one event each   %9.0f events/s  (%.1f a commit)\n", writers,
-           (double)done / seconds,
+    printf("  store, %4u writers, one event each%s  %9.0f events/s  (%.1f a commit)\n", writers,
+           journal ? " " : "*", (double)done / seconds,
            (double)(stats.events - before.events) / (double)(stats.commits - before.commits));
     close_store(flow.store);
 }
@@ -167,6 +183,7 @@ static void fill(const char *directory, uint64_t count)
     make_authors(1);
     hlc_step = (UINT64_C(365 * 86400) * 1000 << HLC_COUNTER_BITS) / count;
     Flow flow = {.store = open_store(directory)};
+    flow.position = store_position(flow.store);
     LogEvent *events[BATCH];
     double start = now_s();
     double making = 0;
@@ -177,7 +194,7 @@ static void fill(const char *directory, uint64_t count)
             events[size++] = some_event(&authors[draw(AUTHORS)]);
         }
         making += now_s() - begin;
-        while (store_append(flow.store, events, size, 0, on_filled, &flow) != ERR_OK) {
+        while (give(&flow, events, size, on_filled) != ERR_OK) {
             uv_run(loop_uv(loop), UV_RUN_ONCE);
         }
         flow.waiting++;
@@ -295,6 +312,33 @@ static void read_all(Store *store)
     store_export_free(export);
 }
 
+static void on_journal(void *context, const StoreJournal *result)
+{
+    Waited *waited = context;
+    waited->count += result->count;
+    waited->more = result->count > 0;
+    waited->seq = result->next;
+    waited->done = true;
+    if (result->err != ERR_OK) {
+        fprintf(stderr, "journal: %s\n", err_text(result->err));
+    }
+}
+
+static void read_journal(Store *store)
+{
+    Waited waited = {.more = true, .seq = 1};
+    double start = now_s();
+    while (waited.more) {
+        waited.done = false;
+        if (store_read_journal(store, waited.seq, 0, 0, on_journal, &waited) != ERR_OK) {
+            exit(1);
+        }
+        wait_for(&waited);
+    }
+    printf("  the journal, all of it              %9.0f events/s\n",
+           (double)waited.count / (now_s() - start));
+}
+
 static void read_one_stream(Store *store)
 {
     Waited waited = {.more = true};
@@ -407,6 +451,7 @@ static int append_for_ever(const char *directory)
 {
     make_authors(2);
     Flow flow = {.store = open_store(directory)};
+    flow.position = store_position(flow.store);
     for (unsigned i = 0; i < 64; i++) {
         one_more(&flow);
     }
@@ -472,6 +517,7 @@ static void large(const char *directory, uint64_t count)
     read_rooms(store);
     read_one_stream(store);
     read_all(store);
+    read_journal(store);
     back_up(store, directory);
     close_store(store);
     open_after_kill(directory);
@@ -482,6 +528,7 @@ static void large(const char *directory, uint64_t count)
 static void many_streams(const char *directory, uint64_t count)
 {
     Flow flow = {.store = open_store(directory)};
+    flow.position = store_position(flow.store);
     for (uint64_t i = 0; i < count; i++) {
         Author *author = &authors[0];
         author->stream.epoch = i + 1;
@@ -489,7 +536,7 @@ static void many_streams(const char *directory, uint64_t count)
         author->last = (EventHash){0};
         LogEvent *event = some_event(author);
         flow.waiting++;
-        if (store_append(flow.store, &event, 1, 0, on_filled, &flow) != ERR_OK) {
+        if (give(&flow, &event, 1, on_filled) != ERR_OK) {
             exit(1);
         }
         event_unref(event);
@@ -535,8 +582,10 @@ int main(int argc, char **argv)
     unsigned writers[] = {1, 16, 256, 1024};
     for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
         snprintf(directory, sizeof(directory), "%s/small", base);
-        small_batches(directory, writers[i]);
+        small_batches(directory, writers[i], true);
+        small_batches(directory, writers[i], false);
     }
+    printf("  (*: without a share of the journal)\n");
     printf("a large log\n");
     snprintf(directory, sizeof(directory), "%s/large", base);
     large(directory, count);

@@ -44,6 +44,15 @@ void strbuf_add(StrBuf *buf, const char *text, size_t len)
     buf->text[buf->len] = '\0';
 }
 
+char *strbuf_extend(StrBuf *buf, size_t len)
+{
+    strbuf_reserve(buf, len);
+    char *space = buf->text + buf->len;
+    buf->len += len;
+    buf->text[buf->len] = '\0';
+    return space;
+}
+
 void strbuf_add_string(StrBuf *buf, const char *text)
 {
     strbuf_add(buf, text, strlen(text));

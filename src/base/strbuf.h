@@ -19,6 +19,8 @@ void strbuf_add_string(StrBuf *buf, const char *text);
 void strbuf_add_char(StrBuf *buf, char c);
 [[gnu::format(printf, 2, 3)]] void strbuf_addf(StrBuf *buf, const char *format, ...);
 [[gnu::format(printf, 2, 0)]] void strbuf_vaddf(StrBuf *buf, const char *format, va_list args);
+/* len bytes more, for the caller to write before anything else is done with the buffer. */
+char *strbuf_extend(StrBuf *buf, size_t len);
 /* Removes the first len bytes. */
 void strbuf_drop_front(StrBuf *buf, size_t len);
 /* "" when nothing was added. Valid until the next change. */

@@ -371,6 +371,25 @@ bool core_input_should_wait(const Core *core)
     return false;
 }
 
+static bool refuses_at_once(const Core *core)
+{
+    return core->quit || core->store_reason != NULL;
+}
+
+bool core_is_full(const Core *core)
+{
+    return !refuses_at_once(core) &&
+           (core->pending_count + core->repeats_count >= PENDING_FULL_LINES ||
+            core->pending_bytes >= PENDING_FULL_BYTES);
+}
+
+bool core_has_room(const Core *core)
+{
+    return refuses_at_once(core) ||
+           (core->pending_count + core->repeats_count < PENDING_BUSY_LINES &&
+            core->pending_bytes < PENDING_BUSY_BYTES);
+}
+
 const char *core_recent_name(const Core *core, size_t index)
 {
     return index < core->recent_count ? core->recent_names[index] : NULL;

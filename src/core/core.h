@@ -128,6 +128,8 @@ typedef enum NoticeLevel { NOTICE_INFO, NOTICE_WARNING, NOTICE_ERROR } NoticeLev
 
 typedef enum ActionKind {
     ACTION_SHOW,       /* message */
+    ACTION_PASSED,     /* stream, from, own, message or NULL: the fold is through with an event;
+                          a message is for whoever follows its room, seen here or not */
     ACTION_NOTICE,     /* level, text: for the person at this node */
     ACTION_LIST,       /* show the links (core_link) */
     ACTION_CONNECT,    /* link; keepalive unless classic */
@@ -205,6 +207,11 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
 /* True while reading on would fill the queue of a peer that is there or on its way: whoever reads
  * lines from a pipe waits until it is false. */
 bool core_input_should_wait(const Core *core);
+/* Whoever says much at a time stops where own lines that wait for the disk are many, and goes on
+ * when they are few. Neither while lines are refused at once: the disk takes none, or the node is
+ * leaving. */
+bool core_is_full(const Core *core);
+bool core_has_room(const Core *core);
 size_t core_mesh_count(const Core *core); /* numbers of mesh links */
 const char *core_room(const Core *core);  /* where typed lines go */
 /* Names seen lately, for completion: newest first, NULL past the end. */

@@ -38,6 +38,16 @@ static void show(Step *step, Message *message)
 
 /* ---- what the log holds, on its way to the screen ---- */
 
+/* For those who subscribe: every event once, in the order of the fold. */
+static void pass(Step *step, const FoldShown *shown, Message *message)
+{
+    Action *action = step_add(step, ACTION_PASSED);
+    action->stream = shown->event->fields.stream;
+    action->from = shown->event->fields.seq;
+    action->own = shown->link == REPLICA_LINKS_MAX;
+    action->message = message != NULL ? message_ref(message) : NULL;
+}
+
 /* The same line may have been written by two nodes: a client called both, or a classic node did. */
 static bool is_first_of_its_kind(Step *step, const EventFields *fields, const Message *message)
 {
@@ -76,24 +86,13 @@ static void shown_own(Step *step, const LogEvent *event, Message *message, Pendi
         message->for_classic = pending != NULL && pending->for_classic;
         links_pass_on(step, message);
     }
+    if (!rooms_sees(core, message)) {
+        return;
+    }
     message_unref(core->kept_message);
     core->kept_message = message_ref(message);
     core->kept_seq = event->fields.seq;
     core->kept = (Kept){0};
-}
-
-static void accept(Step *step, PendingLine *pending, Message *message)
-{
-    if (pending == NULL) {
-        return;
-    }
-    if (pending->token != NULL) {
-        Action *action = step_add(step, ACTION_ACCEPT);
-        action->token = pending->token;
-        action->message = message != NULL ? message_ref(message) : NULL;
-    }
-    message_unref(pending->message);
-    mem_free(pending);
 }
 
 void lines_shown(Step *step, const FoldShown *shown)
@@ -111,7 +110,8 @@ void lines_shown(Step *step, const FoldShown *shown)
         message = message_of_event(shown->event, step->event->utc_offset_s);
     }
     if (message == NULL) {
-        accept(step, pending, NULL);
+        pass(step, shown, NULL);
+        log_accept(step, pending, NULL);
         return;
     }
     message->late = shown->late && hlc_time_ms(fields->hlc) + LATE_MS < step->event->wall_ms;
@@ -123,6 +123,7 @@ void lines_shown(Step *step, const FoldShown *shown)
     if (own) {
         shown_own(step, shown->event, message, pending);
     }
+    pass(step, shown, is_new ? message : NULL);
     if (is_new && rooms_sees(core, message)) {
         history_arrived(step, message, shown->link);
         show(step, message);
@@ -130,7 +131,7 @@ void lines_shown(Step *step, const FoldShown *shown)
             history_missed(step, message);
         }
     }
-    accept(step, pending, message);
+    log_accept(step, pending, message);
     message_unref(message);
 }
 
@@ -156,11 +157,10 @@ static void reject(Step *step, Err err, const char *text)
     action->text = mem_copy_string(text);
 }
 
-/* What is not durable yet is not promised to anybody. */
-static void accept_repeat(Step *step, const MessageId *id)
+/* What is not durable yet is not promised to anybody: it waits with the first. */
+static void accept_repeat(Step *step, Message *message, bool has_id)
 {
-    if (id->len > 0 && log_is_pending(step->core, id)) {
-        reject(step, ERR_UNAVAILABLE, "it is being written: try again in a moment");
+    if (has_id && log_wait(step->core, step->event->token, message)) {
         return;
     }
     Action *action = step_add(step, ACTION_ACCEPT);
@@ -202,8 +202,9 @@ void lines_received(Step *step)
         return;
     }
     Message *message = message_new(draft, event->wall_ms, event->utc_offset_s);
+    message->by_client = true;
     if (!is_new_from_caller(step, draft, message)) {
-        accept_repeat(step, &message->id);
+        accept_repeat(step, message, draft->id_len > 0);
     } else {
         LogLine line = {
             .fields = fields_of(message),

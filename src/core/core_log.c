@@ -138,24 +138,26 @@ Err log_may_say(const Core *core, const char **ret_text)
         *ret_text = core->store_reason;
         return ERR_UNAVAILABLE;
     }
-    if (core->pending_count >= PENDING_MAX_LINES || !replica_may_say(core->replica)) {
+    if (core->pending_count + core->repeats_count >= PENDING_MAX_LINES ||
+        !replica_may_say(core->replica)) {
         *ret_text = "too many lines wait for the disk: try again in a moment";
         return ERR_LIMIT;
     }
     return ERR_OK;
 }
 
-bool log_is_pending(const Core *core, const MessageId *id)
+/* Own lines get to the disk in their order: whatever is there when the last one is. */
+bool log_wait(Core *core, void *token, Message *message)
 {
-    const PendingLine *pending;
-    LL_FOREACH(core->pending, pending) {
-        const Message *message = pending->message;
-        if (message != NULL && message->id.len == id->len &&
-            memcmp(message->id.bytes, id->bytes, id->len) == 0) {
-            return true;
-        }
+    if (core->pending == NULL) {
+        return false;
     }
-    return false;
+    PendingRepeat *repeat = mem_new(PendingRepeat);
+    repeat->token = token;
+    repeat->message = message_ref(message);
+    LL_PREPEND(core->pending_last->repeats, repeat);
+    core->repeats_count++;
+    return true;
 }
 
 Err log_say(Step *step, const LogLine *line, const char **ret_text)
@@ -201,16 +203,71 @@ PendingLine *log_pending_take(Core *core, uint64_t seq)
     return pending;
 }
 
+static PendingRepeat *take_repeat(Core *core, PendingLine *pending)
+{
+    PendingRepeat *repeat = pending->repeats;
+    if (repeat != NULL) {
+        LL_DELETE(pending->repeats, repeat);
+        core->repeats_count--;
+    }
+    return repeat;
+}
+
+static void repeat_free(PendingRepeat *repeat)
+{
+    message_unref(repeat->message);
+    mem_free(repeat);
+}
+
+static void pending_free(Core *core, PendingLine *pending)
+{
+    PendingRepeat *repeat;
+    while ((repeat = take_repeat(core, pending)) != NULL) {
+        repeat_free(repeat);
+    }
+    message_unref(pending->message);
+    mem_free(pending);
+}
+
+static void add_accept(Step *step, void *token, Message *message)
+{
+    Action *action = step_add(step, ACTION_ACCEPT);
+    action->token = token;
+    action->message = message != NULL ? message_ref(message) : NULL;
+}
+
+void log_accept(Step *step, PendingLine *pending, Message *message)
+{
+    if (pending == NULL) {
+        return;
+    }
+    if (pending->token != NULL) {
+        add_accept(step, pending->token, message);
+    }
+    PendingRepeat *repeat;
+    while ((repeat = take_repeat(step->core, pending)) != NULL) {
+        add_accept(step, repeat->token, repeat->message);
+        repeat_free(repeat);
+    }
+    pending_free(step->core, pending);
+}
+
 void log_pending_free(Core *core)
 {
     while (core->pending != NULL) {
-        PendingLine *pending = log_pending_take(core, core->pending->seq);
-        message_unref(pending->message);
-        mem_free(pending);
+        pending_free(core, log_pending_take(core, core->pending->seq));
     }
 }
 
 /* ---- the store's state ---- */
+
+static void reject_token(Step *step, void *token, const char *text)
+{
+    Action *action = step_add(step, ACTION_REJECT);
+    action->token = token;
+    action->err = ERR_UNAVAILABLE;
+    action->text = mem_copy_string(text);
+}
 
 /* Who waits for an answer is told that there is none to be had now. The lines themselves stay where
  * they are, and go to the disk when it takes them. */
@@ -218,13 +275,14 @@ void log_reject_pending(Step *step, const char *text)
 {
     PendingLine *pending;
     LL_FOREACH(step->core->pending, pending) {
-        if (pending->token == NULL) {
-            continue;
+        if (pending->token != NULL) {
+            reject_token(step, TAKE(pending->token), text);
         }
-        Action *action = step_add(step, ACTION_REJECT);
-        action->token = TAKE(pending->token);
-        action->err = ERR_UNAVAILABLE;
-        action->text = mem_copy_string(text);
+        PendingRepeat *repeat;
+        while ((repeat = take_repeat(step->core, pending)) != NULL) {
+            reject_token(step, repeat->token, text);
+            repeat_free(repeat);
+        }
     }
 }
 

@@ -6,10 +6,10 @@
 #include <string.h>
 
 /* Everything said in the lobby and in rooms this node is in; what is said to a person, at that
- * person's node and at the speaker's. */
+ * person's node and at the speaker's. What a program says here is not for its person thereby. */
 bool rooms_sees(const Core *core, const Message *message)
 {
-    if (message_is_in_lobby(message) || message->own) {
+    if (message_is_in_lobby(message) || (message->own && !message->by_client)) {
         return true;
     }
     return message_is_direct(message) ? strcmp(message->room + 1, core->name) == 0

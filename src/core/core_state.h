@@ -30,8 +30,12 @@ enum {
     /* Own lines that are not on the disk yet: a second of a busy program's. A pipe is held up
      * before, a client refused. */
     PENDING_MAX_LINES = 8192,
+    /* Streams are held up here, so that calls and typed lines find room beside them; and go on
+     * where pipes do. Some commit groups: the disk never waits for the next one. */
+    PENDING_FULL_LINES = 2048,
+    PENDING_FULL_BYTES = 1024 * 1024,
     PENDING_BUSY_LINES = 1024,
-    PENDING_BUSY_BYTES = REPLICA_SAID_MAX_BYTES / 2,
+    PENDING_BUSY_BYTES = 512 * 1024,
     /* Where people talk at once everything is late for some milliseconds: that is not told. */
     LATE_MS = 1000,
     /* Said longer ago than that when it comes: this node was away. */
@@ -54,13 +58,21 @@ typedef struct MeshLink {
     char address[LINK_HOST_MAX_BYTES + 16];
 } MeshLink;
 
+/* Somebody said again what waits for the disk. */
+typedef struct PendingRepeat {
+    void *token;
+    Message *message;
+    struct PendingRepeat *next;
+} PendingRepeat;
+
 /* An own line that is not on the disk yet. */
 typedef struct PendingLine {
     uint64_t seq;
     size_t bytes;
     Message *message; /* NULL: made of the event */
     bool for_classic;
-    void *token; /* of who is to be told; NULL: nobody */
+    void *token;            /* of who is to be told; NULL: nobody */
+    PendingRepeat *repeats; /* newest first: of this line, or of one before it */
     struct PendingLine *next;
 } PendingLine;
 
@@ -95,6 +107,7 @@ struct Core {
     PendingLine *pending_last;
     size_t pending_count;
     size_t pending_bytes;
+    size_t repeats_count;
     char *store_reason;    /* nothing can be written; NULL: it can */
     Message *kept_message; /* the last own one */
     uint64_t kept_seq;
@@ -183,8 +196,11 @@ typedef struct LogLine {
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */
 Err log_may_say(const Core *core, const char **ret_text);
-/* Is the line of a client's id on its way to the disk? */
-bool log_is_pending(const Core *core, const MessageId *id);
+/* Tells token when all that waits for the disk now is on it; false: nothing waits. Takes a reference
+ * to message. */
+bool log_wait(Core *core, void *token, Message *message);
+/* Accepts a line that has been taken off, and its repeats, and frees it. NULL is fine. */
+void log_accept(Step *step, PendingLine *pending, Message *message);
 void log_store_state(Step *step);
 void log_timer(Step *step);
 /* At the end: nothing waits for its causes any more. */

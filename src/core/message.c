@@ -2,6 +2,7 @@
 #include "core/message.h"
 
 #include "base/text.h"
+#include "core/rooms.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,19 @@ static Err check_origin(const MessageDraft *draft, const char **ret_reason)
     return ERR_OK;
 }
 
+/* Lines to one person are for the person at a node alone to say. */
+static Err check_room(const MessageDraft *draft, const char **ret_reason)
+{
+    char name[EVENT_ROOM_MAX_BYTES + 1];
+    if (draft->room_len == 0) {
+        return ERR_OK;
+    }
+    if (draft->room[0] == '@') {
+        return fail(ret_reason, "room is a person: only rooms can be spoken to from outside");
+    }
+    return room_name_parse(draft->room, draft->room_len, name, ret_reason);
+}
+
 Err message_check(const MessageDraft *draft, const char **ret_reason)
 {
     Err err = message_check_name(draft->sender, draft->sender_len, ret_reason);
@@ -111,7 +125,8 @@ Err message_check(const MessageDraft *draft, const char **ret_reason)
     if (text_has_controls(draft->timestamp, draft->timestamp_len)) {
         return fail(ret_reason, "timestamp holds control characters: write it as HH:MM:SS");
     }
-    return check_origin(draft, ret_reason);
+    err = check_room(draft, ret_reason);
+    return err == ERR_OK ? check_origin(draft, ret_reason) : err;
 }
 
 static int32_t second_of_day(int64_t time_ms, int32_t utc_offset_s)
@@ -152,13 +167,22 @@ static int32_t parse_clock(const char *text, size_t len)
     return hour * SECONDS_PER_HOUR + minute * SECONDS_PER_MINUTE + second;
 }
 
+static char *room_of(const MessageDraft *draft)
+{
+    char name[EVENT_ROOM_MAX_BYTES + 1];
+    const char *reason = "";
+    bool named = draft->room_len > 0 &&
+                 room_name_parse(draft->room, draft->room_len, name, &reason) == ERR_OK;
+    return mem_copy_string(named ? name : MESSAGE_LOBBY);
+}
+
 Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offset_s)
 {
     Message *message = mem_new(Message);
     message->refs = 1;
     message->kind = draft->kind == MESSAGE_ACTION ? MESSAGE_ACTION : MESSAGE_TEXT;
     message->sender = mem_copy_text(draft->sender, draft->sender_len);
-    message->room = mem_copy_string(MESSAGE_LOBBY);
+    message->room = room_of(draft);
     message->content = mem_copy_text(draft->content, draft->content_len);
     message->content_len = draft->content_len;
     message->time_ms = draft->time_ms != 0 ? draft->time_ms : now_ms;

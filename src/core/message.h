@@ -46,6 +46,8 @@ typedef struct MessageDraft {
     size_t content_len;
     const char *timestamp;
     size_t timestamp_len;
+    const char *room; /* as people write it, "#Dev" is "dev"; len 0: the lobby */
+    size_t room_len;
     const uint8_t *id;
     size_t id_len;
     int64_t time_ms; /* 0: not told */
@@ -61,6 +63,7 @@ typedef struct Message {
     char place[40];  /* the id that people see and /why takes, "5f3a91-17"; "" while it has none */
     uint64_t hlc;    /* of its event; 0: none yet */
     bool own;        /* said at this node, by its person or a client */
+    bool by_client;  /* not by a node's person */
     bool late;       /* one that belongs behind it was shown before, for more than a moment */
     bool missed;     /* said some time before it came: this node was away */
     bool incomplete; /* what it answers to has not come */
@@ -71,6 +74,7 @@ typedef struct Message {
     int32_t second_of_day; /* to show, in this node's zone */
     bool clock_told;       /* second_of_day is the sender's own clock, in a zone not known */
     MessageId id;
+    bool id_of_place; /* nobody gave it one: the id is its place in the log */
     bool heard;       /* came without an id; time_ms is when it came to one of ours */
     bool for_classic; /* classic peers get it too */
     /* Encoded once, by whoever needs it first (io/wire.h); owned. */

@@ -118,6 +118,7 @@ void message_set_place(Message *message, const EventFields *fields)
             (uint8_t)(fields->seq >> (BITS_PER_BYTE * (sizeof(fields->seq) - 1 - i)));
     }
     message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
+    message->id_of_place = true;
 }
 
 Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
@@ -145,6 +146,7 @@ Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
     message->kind = kind;
     mem_free(message->room);
     message->room = mem_copy_text(fields->room, fields->room_len);
+    message->by_client = fields->id_len > 0 || fields->heard;
     message_set_place(message, fields);
     return message;
 }

@@ -33,7 +33,7 @@ enum {
     REPLICA_WINDOW_EVENTS = 4096,
     REPLICA_WINDOWS_BYTES = 32 * 1024 * 1024,
     /* Said and not yet durable: what a disk that is full or slow may leave waiting. */
-    REPLICA_SAID_MAX_BYTES = 1024 * 1024,
+    REPLICA_SAID_MAX_BYTES = 4 * 1024 * 1024,
     /* Of authors who signed two events for one place: more than any honest group will see; what is
      * beyond freezes where it is seen, and is not passed on. */
     REPLICA_PROOFS_MAX = 1000,

@@ -2,7 +2,10 @@
 #include "io/chat_servicer.h"
 
 #include "base/log.h"
+#include "io/publisher.h"
+#include "io/subscriber.h"
 #include "io/wire.h"
+#include "io/wire_batch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -25,29 +28,17 @@ struct ChatServicer {
     Node *node;
     RpcServer *server;
     WireArena *arena;
+    Publishers *publishers;
     Client *clients; /* all of them */
     Client *by_id;
     uint32_t clients_count;
-    uint32_t clients_max;
+    uint32_t clients_max; /* subscribers among them */
+    Subscribers *subscribers;
     void (*done)(void *context);
     void *context;
 };
 
 /* ---- SendMessage and Hello ---- */
-
-static int code_of(Err err)
-{
-    switch (err) {
-    case ERR_OK:
-        return RPC_OK;
-    case ERR_INVALID:
-        return RPC_INVALID_ARGUMENT;
-    case ERR_LIMIT:
-        return RPC_RESOURCE_EXHAUSTED;
-    default:
-        return RPC_UNAVAILABLE;
-    }
-}
 
 static void refuse_bytes(RpcServerCall *call)
 {
@@ -63,15 +54,16 @@ static void refuse_node_id(RpcServerCall *call)
 
 /* A call that waits for its line to be on the disk. */
 typedef struct Saying {
+    NodeReceipt receipt;
     RpcServerCall *call;
     const MessageDraft *draft; /* while the call is being served; then NULL */
 } Saying;
 
-static void saying_answer(void *context, Err err, Message *message, const char *text)
+static void saying_answer(NodeReceipt *receipt, Err err, Message *message, const char *text)
 {
-    Saying *saying = context;
+    Saying *saying = (Saying *)receipt;
     if (err != ERR_OK) {
-        rpc_server_call_answer(saying->call, NULL, code_of(err), text);
+        rpc_server_call_answer(saying->call, NULL, rpc_code_of(err), text);
     } else if (message != NULL) {
         rpc_server_call_answer(saying->call, wire_response(message), RPC_OK, "");
     } else {
@@ -96,13 +88,20 @@ static void serve_send_message(void *context, RpcServerCall *call, const uint8_t
         return;
     }
     Saying *saying = mem_new(Saying);
+    saying->receipt.done = saying_answer;
     saying->call = call;
     saying->draft = &draft;
-    node_receive(servicer->node, &draft, saying_answer, saying);
+    node_receive(servicer->node, &draft, &saying->receipt);
     saying->draft = NULL;
     if (saying->call == NULL) {
         mem_free(saying);
     }
+}
+
+static void serve_publish(void *context, RpcStream *stream)
+{
+    ChatServicer *servicer = context;
+    publishers_open(servicer->publishers, stream);
 }
 
 static void serve_link(void *context, RpcStream *stream)
@@ -247,6 +246,12 @@ static void refuse_too_many(ChatServicer *servicer, RpcServerCall *call)
     rpc_server_call_answer(call, NULL, RPC_RESOURCE_EXHAUSTED, text.text);
 }
 
+static bool is_full(const ChatServicer *servicer)
+{
+    return servicer->clients_count + subscribers_count(servicer->subscribers) >=
+           servicer->clients_max;
+}
+
 static void serve_stream_messages(void *context, RpcServerCall *call, const uint8_t *data,
                                   size_t len)
 {
@@ -269,7 +274,7 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
     if (before != NULL && request.client_id_len > 0) {
         client_end(before, RPC_ABORTED, "another stream was opened with this client_id");
     }
-    if (servicer->clients_count >= servicer->clients_max) {
+    if (is_full(servicer)) {
         refuse_too_many(servicer, call);
         return;
     }
@@ -278,9 +283,21 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
 
 /* ---- the servicer ---- */
 
+static void serve_subscribe(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
+{
+    ChatServicer *servicer = context;
+    if (is_full(servicer)) {
+        refuse_too_many(servicer, call);
+    } else {
+        subscribers_serve(servicer->subscribers, servicer->arena, call, request, len);
+    }
+}
+
 static const RpcMethod METHODS[] = {
     {.path = WIRE_SEND_MESSAGE, .start = serve_send_message},
     {.path = WIRE_STREAM_MESSAGES, .start = serve_stream_messages},
+    {.path = WIRE_SUBSCRIBE, .start = serve_subscribe},
+    {.path = WIRE_PUBLISH, .open = serve_publish},
     {.path = WIRE_HELLO, .start = serve_hello},
     {.path = WIRE_LINK, .open = serve_link},
 };
@@ -291,6 +308,8 @@ ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions 
     servicer->node = node;
     servicer->clients_max = options->clients_max;
     servicer->arena = wire_arena_new();
+    servicer->subscribers = subscribers_new(node);
+    servicer->publishers = publishers_new(node);
     /* One program may hold all its clients' streams on one connection, as gRPC does by itself; and
      * still call SendMessage. */
     servicer->server = rpc_server_new(rpc, &(RpcServerOptions){
@@ -317,7 +336,9 @@ void chat_servicer_start(ChatServicer *servicer)
 static void servicer_closed(void *context)
 {
     ChatServicer *servicer = context;
+    subscribers_free(servicer->subscribers);
     wire_arena_free(servicer->arena);
+    publishers_free(servicer->publishers);
     servicer->done(servicer->context);
     mem_free(servicer);
 }
@@ -326,8 +347,10 @@ void chat_servicer_close(ChatServicer *servicer, void (*done)(void *context), vo
 {
     servicer->done = done;
     servicer->context = context;
+    publishers_close(servicer->publishers);
     while (servicer->clients != NULL) {
         client_end(servicer->clients, RPC_UNAVAILABLE, "the node is leaving");
     }
+    subscribers_end(servicer->subscribers, RPC_UNAVAILABLE, "the node is leaving");
     rpc_server_close(servicer->server, servicer_closed, servicer);
 }

@@ -14,7 +14,8 @@ struct Batch {
     LogWriter *writer;
     LogEvent **events;
     size_t count;
-    uint64_t ticket;
+    uint64_t ticket; /* 0: a share alone */
+    JournalShare share;
     unsigned flags;
     bool given; /* the store has it, and will answer */
     bool done;
@@ -51,6 +52,7 @@ static void batch_free(LogWriter *writer, Batch *batch)
         event_unref(batch->events[i]);
     }
     mem_free(batch->events);
+    mem_free(batch->share.passed);
     mem_free(batch);
 }
 
@@ -83,8 +85,15 @@ static void give_more(LogWriter *writer)
         if (batch->given || batch->done) {
             continue;
         }
-        Err err = store_append(writer->options.store, batch->events, batch->count, batch->flags,
-                               appended, batch);
+        StoreBatch given = {
+            .events = batch->events,
+            .count = batch->count,
+            .flags = batch->flags,
+            .passed = batch->share.passed,
+            .passed_count = batch->share.passed_count,
+            .position = batch->share.position,
+        };
+        Err err = store_append(writer->options.store, &given, appended, batch);
         if (err != ERR_OK) {
             return; /* ERR_LIMIT: as others are answered */
         }
@@ -112,16 +121,24 @@ static void tell_if_well(LogWriter *writer)
 static void report_done(LogWriter *writer)
 {
     uint64_t ticket = 0;
-    while (writer->batches != NULL && writer->batches->done) {
-        ticket = writer->batches->ticket;
-        batch_free(writer, writer->batches);
+    uint64_t position = 0;
+    if (writer->batches == NULL || !writer->batches->done) {
+        return;
     }
+    while (writer->batches != NULL && writer->batches->done) {
+        Batch *batch = writer->batches;
+        ticket = batch->ticket != 0 ? batch->ticket : ticket;
+        position = batch->share.last > position ? batch->share.last : position;
+        batch_free(writer, batch);
+    }
+    writer->options.journaled(writer->options.context, position);
     if (ticket != 0) {
         writer->bad_until = ticket >= writer->bad_until ? 0 : writer->bad_until;
         writer->options.report(writer->options.context,
                                &(Event){.kind = EVENT_STORED, .ticket = ticket});
         tell_if_well(writer);
     }
+    writer->options.settled(writer->options.context);
 }
 
 static void try_again(uv_timer_t *timer)
@@ -139,9 +156,14 @@ static void note_failure(LogWriter *writer, const Batch *batch, Err err)
 {
     bool first = batch == writer->batches;
     writer->failed = true;
-    writer->bad_until = writer->batches->prev->ticket; /* the last one's */
+    const Batch *last = NULL;
+    const Batch *one;
+    DL_FOREACH(writer->batches, one) {
+        last = one->ticket != 0 ? one : last;
+    }
+    writer->bad_until = last != NULL ? last->ticket : 0;
     if (first && (err == ERR_EXISTS || err == ERR_GONE || err == ERR_INVALID)) {
-        uint64_t seq = batch->events[0]->fields.seq;
+        uint64_t seq = batch->count > 0 ? batch->events[0]->fields.seq : 0;
         log_error("the log does not go on where this node is (%s, from number %" PRIu64 " on)",
                   err_text(err), seq);
         writer->broken = true;
@@ -167,17 +189,31 @@ static void appended(void *context, const StoreAppended *result)
     give_more(writer);
 }
 
-void log_writer_add(LogWriter *writer, Action *action)
+static void add_batch(LogWriter *writer, Batch *batch)
+{
+    batch->writer = writer;
+    DL_APPEND(writer->batches, batch);
+    give_more(writer);
+}
+
+void log_writer_add(LogWriter *writer, Action *action, const JournalShare *share)
 {
     Batch *batch = mem_new(Batch);
-    batch->writer = writer;
     batch->count = action->events_count;
     batch->events = TAKE(action->events);
     action->events_count = 0;
     batch->ticket = action->ticket;
-    batch->flags = action->own ? 0 : STORE_LAZY;
-    DL_APPEND(writer->batches, batch);
-    give_more(writer);
+    batch->flags = action->own ? STORE_JOURNAL : STORE_LAZY;
+    batch->share = *share;
+    add_batch(writer, batch);
+}
+
+void log_writer_add_share(LogWriter *writer, const JournalShare *share, bool in_time)
+{
+    Batch *batch = mem_new(Batch);
+    batch->flags = in_time ? 0 : STORE_LAZY;
+    batch->share = *share;
+    add_batch(writer, batch);
 }
 
 void log_writer_state_changed(LogWriter *writer)

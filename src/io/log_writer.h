@@ -8,7 +8,7 @@
 #pragma once
 
 #include "core/core.h"
-#include "io/store.h"
+#include "io/journal.h"
 
 typedef struct LogWriter LogWriter;
 
@@ -16,6 +16,10 @@ typedef struct LogWriterOptions {
     Loop *loop;
     Store *store;
     void (*report)(void *context, Event *event);
+    /* Before what it stored is reported: the journal is on the disk up to there. */
+    void (*journaled)(void *context, uint64_t position);
+    /* After it was reported. */
+    void (*settled)(void *context);
     void *context;
 } LogWriterOptions;
 
@@ -23,8 +27,11 @@ LogWriter *log_writer_new(const LogWriterOptions *options);
 /* Once the store is closed. The loop frees it. NULL is fine. */
 void log_writer_free(LogWriter *writer);
 
-/* Takes the action's events. */
-void log_writer_add(LogWriter *writer, Action *action);
+/* Takes the action's events, and the share of the journal, which is written with them; own events
+ * come behind it in the journal. */
+void log_writer_add(LogWriter *writer, Action *action, const JournalShare *share);
+/* A share alone. in_time: somebody waits for it. */
+void log_writer_add_share(LogWriter *writer, const JournalShare *share, bool in_time);
 /* The store's state has changed (StoreOptions.state_changed): tells the core, and goes on where it
  * can. */
 void log_writer_state_changed(LogWriter *writer);

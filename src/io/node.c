@@ -26,6 +26,8 @@ struct Node {
     Loop *loop;
     Core *core;
     Bus *bus;
+    Journal *journal;
+    Feed *feed;
     Rpc *rpc;
     Store *store;
     char *store_notice; /* the last one told */
@@ -43,6 +45,9 @@ struct Node {
     Deferred *deferred;
     void (*input_ready)(void *context);
     void *input_context;
+    NodeWaiter *wait_step;
+    NodeWaiter *wait_room;
+    bool waking;
     void (*on_ready)(void *context);
     void *ready_context;
     NodeQuit on_quit;
@@ -60,17 +65,40 @@ typedef struct StepResult {
     int exit_code;
 } StepResult;
 
-/* Who waits for the answer to a SendMessage: the token of EVENT_RECEIVED. */
-typedef struct Receipt {
-    NodeReceived done;
-    void *context;
-} Receipt;
-
 static void node_answer(Action *action)
 {
-    Receipt *receipt = action->token;
-    receipt->done(receipt->context, action->err, action->message, action->text);
-    mem_free(receipt);
+    NodeReceipt *receipt = action->token;
+    receipt->done(receipt, action->err, action->message, action->text);
+}
+
+/* Own events have had their place since they went to the disk. */
+static void node_pass(Node *node, const Action *action)
+{
+    if (action->own) {
+        journal_own(node->journal, action->message);
+    } else {
+        journal_pass(node->journal, &action->stream, action->from, action->message);
+    }
+}
+
+/* Own events go into the journal behind all that was passed before them. Others' come there once
+ * they have passed the fold. */
+static void node_store(Node *node, Action *action)
+{
+    JournalShare share = {0};
+    if (action->own) {
+        share = journal_take(node->journal, action->events_count);
+    }
+    log_writer_add(node->log_writer, action, &share);
+}
+
+/* What was passed in this step, and goes with no own events. */
+static void node_store_passed(Node *node)
+{
+    if (journal_waits(node->journal)) {
+        JournalShare share = journal_take(node->journal, 0);
+        log_writer_add_share(node->log_writer, &share, feed_has_readers(node->feed));
+    }
 }
 
 /* What is for the mesh and the store. */
@@ -88,8 +116,11 @@ static void node_do_log(Node *node, Action *action)
     case ACTION_FRAME:
         mesh_links_send(node->mesh_links, action->mesh, action->frame);
         return;
+    case ACTION_PASSED:
+        node_pass(node, action);
+        return;
     case ACTION_STORE:
-        log_writer_add(node->log_writer, action);
+        node_store(node, action);
         return;
     case ACTION_READ:
         log_reader_read(node->log_reader, action);
@@ -141,6 +172,7 @@ static void node_do(Node *node, Action *action, const Event *event, StepResult *
     case ACTION_MESH_OPEN:
     case ACTION_MESH_CLOSE:
     case ACTION_FRAME:
+    case ACTION_PASSED:
     case ACTION_STORE:
     case ACTION_READ:
     case ACTION_QUERY:
@@ -182,6 +214,7 @@ static StepResult node_step_now(Node *node, Event *event)
     for (size_t i = 0; i < node->actions.count; i++) {
         node_do(node, &node->actions.items[i], event, &result);
     }
+    node_store_passed(node);
     node_set_timer(node, event->mono_ms);
     node->stepping = false;
     return result;
@@ -193,6 +226,27 @@ static void node_tell_input_ready(Node *node)
         void (*ready)(void *context) = TAKE(node->input_ready);
         ready(node->input_context);
     }
+}
+
+static NodeWaiter *next_to_wake(Node *node)
+{
+    bool room = node->wait_step == NULL && core_has_room(node->core);
+    return room ? node->wait_room : node->wait_step;
+}
+
+/* Whoever is woken may say more, which is a step of its own. */
+static void node_wake(Node *node)
+{
+    NodeWaiter *waiter;
+    if (node->waking) {
+        return;
+    }
+    node->waking = true;
+    while ((waiter = next_to_wake(node)) != NULL) {
+        node_wait_end(waiter);
+        waiter->wake(waiter);
+    }
+    node->waking = false;
 }
 
 static StepResult node_step_and_after(Node *node, Event *event)
@@ -215,6 +269,7 @@ static StepResult node_step_and_after(Node *node, Event *event)
     } else {
         node_tell_input_ready(node);
     }
+    node_wake(node);
     return result;
 }
 
@@ -330,12 +385,38 @@ static void node_report_mesh(void *context, Event *event)
     node_step(node, event);
 }
 
+static void node_release(void *context, uint64_t position, Message *message)
+{
+    Node *node = context;
+    feed_add(node->feed, position, message);
+}
+
+static void node_journaled(void *context, uint64_t position)
+{
+    Node *node = context;
+    journal_durable(node->journal, position);
+}
+
+static void node_settled(void *context)
+{
+    Node *node = context;
+    journal_settle(node->journal);
+    feed_flush(node->feed);
+}
+
 static void node_add_log(Node *node)
 {
+    uint64_t position = store_position(node->store);
+    node->journal = journal_new(position, node_release, node);
+    node->feed = feed_new(node->store, position);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
-    node->log_writer = log_writer_new(&(LogWriterOptions){
-        .loop = node->loop, .store = node->store, .report = node_report, .context = node});
+    node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,
+                                                          .store = node->store,
+                                                          .report = node_report,
+                                                          .journaled = node_journaled,
+                                                          .settled = node_settled,
+                                                          .context = node});
     node->log_reader = log_reader_new(&(LogReaderOptions){
         .loop = node->loop, .store = node->store, .report = node_report, .context = node});
     node->mesh_links = mesh_links_new(&(MeshLinksOptions){
@@ -421,6 +502,8 @@ void node_free(Node *node)
     mesh_links_free(node->mesh_links);
     actions_done(&node->actions);
     core_free(node->core);
+    journal_free(node->journal);
+    feed_free(node->feed);
     bus_free(node->bus);
     wire_arena_free(node->arena);
     mem_free(node);
@@ -448,12 +531,39 @@ void node_leave(Node *node)
     node_step(node, &(Event){.kind = EVENT_LEAVE});
 }
 
-void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void *context)
+void node_receive(Node *node, const MessageDraft *draft, NodeReceipt *receipt)
 {
-    Receipt *receipt = mem_new(Receipt);
-    receipt->done = done;
-    receipt->context = context;
     node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+}
+
+static void node_wait(NodeWaiter **list, NodeWaiter *waiter)
+{
+    if (waiter->list == NULL) {
+        waiter->list = list;
+        DL_APPEND(*list, waiter);
+    }
+}
+
+void node_wait_step(Node *node, NodeWaiter *waiter)
+{
+    node_wait(&node->wait_step, waiter);
+}
+
+bool node_wait_room(Node *node, NodeWaiter *waiter)
+{
+    if (!core_is_full(node->core)) {
+        return false;
+    }
+    node_wait(&node->wait_room, waiter);
+    return true;
+}
+
+void node_wait_end(NodeWaiter *waiter)
+{
+    if (waiter->list != NULL) {
+        DL_DELETE(*waiter->list, waiter);
+        waiter->list = NULL;
+    }
 }
 
 void node_accept_link(Node *node, RpcStream *stream)
@@ -476,9 +586,29 @@ void node_notice(Node *node, NoticeLevel level, const char *text)
     bus_notice(node->bus, level, text, loop_wall_ms());
 }
 
+Loop *node_loop(const Node *node)
+{
+    return node->loop;
+}
+
 Bus *node_bus(Node *node)
 {
     return node->bus;
+}
+
+Feed *node_feed(Node *node)
+{
+    return node->feed;
+}
+
+uint64_t node_life(const Node *node)
+{
+    return store_life(node->store);
+}
+
+bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position)
+{
+    return store_knows_cursor(node->store, life, position);
 }
 
 const NodeId *node_id(const Node *node)

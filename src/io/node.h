@@ -5,6 +5,7 @@
 
 #include "core/core.h"
 #include "io/bus.h"
+#include "io/feed.h"
 #include "io/loop.h"
 #include "io/rpc.h"
 
@@ -46,16 +47,41 @@ void node_input_failed(Node *node);
 /* As after /quit: what is in flight gets a second, then on_quit. */
 void node_leave(Node *node);
 
-/* What to answer to a SendMessage: ERR_OK and the message (NULL: a repeat), or an error and why.
- * All borrowed. */
-typedef void (*NodeReceived)(void *context, Err err, Message *message, const char *text);
-/* Somebody's SendMessage. done is called once: now, or when the line is on the disk. */
-void node_receive(Node *node, const MessageDraft *draft, NodeReceived done, void *context);
+/* Who waits for the answer to a line; embedded, and to live until done is called: once, with ERR_OK
+ * and the message (NULL: a repeat), or an error and why. All borrowed. */
+typedef struct NodeReceipt NodeReceipt;
+struct NodeReceipt {
+    void (*done)(NodeReceipt *receipt, Err err, Message *message, const char *text);
+};
+/* Somebody's SendMessage. It is answered now, or when the line is on the disk; done does not call
+ * the node. */
+void node_receive(Node *node, const MessageDraft *draft, NodeReceipt *receipt);
+
+/* Embedded in who is to be woken, once; one wait at a time. */
+typedef struct NodeWaiter NodeWaiter;
+struct NodeWaiter {
+    void (*wake)(NodeWaiter *waiter);
+    NodeWaiter **list; /* NULL: it waits for nothing */
+    NodeWaiter *prev;
+    NodeWaiter *next;
+};
+/* When what happens now is done: so that much which happens at once is answered at once. From
+ * within NodeReceipt.done. */
+void node_wait_step(Node *node, NodeWaiter *waiter);
+/* Where too many lines wait for the disk (core_is_full): true, and woken when there is room. */
+bool node_wait_room(Node *node, NodeWaiter *waiter);
+void node_wait_end(NodeWaiter *waiter);
 
 /* Somebody's mesh link: from RpcMethod.open. */
 void node_accept_link(Node *node, RpcStream *stream);
 
+Loop *node_loop(const Node *node);
 Bus *node_bus(Node *node);
+/* What subscribers read. */
+Feed *node_feed(Node *node);
+/* The cursors that subscribers give: see store.h. */
+uint64_t node_life(const Node *node);
+bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position);
 const NodeId *node_id(const Node *node);
 const char *node_name(const Node *node);
 /* Where typed lines go: MESSAGE_LOBBY at first. */

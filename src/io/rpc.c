@@ -104,19 +104,29 @@ static void rpc_release_bytes(void *bytes)
     bytes_unref(bytes);
 }
 
-grpc_slice rpc_slice_of(Bytes *bytes)
+static grpc_slice slice_of_part(Bytes *bytes, size_t offset, size_t len)
 {
     bytes_ref(bytes);
-    return grpc_slice_new_with_user_data((void *)(uintptr_t)bytes_data(bytes), bytes_len(bytes),
-                                         rpc_release_bytes, bytes);
+    void *start = (void *)(uintptr_t)(bytes_data(bytes) + offset);
+    return grpc_slice_new_with_user_data(start, len, rpc_release_bytes, bytes);
+}
+
+grpc_slice rpc_slice_of(Bytes *bytes)
+{
+    return slice_of_part(bytes, 0, bytes_len(bytes));
+}
+
+grpc_byte_buffer *rpc_buffer_of_part(Bytes *bytes, size_t offset, size_t len)
+{
+    grpc_slice slice = slice_of_part(bytes, offset, len);
+    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return buffer;
 }
 
 grpc_byte_buffer *rpc_buffer_of(Bytes *bytes)
 {
-    grpc_slice slice = rpc_slice_of(bytes);
-    grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-    grpc_slice_unref(slice);
-    return buffer;
+    return rpc_buffer_of_part(bytes, 0, bytes_len(bytes));
 }
 
 grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer)
@@ -145,4 +155,20 @@ size_t rpc_common_args(grpc_arg *args)
     /* 0: as many pings without data as keepalive wants; the default stops after two. */
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     return count;
+}
+
+/* ---- codes ---- */
+
+int rpc_code_of(Err err)
+{
+    switch (err) {
+    case ERR_OK:
+        return RPC_OK;
+    case ERR_INVALID:
+        return RPC_INVALID_ARGUMENT;
+    case ERR_LIMIT:
+        return RPC_RESOURCE_EXHAUSTED;
+    default:
+        return RPC_UNAVAILABLE;
+    }
 }

@@ -29,10 +29,14 @@ typedef enum RpcCode {
     RPC_DEADLINE_EXCEEDED = 4,
     RPC_RESOURCE_EXHAUSTED = 8,
     RPC_ABORTED = 10,
+    RPC_OUT_OF_RANGE = 11,
     RPC_UNIMPLEMENTED = 12,
     RPC_INTERNAL = 13,
     RPC_UNAVAILABLE = 14,
 } RpcCode;
+
+/* What a request that fails so is answered with. */
+int rpc_code_of(Err err);
 
 typedef struct Rpc Rpc;
 
@@ -87,6 +91,9 @@ typedef struct RpcStreamEvents {
     void (*received)(void *context, const uint8_t *data, size_t len);
     /* The message given to rpc_stream_send is on its way; the next may be sent. */
     void (*sent)(void *context);
+    /* At a server: the client sends no more, and waits for what is still to come: say the end with
+     * rpc_stream_close. NULL: it is said at once, with RPC_OK. */
+    void (*half_closed)(void *context);
     /* It is over, by the peer or the network: status code and text, borrowed. The stream is gone
      * when this returns; nothing more is called. At a server: RPC_OK, "it closed the stream";
      * RPC_RESOURCE_EXHAUSTED, "its message is too long"; RPC_CANCELLED, "it is gone". */
@@ -102,6 +109,10 @@ void rpc_stream_accept(RpcStream *stream, const RpcStreamEvents *events, void *c
 /* One at a time: once opened or accepted, then after each sent. Takes a reference. The peer ends a
  * stream with a message above RPC_MESSAGE_MAX_BYTES with RPC_RESOURCE_EXHAUSTED. */
 void rpc_stream_send(RpcStream *stream, Bytes *message);
+/* Reads no more messages from the network until it is called with false: flow control then holds the
+ * peer back. From within received: at once; else one more may come. Only after the stream was
+ * opened or accepted. */
+void rpc_stream_pause(RpcStream *stream, bool paused);
 /* Ends it from this side; valid at any time, also in each of the callbacks. NULL is fine.
  * What was sent before goes out first. A peer that has not taken it after RPC_STREAM_LINGER_MS is
  * cut off, and what it has not read by then is lost to it.
@@ -157,6 +168,8 @@ void rpc_server_call_open(RpcServerCall *call, void (*sent)(void *context),
 /* One at a time. more: another follows at once, so this one may wait in a buffer for it. Takes a
  * reference. */
 void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more);
+/* The same with a part of bytes; what is behind the part may still be written to. */
+void rpc_server_call_send_part(RpcServerCall *call, Bytes *bytes, size_t offset, size_t len);
 /* Ends the stream with a status, also past a message that the client does not read. Neither sent
  * nor gone is called after. */
 void rpc_server_call_end(RpcServerCall *call, int code, const char *text);

@@ -39,6 +39,7 @@ void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *ma
 /* A slice, and a message, that hold a reference to bytes until the library is done with them. */
 grpc_slice rpc_slice_of(Bytes *bytes);
 grpc_byte_buffer *rpc_buffer_of(Bytes *bytes);
+grpc_byte_buffer *rpc_buffer_of_part(Bytes *bytes, size_t offset, size_t len);
 /* The buffer's bytes in one piece; free with grpc_slice_unref. */
 grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
 

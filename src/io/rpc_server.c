@@ -229,15 +229,24 @@ void rpc_server_call_open(RpcServerCall *call, void (*sent)(void *context),
     server_call_start(call, &open, 1, &call->opened);
 }
 
-void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more)
+static void call_send(RpcServerCall *call, grpc_byte_buffer *buffer, bool more)
 {
-    grpc_byte_buffer *buffer = rpc_buffer_of(message);
     grpc_op op = {.op = GRPC_OP_SEND_MESSAGE,
                   .flags = more ? GRPC_WRITE_BUFFER_HINT : 0,
                   .data.send_message.send_message = buffer};
     call->sending = true;
     server_call_start(call, &op, 1, &call->message_sent);
     grpc_byte_buffer_destroy(buffer);
+}
+
+void rpc_server_call_send(RpcServerCall *call, Bytes *message, bool more)
+{
+    call_send(call, rpc_buffer_of(message), more);
+}
+
+void rpc_server_call_send_part(RpcServerCall *call, Bytes *bytes, size_t offset, size_t len)
+{
+    call_send(call, rpc_buffer_of_part(bytes, offset, len), false);
 }
 
 void rpc_server_call_end(RpcServerCall *call, int code, const char *text)

@@ -41,6 +41,9 @@ struct RpcStream {
     StreamState state;
     unsigned pending; /* batches not yet completed */
     bool sending;
+    bool receiving;
+    bool paused;
+    bool no_more;  /* the other end has sent all */
     bool too_long; /* what came was above RPC_MESSAGE_MAX_BYTES */
     Mail started;
     Mail received;
@@ -89,6 +92,7 @@ static void stream_release(RpcStream *stream)
 
 static void stream_receive(RpcStream *stream)
 {
+    stream->receiving = true;
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &stream->message};
     stream_start(stream, &op, 1, &stream->received);
 }
@@ -225,21 +229,42 @@ static bool stream_reads(const RpcStream *stream)
            (stream->state == STREAM_ENDING && stream->server == NULL);
 }
 
+/* The client sends no more, or is gone: "final" tells which. */
+static void stream_no_more(RpcStream *stream)
+{
+    const RpcStreamEvents *events = stream->events;
+    if (events != NULL && events->half_closed != NULL && !stream->too_long) {
+        events->half_closed(stream->context);
+    } else {
+        stream_say_end(stream, RPC_OK, "");
+    }
+}
+
+/* A closed one reads on, paused or not. */
+static void stream_receive_next(RpcStream *stream)
+{
+    bool paused = stream->paused && stream->state == STREAM_OPEN;
+    if (!paused && !stream->receiving && !stream->no_more && stream_reads(stream)) {
+        stream_receive(stream);
+    }
+}
+
 static void stream_received(Mail *mail, bool ok)
 {
     RpcStream *stream = CONTAINER_OF(mail, RpcStream, received);
     stream->pending--;
     stream->too_long = !ok; /* nothing else fails it: an end comes as no message */
     bool more = ok && stream->message != NULL;
+    stream->no_more = !more;
     if (more && stream_reads(stream)) {
         stream_hand_over(stream);
     }
+    stream->receiving = false; /* not before: rpc_stream_pause may have been called meanwhile */
     grpc_byte_buffer_destroy(TAKE(stream->message));
-    if (more && stream_reads(stream)) {
-        stream_receive(stream);
-    } else if (!more && stream->server != NULL && stream->state == STREAM_OPEN) {
-        /* The client sends no more, or is gone: "final" tells which. */
-        stream_say_end(stream, RPC_OK, "");
+    if (more) {
+        stream_receive_next(stream);
+    } else if (stream->server != NULL && stream->state == STREAM_OPEN) {
+        stream_no_more(stream);
     }
     stream_release(stream);
 }
@@ -348,6 +373,12 @@ void rpc_stream_send(RpcStream *stream, Bytes *message)
     grpc_byte_buffer_destroy(buffer);
 }
 
+void rpc_stream_pause(RpcStream *stream, bool paused)
+{
+    stream->paused = paused;
+    stream_receive_next(stream);
+}
+
 void rpc_stream_close(RpcStream *stream, int code, const char *text)
 {
     if (stream == NULL) {
@@ -356,6 +387,7 @@ void rpc_stream_close(RpcStream *stream, int code, const char *text)
     stream->events = NULL;
     if (stream->state == STREAM_OPEN) {
         stream_say_end(stream, code, text);
+        stream_receive_next(stream);
     }
 }
 

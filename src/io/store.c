@@ -175,21 +175,49 @@ static bool make_words_anew(Db *db, char **ret_error)
     return code == SQLITE_OK;
 }
 
+/* The journal too can be had anew, in another order: no cursor means anything then, and those who
+ * subscribe begin again. Where it is good it stays. */
+static Err load_journal(Store *store, Db *db, SchemaCheck check, char **ret_error)
+{
+    AUTO_FREE char *what = NULL;
+    bool good = check != SCHEMA_CHECK_ALL || journal_check(db, &what);
+    int code = good ? journal_load(store, db) : SQLITE_MISMATCH;
+    if (code == SQLITE_MISMATCH) {
+        log_warning("%s: %s: it is made anew", store->file,
+                    what != NULL ? what : "the journal's end is not what was stored");
+        code = journal_make_anew(db);
+        code = code == SQLITE_OK ? journal_load(store, db) : code;
+    }
+    if (code == SQLITE_OK) {
+        return ERR_OK;
+    }
+    if (db_is_corrupt(code)) {
+        store_say(ret_error, "its journal: %s", sqlite3_errstr(code));
+        return ERR_INVALID;
+    }
+    store_say(ret_error, "cannot open %s: its journal: %s", store->file, db_reason(db, code));
+    return db_err(db, code);
+}
+
 static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
 {
     Err err = schema_open(db, store->file, check, ret_error);
     if (err != ERR_OK) {
         return err;
     }
-    if (check != SCHEMA_CHECK_ALL || make_words_anew(db, ret_error)) {
-        if (load_heads(store, db)) {
-            return ERR_OK;
-        }
+    if (check == SCHEMA_CHECK_ALL && !make_words_anew(db, ret_error)) {
+        err = ERR_INVALID;
+    } else if (!load_heads(store, db)) {
         store_say(ret_error, "its list of streams cannot be read");
+        err = ERR_INVALID;
+    } else {
+        err = load_journal(store, db, check, ret_error);
     }
-    store_heads_drop(store);
-    db_close(db);
-    return ERR_INVALID;
+    if (err != ERR_OK) {
+        store_heads_drop(store);
+        db_close(db);
+    }
+    return err;
 }
 
 /* A corrupt file is set aside, and a new one begun. */
@@ -271,6 +299,9 @@ static Err open_for_reading(Store *store, char **ret_error)
     } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
         err = ERR_IO;
+    } else if (err == ERR_OK && journal_load(store, db) != SQLITE_OK) {
+        store_say(ret_error, "%s is damaged: its journal cannot be read", store->file);
+        err = ERR_IO;
     }
     if (err != ERR_OK) {
         db_close(db);
@@ -287,6 +318,7 @@ static void store_free(Store *store)
     mem_free(store->file);
     mem_free(store->notice);
     mem_free(store->degraded);
+    mem_free(store->lives);
     mem_free(store);
 }
 
@@ -417,6 +449,28 @@ uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTE
     return max;
 }
 
+uint64_t store_life(const Store *store)
+{
+    return store->lives_count > 0 ? store->lives[store->lives_count - 1].life : 0;
+}
+
+uint64_t store_position(const Store *store)
+{
+    return store->position;
+}
+
+bool store_knows_cursor(const Store *store, uint64_t life, uint64_t position)
+{
+    uint64_t come_to = atomic_load(&store->durable);
+    for (size_t i = store->lives_count; i > 0; i--) {
+        if (store->lives[i - 1].life == life) {
+            return position <= come_to;
+        }
+        come_to = store->lives[i - 1].first - 1;
+    }
+    return false;
+}
+
 const char *store_degraded(const Store *store)
 {
     return store->degraded;
@@ -446,18 +500,53 @@ static void batch_finish(Job *job)
         event_unref(batch->events[i]);
     }
     mem_free(batch->events);
+    mem_free(batch->passed);
     mem_free(batch);
 }
 
-Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned flags,
-                 StoreAppendDone done, void *context)
+/* Does the next one go on where this one is? */
+static bool follows(const StorePassed *passed, const StorePassed *next)
+{
+    return next->seq == passed->seq + 1 && next->shown == passed->shown &&
+           memcmp(&next->stream, &passed->stream, sizeof(StreamId)) == 0;
+}
+
+static size_t count_runs(const StoreBatch *batch)
+{
+    size_t count = batch->passed_count > 0;
+    for (size_t i = 1; i < batch->passed_count; i++) {
+        count += !follows(&batch->passed[i - 1], &batch->passed[i]);
+    }
+    return count;
+}
+
+static void copy_passed(Batch *batch, const StoreBatch *from, size_t runs)
+{
+    batch->passed = mem_array(runs, sizeof(*batch->passed));
+    for (size_t i = 0; i < from->passed_count; i++) {
+        const StorePassed *passed = &from->passed[i];
+        if (i > 0 && follows(&from->passed[i - 1], passed)) {
+            batch->passed[batch->passed_count - 1].count++;
+            continue;
+        }
+        batch->passed[batch->passed_count++] = (PassedRun){
+            .stream = passed->stream,
+            .first = passed->seq,
+            .count = 1,
+            .shown = passed->shown,
+        };
+    }
+}
+
+Err store_append(Store *store, const StoreBatch *asked, StoreAppendDone done, void *context)
 {
     if (store->writer == NULL) {
         return ERR_DENIED;
     }
-    size_t bytes = sizeof(Batch);
-    for (size_t i = 0; i < count; i++) {
-        bytes += bytes_len(events[i]->bytes) + EVENT_COST_BYTES;
+    size_t runs = count_runs(asked);
+    size_t bytes = sizeof(Batch) + runs * STORE_PASSED_COST_BYTES;
+    for (size_t i = 0; i < asked->count; i++) {
+        bytes += bytes_len(asked->events[i]->bytes) + EVENT_COST_BYTES;
     }
     if (bytes > STORE_PENDING_MAX_BYTES - store->stats.pending_bytes) {
         return ERR_LIMIT;
@@ -466,13 +555,17 @@ Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned 
     Batch *batch = mem_new(Batch);
     batch->job.store = store;
     batch->job.finish = batch_finish;
-    batch->events = mem_array(count, sizeof(LogEvent *));
-    for (size_t i = 0; i < count; i++) {
-        batch->events[i] = event_ref(events[i]);
+    batch->events = mem_array(asked->count, sizeof(LogEvent *));
+    for (size_t i = 0; i < asked->count; i++) {
+        batch->events[i] = event_ref(asked->events[i]);
     }
-    batch->count = count;
+    batch->count = asked->count;
+    if (runs > 0) {
+        copy_passed(batch, asked, runs);
+    }
+    batch->position = asked->position;
     batch->bytes = bytes;
-    batch->flags = flags;
+    batch->flags = asked->flags;
     batch->done = done;
     batch->context = context;
     queue_push(writer_queue(store->writer), &batch->job);

@@ -3,6 +3,7 @@
  *
  *   owner thread                     helper threads, each with a connection of its own
  *   store_append  --- batch ------>  writer: all batches that wait, in one transaction; then fsync
+ *                                    (the events, and their share of the journal)
  *   store_read_*  --- job -------->  reader: decodes, checks
  *   store_search  --- job -------->  writer (indexes what is new), then a reader for searches alone
  *   callback      <-- loop_post ---
@@ -14,6 +15,12 @@
  *
  * A stream is kept without holes: lo..hi, each event chained to the one before. An event and the
  * mark that it has been seen are one row.
+ *
+ * The journal is the order in which the node has passed events on, to those who subscribe: each has
+ * a position, 1, 2, 3 and so on, which means the same event for as long as there is this log.db. A
+ * life begins with each open: a number by chance, kept with the first position that it may give
+ * out. So a cursor (life, position) of a future that was lost, because a backup was put back or
+ * a disk cloned, is known for what it is.
  *
  * The directory holds: log.db (with -wal and -shm while in use), lock, identity (the node's secret
  * seed), clean (there while nobody has the store open, after a proper end), damaged (there once it
@@ -44,6 +51,9 @@ enum {
     /* More in one stream are refused (a row's key has 40 bits for it): 35,000 years at one a
      * second. */
     STORE_SEQ_BITS = 40,
+    /* Lives that are kept: a node that is started anew each hour has a year of them. Cursors of
+     * older ones are not known any more. */
+    STORE_LIVES_MAX = 10000,
 };
 
 /* ---- life ---- */
@@ -60,6 +70,8 @@ typedef struct StoreOptions {
 /* Opens the store, or makes it. Blocks: some ms; some more after an unclean stop, when each
  * stream's last event is looked at, and all else is checked while the store is used; and some
  * seconds for a million events where the last run found damage.
+ * What the streams hold and the journal does not (a kill -9 came between, or the file is from before
+ * there was one) is in the journal when this returns, the streams one after the other.
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
  * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version, or,
@@ -97,6 +109,14 @@ void store_heads_drop(Store *store);
 /* The highest epoch of that origin among them; 0: none. */
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES]);
 
+/* This open's life; read_only: that of the last one that wrote, 0 where there was none. */
+uint64_t store_life(const Store *store);
+/* Of the last event in the journal, at open; 0: none. The first batch goes on after it. */
+uint64_t store_position(const Store *store);
+/* Is a cursor one of this journal: of a life that it knows, and a position that was durable in that
+ * life, or in one before? Position 0, before all, is one of every life that is known. */
+bool store_knows_cursor(const Store *store, uint64_t life, uint64_t position);
+
 /* NULL while writing works; else why it does not, for a person: "cannot write ...: the disk is
  * full". Appends may still be tried. Where none is, the store tries by itself every second, and
  * says through state_changed when it works again. */
@@ -119,11 +139,33 @@ enum {
     STORE_LAZY = 1 << 0,
     /* A stream that is new here may start after seq 1: the peers no longer keep the rest. */
     STORE_STARTS_LATE = 1 << 1,
+    /* The events go into the journal, after those that were passed. */
+    STORE_JOURNAL = 1 << 2,
 };
+
+typedef struct StorePassed {
+    StreamId stream;
+    uint64_t seq;
+    bool shown; /* false: the node has passed it, but it is nothing to show: no position */
+} StorePassed;
+
+typedef struct StoreBatch {
+    LogEvent *const *events; /* may be none, where something was passed */
+    size_t count;
+    unsigned flags;
+    /* In their order; borrowed until store_append returns. Those that follow one another in their
+     * stream, and are equally shown, cost nothing, and others STORE_PASSED_COST_BYTES. */
+    const StorePassed *passed;
+    size_t passed_count;
+    uint64_t position; /* of the first of them that has one, or of the first event */
+} StoreBatch;
+
+/* What is counted against STORE_PENDING_MAX_BYTES. */
+enum { STORE_PASSED_COST_BYTES = 64 };
 
 typedef struct StoreAppended {
     Err err;
-    size_t at;    /* on failure: which event of the batch */
+    size_t at;    /* on failure: which event of the batch; count: it is its share of the journal */
     size_t added; /* on success: how many were new; the others were here already */
 } StoreAppended;
 
@@ -132,16 +174,19 @@ typedef void (*StoreAppendDone)(void *context, const StoreAppended *result);
 /* Stores a batch, whole or not at all, in the order given; done comes after the commit. Batches are
  * committed in the order in which they come. Takes a reference to each event, which must not change
  * any more (event_sign before this). An event that is here already, equal, is fine.
+ * Its share of the journal is what it says was passed and is shown, and then, with STORE_JOURNAL,
+ * all its events. In the same transaction: who was given a position by a batch that was
+ * acknowledged has it for ever. What was passed may be in this very batch.
  * ERR_LIMIT: STORE_PENDING_MAX_BYTES are waiting; nothing was taken and done will not come.
  * ERR_DENIED: opened read_only.
  * To done: ERR_EXISTS: another event has that stream and seq, or that place in the chain: `at`
  * names the newcomer, which was not stored. ERR_INVALID: it would leave a hole, or its seq is past
- * STORE_SEQ_BITS. ERR_GONE: it is below the stream's lo. ERR_UNAVAILABLE: the disk or a quota is
- * full.
+ * STORE_SEQ_BITS; or (`at` is count) its position is not the journal's next, as after a batch that
+ * failed, or what was passed is not stored. ERR_GONE: it is below the stream's lo. ERR_UNAVAILABLE:
+ * the disk or a quota is full.
  * ERR_DENIED: the file system has become read-only. ERR_IO: else. The last three: see
  * store_degraded; batches that shared the transaction get the same. */
-Err store_append(Store *store, LogEvent *const events[], size_t count, unsigned flags,
-                 StoreAppendDone done, void *context);
+Err store_append(Store *store, const StoreBatch *asked, StoreAppendDone done, void *context);
 
 /* ---- reading ---- */
 
@@ -185,6 +230,20 @@ typedef struct StorePage {
 /* The last events of a room before a place, oldest first; borrowed fields are read before it
  * returns. */
 Err store_read_page(Store *store, const StorePage *page, StoreReadDone done, void *context);
+
+typedef struct StoreJournal {
+    Err err;
+    LogEvent *const *events;   /* the store's until the callback returns, as the positions */
+    const uint64_t *positions; /* rising; one is left out where its event is not stored any more */
+    size_t count;
+    uint64_t next; /* go on here; from, where the journal ends before it */
+} StoreJournal;
+
+typedef void (*StoreJournalDone)(void *context, const StoreJournal *result);
+
+/* The journal from a position on (0 is taken for 1). */
+Err store_read_journal(Store *store, uint64_t from, size_t max_events, size_t max_bytes,
+                       StoreJournalDone done, void *context);
 
 enum { STORE_KINDS_MAX = 8 };
 
@@ -292,8 +351,8 @@ typedef void (*StoreBackupDone)(void *context, Err err, const char *text);
 Err store_backup(Store *store, const char *path, StoreBackupDone done, void *context);
 
 /* Puts the backup at path into the place of directory's log.db; the store that was there is kept,
- * as log.db.replaced-TIME. All of the backup is checked first, every event's place in its chain
- * too. No store may be open there. Blocks (some seconds for a million events).
+ * as log.db.replaced-TIME. All of the backup is checked first, every event's place in its chain and
+ * in the journal too. No store may be open there. Blocks (some seconds for a million events).
  * The caller owns *ret_text: on success what was done, on failure why not.
  * ERR_IN_USE, ERR_DENIED, ERR_EXISTS, ERR_LIMIT: as store_open. ERR_NOT_FOUND: no such backup.
  * ERR_INVALID: it is damaged. ERR_UNAVAILABLE: disk full. ERR_IO. */

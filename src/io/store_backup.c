@@ -207,7 +207,7 @@ static Err check_backup(const char *path, Db *db, char **ret_text)
     AUTO_FREE char *what = NULL;
     int64_t tables = db_number(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'streams'", 0);
     if (tables != 1 || schema_quick_check(db, &what) != SQLITE_OK ||
-        !schema_check_chains(db, &what)) {
+        !schema_check_chains(db, &what) || !journal_check(db, &what)) {
         store_say(ret_text, "%s is damaged (%s): it is not put back", path,
                   what != NULL ? what : "it has no streams");
         db_close(db);

@@ -2,7 +2,9 @@
  *
  *   store.c         life, and the owner thread's side of every call
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
+ *   store_share.c   and the journal
  *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
+ *   store_journal.c what a row of the journal says; reading and checking it
  *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
  *   store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
@@ -26,12 +28,23 @@
     X(SQL_COMMIT, "COMMIT")                                                                        \
     X(SQL_ROLLBACK, "ROLLBACK")                                                                    \
     X(SQL_PROBE, "UPDATE probe SET count = count + 1")                                             \
-    X(SQL_HEADS, "SELECT id, origin, epoch, lo, hi, hash, indexed FROM streams"                    \
-                 " ORDER BY origin, epoch")                                                        \
+    X(SQL_HEADS, "SELECT id, origin, epoch, lo, hi, hash FROM streams ORDER BY origin, epoch")     \
+    X(SQL_HEADS_ALL, "SELECT id, origin, epoch, lo, hi, hash, indexed, shown FROM streams"         \
+                     " ORDER BY id")                                                               \
     X(SQL_HEAD, "SELECT id, lo, hi, hash FROM streams WHERE origin = ?1 AND epoch = ?2")           \
-    X(SQL_HEAD_PUT, "INSERT INTO streams(id, origin, epoch, lo, hi, hash, indexed)"                \
-                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?4 - 1)"                                      \
-                    " ON CONFLICT(id) DO UPDATE SET hi = excluded.hi, hash = excluded.hash")       \
+    X(SQL_HEAD_PUT, "INSERT INTO streams(id, origin, epoch, lo, hi, hash, indexed, shown)"         \
+                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?4 - 1, ?7)"                                  \
+                    " ON CONFLICT(id) DO UPDATE SET hi = excluded.hi, hash = excluded.hash,"       \
+                    " shown = excluded.shown")                                                     \
+    X(SQL_LIVES, "SELECT life, first FROM lives ORDER BY rowid")                                   \
+    X(SQL_LIFE_ADD, "INSERT INTO lives(life, first) VALUES(?1, ?2)")                               \
+    X(SQL_LIVES_CUT, "DELETE FROM lives WHERE rowid <= (SELECT max(rowid) FROM lives) - ?1")       \
+    X(SQL_JOURNAL_ADD, "INSERT INTO journal(position, runs) VALUES(?1, ?2)")                       \
+    X(SQL_JOURNAL_LAST, "SELECT position, runs FROM journal ORDER BY position DESC LIMIT 1")       \
+    X(SQL_JOURNAL, "SELECT position, runs FROM journal WHERE position >="                          \
+                   " (SELECT coalesce(max(position), 0) FROM journal WHERE position <= ?1)"        \
+                   " ORDER BY position")                                                           \
+    X(SQL_STREAM_ENDS, "SELECT lo, hi FROM streams WHERE id = ?1")                                 \
     X(SQL_INDEXED_PUT, "UPDATE streams SET indexed = ?2 WHERE id = ?1")                            \
     X(SQL_ROOM, "SELECT id FROM rooms WHERE name = ?1")                                            \
     X(SQL_ROOM_ADD, "INSERT INTO rooms(name) VALUES(?1)")                                          \
@@ -198,6 +211,44 @@ bool schema_check_heads(Db *db, char **ret_error);
 /* Every stream whole, every event in its place in the chain. False: *ret_error says where not. */
 bool schema_check_chains(Db *db, char **ret_error);
 
+/* ---- store_journal.c ---- */
+
+enum {
+    /* Of one row. A batch whose share has more makes more rows: so a read that begins in the middle
+     * of one has little to pass over. */
+    JOURNAL_ROW_RUNS = 1024,
+};
+
+/* Events of one stream that follow one another: so many positions. */
+typedef struct JournalRun {
+    int64_t stream; /* the stream's row */
+    uint64_t first; /* seq */
+    uint64_t count;
+} JournalRun;
+
+/* A row: positions position .. position + count - 1, told by runs. */
+typedef struct JournalRow {
+    uint64_t position;
+    uint64_t count;
+    const uint8_t *at; /* the runs that are still to come; the statement's until its next step */
+    const uint8_t *end;
+} JournalRow;
+
+void journal_put_run(StrBuf *runs, const JournalRun *run);
+/* Of a statement that gives position and runs. False: it is nonsense. */
+bool journal_row_of(sqlite3_stmt *statement, JournalRow *ret_row);
+bool journal_next_run(JournalRow *row, JournalRun *ret_run);
+
+/* The lives, and the last position, into store. SQLite's code; SQLITE_MISMATCH: they are nonsense,
+ * and store is as it was. */
+int journal_load(Store *store, Db *db);
+/* Every position once, and its event there. False: *ret_error says where not. Also true of a file
+ * from before there was a journal. */
+bool journal_check(Db *db, char **ret_error);
+/* Empties it, so that it is written anew from what the streams hold; lives are forgotten, since no
+ * cursor means anything now. SQLite's code. */
+int journal_make_anew(Db *db);
+
 /* ---- store_dir.c ---- */
 
 typedef struct DataDir {
@@ -253,10 +304,22 @@ void queue_close(JobQueue *queue);
 /* Under the mutex. */
 Job *queue_pop(JobQueue *queue);
 
+/* Of what a batch says was passed: those that follow one another, as one. */
+typedef struct PassedRun {
+    StreamId stream;
+    uint64_t first;
+    uint64_t count;
+    bool shown;
+} PassedRun;
+_Static_assert(sizeof(PassedRun) == STORE_PASSED_COST_BYTES, "as store.h says");
+
 typedef struct Batch {
     Job job;
     LogEvent **events;
     size_t count;
+    PassedRun *passed;
+    size_t passed_count;
+    uint64_t position;
     size_t bytes; /* as counted against STORE_PENDING_MAX_BYTES */
     unsigned flags;
     StoreAppendDone done;
@@ -310,6 +373,12 @@ typedef struct Check Check;
 void check_start(Store *store);
 void check_stop(Check *check);
 
+/* A life, and the first position that it may give out. */
+typedef struct StoreLife {
+    uint64_t life;
+    uint64_t first;
+} StoreLife;
+
 struct Store {
     Loop *loop;
     DataDir dir;
@@ -319,6 +388,11 @@ struct Store {
     char *notice;
     StoreHead *heads;
     size_t heads_count;
+    StoreLife *lives; /* the oldest first; the last one is this open's, unless read_only */
+    size_t lives_count;
+    uint64_t position; /* of the journal's end, at open */
+    /* Up to which position the journal is on the disk. */
+    _Atomic uint64_t durable;
 
     void (*state_changed)(void *context);
     void *state_context;

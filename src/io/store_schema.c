@@ -1,18 +1,21 @@
 /* The tables of log.db: made, recognised, checked.
  *
- *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed   one row each, read at open
+ *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed, shown   one row each, read at open
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
  *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
+ *   journal   position -> runs: (stream, first seq, count) as varints   a batch's share is a row
+ *   lives     life, and the first position it may give out; a row for each open
  *
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
  * is one, where an index needs it, and NULL elsewhere.
  *
- * Format 1 had neither kind nor its index, and no index of how words start. It is brought up to
- * date when a node opens it, in one transaction: two seconds for a million events, once. */
+ * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no journal,
+ * and no streams.shown. They are brought up to date when a node opens them, in one transaction: two
+ * seconds for a million events of format 1, once, and a few ms for those of format 2. */
 #include "io/store_impl.h"
 
 #include <errno.h>
@@ -23,8 +26,12 @@
 
 enum {
     APPLICATION_ID = 0x63686c67, /* "chlg" */
-    SCHEMA_VERSION = 2,
+    SCHEMA_VERSION = 3,
 };
+
+#define JOURNAL_TABLES                                                                             \
+    "CREATE TABLE journal(position INTEGER PRIMARY KEY, runs BLOB NOT NULL) STRICT;"               \
+    "CREATE TABLE lives(life INTEGER NOT NULL, first INTEGER NOT NULL) STRICT;"
 
 #define KINDS_INDEX "CREATE INDEX events_kinds ON events(hlc, kind) WHERE kind IS NOT NULL;"
 
@@ -43,30 +50,33 @@ static const char SCHEMA[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE streams(id INTEGER PRIMARY KEY, origin BLOB NOT NULL, epoch INTEGER NOT NULL,"
     " lo INTEGER NOT NULL, hi INTEGER NOT NULL, hash BLOB NOT NULL, indexed INTEGER NOT NULL,"
-    " UNIQUE(origin, epoch)) STRICT;"
+    " shown INTEGER NOT NULL DEFAULT 0, UNIQUE(origin, epoch)) STRICT;"
     "CREATE TABLE rooms(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
     "CREATE TABLE events(id INTEGER PRIMARY KEY, room INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " signature BLOB, bytes BLOB NOT NULL, kind INTEGER) STRICT;"
     "CREATE INDEX events_shown ON events(room, hlc);" KINDS_INDEX
     "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;" SEARCH_TABLES
+        JOURNAL_TABLES
     /* What is written to find out whether writing works again. */
     "CREATE TABLE probe(count INTEGER NOT NULL) STRICT;"
     "INSERT INTO probe VALUES(0);"
     "PRAGMA application_id = 1667787879;" /* APPLICATION_ID */
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
     "COMMIT;";
 
 /* 3 to 6: kind_is_kept_apart. event_field's 2: WORDS_KIND. The writer fills the search anew, when
  * it has nothing else to do. */
-static const char FROM_1[] = "BEGIN IMMEDIATE;"
-                             "ALTER TABLE events ADD COLUMN kind INTEGER;"
+static const char FROM_1[] = "ALTER TABLE events ADD COLUMN kind INTEGER;"
                              "UPDATE events SET kind = event_field(bytes, 2)"
                              " WHERE event_field(bytes, 2) BETWEEN 3 AND 6;"
                              "DROP TABLE words;"
                              "DROP VIEW texts;"
                              "DELETE FROM docs;"
-                             "UPDATE streams SET indexed = lo - 1;"
-                             "PRAGMA user_version = 2;" KINDS_INDEX SEARCH_TABLES "COMMIT;";
+                             "UPDATE streams SET indexed = lo - 1;" KINDS_INDEX SEARCH_TABLES;
+
+/* What is in the log goes into the journal with the open that follows. */
+static const char FROM_2[] = "ALTER TABLE streams ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
+                             "UPDATE streams SET shown = lo - 1;" JOURNAL_TABLES;
 
 /* ---- making and recognising ---- */
 
@@ -173,6 +183,15 @@ static Err check_found(Db *db, const char *file, SchemaCheck check, char **ret_e
     return good ? ERR_OK : ERR_INVALID;
 }
 
+static int bring_up_to_date(Db *db)
+{
+    int64_t version = db_number(db, "PRAGMA user_version", -1);
+    AUTO_STRBUF StrBuf steps = {0};
+    strbuf_addf(&steps, "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; COMMIT;",
+                version < 2 ? FROM_1 : "", FROM_2, SCHEMA_VERSION);
+    return sqlite3_exec(db->sqlite, strbuf_text(&steps), NULL, NULL, NULL);
+}
+
 static Err open_and_check(Db *db, const char *file, SchemaCheck check, char **ret_error)
 {
     int code = db_open(db, file, DB_CREATE);
@@ -198,8 +217,11 @@ static Err open_and_check(Db *db, const char *file, SchemaCheck check, char **re
         return err;
     }
     code = into_wal_mode(db);
-    const char *make = tables == 0 ? SCHEMA : schema_is_old(db) ? FROM_1 : "";
-    code = code == SQLITE_OK ? sqlite3_exec(db->sqlite, make, NULL, NULL, NULL) : code;
+    if (code == SQLITE_OK && tables == 0) {
+        code = sqlite3_exec(db->sqlite, SCHEMA, NULL, NULL, NULL);
+    } else if (code == SQLITE_OK && schema_is_old(db)) {
+        code = bring_up_to_date(db);
+    }
     return code == SQLITE_OK ? ERR_OK : say_failure(db, file, code, ret_error);
 }
 

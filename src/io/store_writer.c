@@ -1,7 +1,9 @@
 /* The writer thread: takes every batch that waits, writes them in one transaction, answers each.
  *
- *   batch batch batch -> BEGIN | check and insert, event by event | heads | COMMIT -> answers
- *                                  a refused batch takes its rows back   \\ failed: all as before
+ *   batch batch batch -> BEGIN | check and insert, event by event; its share of the journal
+ *                                  a refused batch takes its rows back
+ *                              | heads | COMMIT -> answers
+ *                                              \\ failed: all as before
  *
  * While one transaction is on its way to the disk the next batches gather: so the more there is to
  * do, the more share a commit, and one alone waits for nobody. The heads of all streams are kept in
@@ -66,10 +68,16 @@ static void take_back(Writer *writer, size_t mark)
 
 /* ---- one event ---- */
 
-static Head *head_of(Writer *writer, const StreamId *stream)
+Head *writer_head(Writer *writer, const StreamId *stream)
 {
     Head *head = NULL;
     HASH_FIND(hh, writer->heads, stream, sizeof(*stream), head);
+    return head;
+}
+
+static Head *head_of(Writer *writer, const StreamId *stream)
+{
+    Head *head = writer_head(writer, stream);
     if (head == NULL && writer->last_stream_id < STREAM_ID_MAX) {
         head = mem_new(Head);
         head->stream = *stream;
@@ -208,6 +216,28 @@ static int drop_rows(Writer *writer, size_t mark)
     return code;
 }
 
+static int refuse(Writer *writer, Batch *batch, size_t undo_mark, Err err, size_t at)
+{
+    int code = drop_rows(writer, undo_mark);
+    take_back(writer, undo_mark);
+    batch->result = (StoreAppended){.err = err, .at = at};
+    return code;
+}
+
+static int add_event(Writer *writer, Head *head, const LogEvent *event)
+{
+    int code = insert(writer, head, event);
+    remember(writer, head);
+    if (head->hi == 0) {
+        head->lo = event->fields.seq;
+        head->indexed = head->lo - 1;
+        head->shown = head->lo - 1;
+    }
+    head->hi = event->fields.seq;
+    head->hash = event->hash;
+    return code;
+}
+
 /* SQLite's code; what is wrong with the batch itself is in its result. */
 static int write_batch(Writer *writer, Batch *batch)
 {
@@ -224,66 +254,97 @@ static int write_batch(Writer *writer, Batch *batch)
             if (head != NULL && head->hi == 0) {
                 forget(writer, head);
             }
-            code = drop_rows(writer, undo_mark);
-            take_back(writer, undo_mark);
-            batch->result = (StoreAppended){.err = err, .at = i};
-            return code;
+            return refuse(writer, batch, undo_mark, err, i);
         }
-        if (!is_new || code != SQLITE_OK) {
-            continue;
+        if (is_new && code == SQLITE_OK) {
+            code = add_event(writer, head, event);
+            added++;
         }
-        code = insert(writer, head, event);
-        remember(writer, head);
-        if (head->hi == 0) {
-            head->lo = event->fields.seq;
-            head->indexed = head->lo - 1;
-        }
-        head->hi = event->fields.seq;
-        head->hash = event->hash;
-        added++;
+    }
+    if (code == SQLITE_OK && !share_fits(writer, batch)) {
+        return refuse(writer, batch, undo_mark, ERR_INVALID, batch->count);
     }
     batch->result = (StoreAppended){.err = ERR_OK, .added = added};
-    return code;
+    return code == SQLITE_OK ? share_write(writer, batch) : code;
 }
 
 /* ---- one transaction ---- */
+
+static int write_head(Writer *writer, Head *head)
+{
+    if (head->touched) {
+        return SQLITE_OK;
+    }
+    head->touched = true;
+    sqlite3_stmt *put = db_statement(&writer->db, SQL_HEAD_PUT);
+    if (put == NULL) {
+        return sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_int64(put, 1, head->id);
+    sqlite3_bind_blob(put, 2, head->stream.origin, EVENT_KEY_BYTES, SQLITE_STATIC);
+    sqlite3_bind_int64(put, 3, sql_of_u64(head->stream.epoch));
+    sqlite3_bind_int64(put, 4, (int64_t)head->lo);
+    sqlite3_bind_int64(put, 5, (int64_t)head->hi);
+    sqlite3_bind_blob(put, 6, head->hash.bytes, EVENT_HASH_BYTES, SQLITE_STATIC);
+    sqlite3_bind_int64(put, 7, (int64_t)head->shown);
+    return db_finish(put);
+}
 
 static int write_heads(Writer *writer)
 {
     int code = SQLITE_OK;
     for (size_t i = 0; i < writer->undo_count && code == SQLITE_OK; i++) {
-        Head *head = writer->undo[i].head;
-        if (head->touched) {
-            continue;
-        }
-        head->touched = true;
-        sqlite3_stmt *put = db_statement(&writer->db, SQL_HEAD_PUT);
-        if (put == NULL) {
-            code = sqlite3_extended_errcode(writer->db.sqlite);
-            break;
-        }
-        sqlite3_bind_int64(put, 1, head->id);
-        sqlite3_bind_blob(put, 2, head->stream.origin, EVENT_KEY_BYTES, SQLITE_STATIC);
-        sqlite3_bind_int64(put, 3, sql_of_u64(head->stream.epoch));
-        sqlite3_bind_int64(put, 4, (int64_t)head->lo);
-        sqlite3_bind_int64(put, 5, (int64_t)head->hi);
-        sqlite3_bind_blob(put, 6, head->hash.bytes, EVENT_HASH_BYTES, SQLITE_STATIC);
-        code = db_finish(put);
+        code = write_head(writer, writer->undo[i].head);
+    }
+    for (size_t i = 0; i < writer->shown_count && code == SQLITE_OK; i++) {
+        code = write_head(writer, writer->shown_undo[i].head);
     }
     for (size_t i = 0; i < writer->undo_count; i++) {
         writer->undo[i].head->touched = false;
     }
+    for (size_t i = 0; i < writer->shown_count; i++) {
+        writer->shown_undo[i].head->touched = false;
+    }
     return code;
 }
 
-static int write_all(Writer *writer, Job *first)
+static int write_batches(Writer *writer, Job *first)
 {
-    int code = db_run(&writer->db, SQL_BEGIN);
+    int code = SQLITE_OK;
     for (Job *job = first; job != NULL && code == SQLITE_OK; job = job->next) {
         code = write_batch(writer, (Batch *)job);
     }
+    return code;
+}
+
+static int write_probe(Writer *writer, Job *none)
+{
+    (void)none;
+    return db_run(&writer->db, SQL_PROBE);
+}
+
+/* In a transaction; write may be NULL. On failure writer_roll_back is the caller's, once it has
+ * asked the connection what was wrong. */
+static int transact(Writer *writer, int (*write)(Writer *, Job *), Job *first)
+{
+    int code = db_run(&writer->db, SQL_BEGIN);
+    if (code == SQLITE_OK && writer->life_waits) {
+        code = share_begin_life(writer);
+    }
+    if (code == SQLITE_OK && write != NULL) {
+        code = write(writer, first);
+    }
     code = code == SQLITE_OK ? write_heads(writer) : code;
-    return code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
+    code = code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
+    if (code != SQLITE_OK) {
+        return code;
+    }
+    for (size_t i = 0; i < writer->undo_count; i++) {
+        index_note(writer, writer->undo[i].head, 1);
+    }
+    writer->undo_count = 0;
+    share_settle(writer);
+    return SQLITE_OK;
 }
 
 void writer_set_degraded(Writer *writer, int code)
@@ -314,21 +375,17 @@ void writer_roll_back(Writer *writer)
     if (!sqlite3_get_autocommit(writer->db.sqlite)) {
         (void)db_run(&writer->db, SQL_ROLLBACK);
     }
+    share_take_back(writer); /* before the heads that it speaks of are gone */
     take_back(writer, 0);
 }
 
 static void commit(Writer *writer, Job *first)
 {
-    writer->undo_count = 0;
-    int code = write_all(writer, first);
+    int code = transact(writer, write_batches, first);
     Err err = db_err(&writer->db, code); /* before a rollback makes the connection forget */
     writer_set_degraded(writer, code);
     if (code == SQLITE_OK) {
         writer->commits++;
-        for (size_t i = 0; i < writer->undo_count; i++) {
-            index_note(writer, writer->undo[i].head, 1);
-        }
-        writer->undo_count = 0;
     } else {
         writer_roll_back(writer);
         writer->room_len = 0; /* it may have been new */
@@ -368,9 +425,7 @@ static void checkpoint(Writer *writer)
 
 static void probe(Writer *writer)
 {
-    int code = db_run(&writer->db, SQL_BEGIN);
-    code = code == SQLITE_OK ? db_run(&writer->db, SQL_PROBE) : code;
-    code = code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
+    int code = transact(writer, write_probe, NULL);
     writer_set_degraded(writer, code);
     if (code != SQLITE_OK) {
         writer_roll_back(writer);
@@ -507,11 +562,11 @@ static void *writer_main(void *context)
 
 /* ---- the owner's side ---- */
 
-/* On the owner thread, before the writer's begins. The store's heads are in order of the same
- * statement, so that a failure to read them has shown before. */
+/* On the owner thread, before the writer's begins. The store's heads were read from the same table,
+ * so that a failure to read them has shown before. */
 static void load_heads(Writer *writer)
 {
-    sqlite3_stmt *rows = db_statement(&writer->db, SQL_HEADS);
+    sqlite3_stmt *rows = db_statement(&writer->db, SQL_HEADS_ALL);
     while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
         Head *head = mem_new(Head);
         head->id = sqlite3_column_int64(rows, 0);
@@ -521,6 +576,7 @@ static void load_heads(Writer *writer)
         head->hi = (uint64_t)sqlite3_column_int64(rows, 4);
         memcpy(head->hash.bytes, sqlite3_column_blob(rows, 5), EVENT_HASH_BYTES);
         head->indexed = (uint64_t)sqlite3_column_int64(rows, 6);
+        head->shown = (uint64_t)sqlite3_column_int64(rows, 7);
         HASH_ADD(hh, writer->heads, stream, sizeof(head->stream), head);
         index_note(writer, head, head->hi - head->indexed);
         if (head->id > writer->last_stream_id) {
@@ -529,6 +585,17 @@ static void load_heads(Writer *writer)
     }
     if (rows != NULL) {
         sqlite3_reset(rows);
+    }
+}
+
+/* What cannot be written now comes with the first transaction that works. */
+static void begin_life(Writer *writer)
+{
+    share_open(writer);
+    int code = transact(writer, NULL, NULL);
+    if (code != SQLITE_OK) {
+        writer_set_degraded(writer, code);
+        writer_roll_back(writer);
     }
 }
 
@@ -541,6 +608,7 @@ Writer *writer_new(Store *store, Db *db)
     queue_init(&writer->queue);
     sqlite3_wal_hook(writer->db.sqlite, on_wal, writer);
     load_heads(writer);
+    begin_life(writer);
     return writer;
 }
 
@@ -560,6 +628,8 @@ void writer_free(Writer *writer)
     }
     queue_done(&writer->queue);
     mem_free(writer->undo);
+    mem_free(writer->shown_undo);
+    strbuf_done(&writer->row.runs);
     mem_free(writer);
 }
 

@@ -1,5 +1,6 @@
-/* What the writer thread's two files share: committing (store_writer.c) and, later and by itself,
- * making what was committed findable (store_index.c). All of it is the writer thread's. */
+/* What the writer thread's files share: committing (store_writer.c), with it the journal
+ * (store_share.c), and, later and by itself, making what was committed findable (store_index.c). All
+ * of it is the writer thread's. */
 #pragma once
 
 #include "io/store_impl.h"
@@ -14,6 +15,7 @@ struct Head {
     uint64_t hi; /* 0: new in this transaction */
     EventHash hash;
     uint64_t indexed; /* up to here the search knows it; lo - 1: nothing yet */
+    uint64_t shown;   /* up to here the node has passed it; lo - 1: nothing yet */
     bool touched;     /* in this transaction */
     bool is_behind;
     Head *next_behind;
@@ -27,6 +29,20 @@ typedef struct Undo {
     uint64_t hi;
     EventHash hash;
 } Undo;
+
+/* The same, of what the journal did to a head. */
+typedef struct ShownUndo {
+    Head *head;
+    uint64_t shown;
+} ShownUndo;
+
+/* The row of the journal that is being made. */
+typedef struct Row {
+    StrBuf runs;
+    unsigned runs_count;
+    uint64_t positions; /* of those runs */
+    JournalRun open;    /* not among them yet: it may become longer; count 0: none */
+} Row;
 
 struct Writer {
     Store *store;
@@ -42,6 +58,12 @@ struct Writer {
     /* Of the transaction; kept for the next, so that none allocates. */
     Undo *undo;
     size_t undo_count, undo_cap;
+    ShownUndo *shown_undo;
+    size_t shown_count, shown_cap;
+    Row row;
+    uint64_t position; /* the journal's last; after the transaction durable too */
+    uint64_t durable;
+    bool life_waits; /* this open's life, and what the journal lacks, could not be written yet */
     /* The room asked for last: most events are of the same. */
     char room[EVENT_ROOM_MAX_BYTES];
     size_t room_len;
@@ -58,6 +80,23 @@ struct Writer {
 /* A code that writing gave, or SQLITE_OK: what store_degraded says follows it. */
 void writer_set_degraded(Writer *writer, int code);
 void writer_roll_back(Writer *writer);
+/* NULL: there is none. */
+Head *writer_head(Writer *writer, const StreamId *stream);
+
+/* ---- store_share.c ---- */
+
+/* Before the writer's first transaction: it has the heads. */
+void share_open(Writer *writer);
+/* First in each transaction while life_waits. SQLite's code. */
+int share_begin_life(Writer *writer);
+/* Does the journal go on with this batch, and is what it says was passed stored? Once its events
+ * are written. */
+bool share_fits(Writer *writer, const Batch *batch);
+/* The batch's share. SQLite's code. */
+int share_write(Writer *writer, const Batch *batch);
+/* After a transaction: it is committed; it is not. */
+void share_settle(Writer *writer);
+void share_take_back(Writer *writer);
 
 /* ---- store_index.c ---- */
 

@@ -1,6 +1,7 @@
 /* protobuf-c behind the core's values. */
-#include "io/wire.h"
+#include "io/wire_internal.h"
 
+#include "base/text.h"
 #include "core/proto_arena.h"
 
 #include <chat.pb-c.h>
@@ -10,6 +11,8 @@
 enum {
     /* A request of 8 KiB and its strings twice over fit in; what is larger is refused before. */
     ARENA_BYTES = 1024 * 1024,
+    /* Our own words are shorter; what the system says of a disk may be long. */
+    REFUSAL_TEXT_MAX_BYTES = 200,
 };
 
 struct WireArena {
@@ -27,7 +30,7 @@ void wire_arena_free(WireArena *arena)
     mem_free(arena);
 }
 
-static ProtobufCAllocator *arena_reset(WireArena *arena)
+ProtobufCAllocator *wire_arena_reset(WireArena *arena)
 {
     return proto_arena_reset(&arena->arena, arena->memory, sizeof(arena->memory));
 }
@@ -36,7 +39,8 @@ static ProtobufCAllocator *arena_reset(WireArena *arena)
 
 Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft)
 {
-    Chat__MessageRequest *request = chat__message_request__unpack(arena_reset(arena), len, data);
+    Chat__MessageRequest *request =
+        chat__message_request__unpack(wire_arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
@@ -47,6 +51,8 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
         .content_len = proto_string_len(data, len, 2),
         .timestamp = request->timestamp,
         .timestamp_len = proto_string_len(data, len, 3),
+        .room = request->room,
+        .room_len = proto_string_len(data, len, 22),
         .id = request->id.data,
         .id_len = request->id.len,
         .time_ms = request->time_ms,
@@ -55,10 +61,78 @@ Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, Messa
     return ERR_OK;
 }
 
+static bool read_varint(WireBatch *batch, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64 && batch->at < batch->len; shift += 7) {
+        uint8_t byte = batch->data[batch->at++];
+        value |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0) {
+            *ret_value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Encoding: protobuf.dev/programming-guides/encoding. Groups, which proto3 has not, are an error as
+ * they are to protobuf-c. */
+static bool read_field(WireBatch *batch, uint64_t *ret_tag, size_t *ret_len)
+{
+    enum { VARINT, FIXED64, BYTES, FIXED32 = 5 };
+    uint64_t len = 0;
+    uint64_t value = 0;
+    if (!read_varint(batch, ret_tag) || *ret_tag >> 3 == 0) {
+        return false;
+    }
+    switch (*ret_tag & 7) {
+    case VARINT:
+        *ret_len = 0;
+        return read_varint(batch, &value);
+    case FIXED64:
+        len = sizeof(uint64_t);
+        break;
+    case BYTES:
+        if (!read_varint(batch, &len)) {
+            return false;
+        }
+        break;
+    case FIXED32:
+        len = sizeof(uint32_t);
+        break;
+    default:
+        return false;
+    }
+    *ret_len = (size_t)len;
+    return len <= batch->len - batch->at;
+}
+
+Err wire_batch_next(WireBatch *batch, bool *ret_found, const uint8_t **ret_data, size_t *ret_len)
+{
+    static const uint64_t messages = 1 << 3 | 2; /* field 1, bytes */
+    while (batch->at < batch->len) {
+        uint64_t tag = 0;
+        size_t len = 0;
+        if (!read_field(batch, &tag, &len)) {
+            return ERR_INVALID;
+        }
+        const uint8_t *data = batch->data + batch->at;
+        batch->at += len;
+        if (tag == messages) {
+            *ret_found = true;
+            *ret_data = data;
+            *ret_len = len;
+            return ERR_OK;
+        }
+    }
+    *ret_found = false;
+    return ERR_OK;
+}
+
 Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len,
                                WireStreamRequest *ret_request)
 {
-    Chat__StreamRequest *request = chat__stream_request__unpack(arena_reset(arena), len, data);
+    Chat__StreamRequest *request = chat__stream_request__unpack(wire_arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
@@ -72,7 +146,7 @@ Err wire_decode_stream_request(WireArena *arena, const uint8_t *data, size_t len
 
 Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHello *ret_hello)
 {
-    Chat__HelloResponse *hello = chat__hello_response__unpack(arena_reset(arena), len, data);
+    Chat__HelloResponse *hello = chat__hello_response__unpack(wire_arena_reset(arena), len, data);
     if (hello == NULL) {
         return ERR_INVALID;
     }
@@ -86,7 +160,8 @@ Err wire_decode_hello(WireArena *arena, const uint8_t *data, size_t len, WireHel
 
 Err wire_decode_success(WireArena *arena, const uint8_t *data, size_t len, bool *ret_success)
 {
-    Chat__MessageResponse *response = chat__message_response__unpack(arena_reset(arena), len, data);
+    Chat__MessageResponse *response =
+        chat__message_response__unpack(wire_arena_reset(arena), len, data);
     if (response == NULL) {
         return ERR_INVALID;
     }
@@ -134,6 +209,7 @@ Bytes *wire_response(Message *message)
         response.id = (ProtobufCBinaryData){.len = message->id.len, .data = message->id.bytes};
         response.time_ms = message->clock_told ? 0 : message->time_ms;
         response.kind = wire_kind(message->kind);
+        response.room = message_is_in_lobby(message) ? response.room : message->room;
         message->encoded_response = pack(&response.base);
     }
     return message->encoded_response;
@@ -145,11 +221,52 @@ Bytes *wire_echo(const MessageDraft *draft)
     AUTO_FREE char *sender = mem_copy_text(draft->sender, draft->sender_len);
     AUTO_FREE char *content = mem_copy_text(draft->content, draft->content_len);
     AUTO_FREE char *timestamp = mem_copy_text(draft->timestamp, draft->timestamp_len);
+    AUTO_FREE char *room = mem_copy_text(draft->room, draft->room_len);
     response.sender = sender;
     response.content = content;
     response.timestamp = timestamp;
+    response.room = room;
     response.success = true;
     return pack(&response.base);
+}
+
+/* As a response of one row, whose field may stand beside others: messages of protobuf may be joined
+ * by joining their bytes. */
+void wire_add_refusal(StrBuf *refused, uint64_t number, int code, const char *text)
+{
+    size_t len = strlen(text);
+    if (len > REFUSAL_TEXT_MAX_BYTES) {
+        len = REFUSAL_TEXT_MAX_BYTES;
+        while (len > 0 && (text[len] & 0xc0) == 0x80) {
+            len--; /* never within a character */
+        }
+    }
+    AUTO_STRBUF StrBuf clean = {0};
+    text_sanitise(&clean, text, len);
+    Chat__Refusal row = CHAT__REFUSAL__INIT;
+    row.number = number;
+    row.code = (uint32_t)code;
+    row.text = clean.text;
+    Chat__Refusal *rows = &row;
+    Chat__PublishResponse response = CHAT__PUBLISH_RESPONSE__INIT;
+    response.n_refused = 1;
+    response.refused = &rows;
+    Bytes *bytes = pack(&response.base);
+    strbuf_add(refused, (const char *)bytes_data(bytes), bytes_len(bytes));
+    bytes_unref(bytes);
+}
+
+Bytes *wire_publish_response(uint64_t answered, const StrBuf *refused)
+{
+    Chat__PublishResponse response = CHAT__PUBLISH_RESPONSE__INIT;
+    response.answered = answered;
+    size_t head = chat__publish_response__get_packed_size(&response);
+    Bytes *bytes = bytes_new_empty(head + refused->len);
+    chat__publish_response__pack(&response, bytes_fill(bytes));
+    if (refused->len > 0) {
+        memcpy(bytes_fill(bytes) + head, refused->text, refused->len);
+    }
+    return bytes;
 }
 
 Bytes *wire_hello(const NodeId *node_id, const char *name)

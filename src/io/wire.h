@@ -1,11 +1,13 @@
 /* Between the core's values and the bytes of proto/chat.proto. */
 #pragma once
 
+#include "base/strbuf.h"
 #include "core/message.h"
 
 /* Paths of the methods, as clients call them. */
 #define WIRE_SEND_MESSAGE "/chat.ChatService/SendMessage"
 #define WIRE_STREAM_MESSAGES "/chat.ChatService/StreamMessages"
+#define WIRE_PUBLISH "/chat.ChatService/Publish"
 #define WIRE_HELLO "/chat.MeshService/Hello"
 #define WIRE_LINK "/chat.MeshService/Link"
 
@@ -19,6 +21,16 @@ void wire_arena_free(WireArena *arena);
 /* MessageRequest. The draft borrows from the arena, until the next decode.
  * ERR_INVALID: not such a message, or one that takes more memory than any honest one. */
 Err wire_decode_message(WireArena *arena, const uint8_t *data, size_t len, MessageDraft *ret_draft);
+
+/* PublishRequest, of which one message after the other is looked at: it may hold thousands. */
+typedef struct WireBatch {
+    const uint8_t *data;
+    size_t len;
+    size_t at;
+} WireBatch;
+/* The next one's bytes, for wire_decode_message; false: there is none. ERR_INVALID: what follows is
+ * not such a request. */
+Err wire_batch_next(WireBatch *batch, bool *ret_found, const uint8_t **ret_data, size_t *ret_len);
 
 typedef struct WireStreamRequest {
     const char *client_id; /* borrowed from the arena */
@@ -46,6 +58,11 @@ Bytes *wire_request(Message *message);
 Bytes *wire_response(Message *message);
 /* A MessageResponse that repeats the draft. The caller owns it. */
 Bytes *wire_echo(const MessageDraft *draft);
+
+/* Adds one row to PublishResponse.refused; text may be cut. The response then is made of all of
+ * them, and owned by the caller. */
+void wire_add_refusal(StrBuf *refused, uint64_t number, int code, const char *text);
+Bytes *wire_publish_response(uint64_t answered, const StrBuf *refused);
 
 /* The caller owns these. */
 Bytes *wire_hello(const NodeId *node_id, const char *name);

@@ -81,8 +81,11 @@ static void flush(Maker *maker)
         return;
     }
     maker->waiting = true;
-    if (store_append(maker->store, maker->batch, maker->batch_count, 0, on_appended, maker) !=
-        ERR_OK) {
+    StoreBatch batch = {
+        .events = maker->batch,
+        .count = maker->batch_count,
+    };
+    if (store_append(maker->store, &batch, on_appended, maker) != ERR_OK) {
         give_up("the store takes no more");
     }
     while (maker->waiting) {

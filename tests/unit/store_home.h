@@ -181,12 +181,19 @@ static inline void on_appended(void *context, const StoreAppended *result)
     answers->last = *result;
 }
 
+/* answers: NULL where nobody waits for it. */
+static inline Err give(Home *home, LogEvent *const events[], size_t count, unsigned flags,
+                       Answers *answers)
+{
+    StoreBatch batch = {.events = events, .count = count, .flags = flags};
+    return store_append(home->store, &batch, answers != NULL ? on_appended : NULL, answers);
+}
+
 static inline StoreAppended append(Home *home, LogEvent *const events[], size_t count,
                                    unsigned flags)
 {
     Answers answers = {0};
-    assert_int_equal(store_append(home->store, events, count, flags, on_appended, &answers),
-                     ERR_OK);
+    assert_int_equal(give(home, events, count, flags, &answers), ERR_OK);
     assert_int_equal(answers.count, 0); /* never from within */
     while (answers.count == 0) {
         turn(home);

@@ -71,15 +71,15 @@ static void repeat_of_a_clients_line_is_accepted_and_not_shown(void **state)
     trace_done(&trace);
 }
 
-static void repeat_is_not_promised_before_the_first_is_durable(void **state)
+static void repeat_is_answered_when_the_first_is_durable(void **state)
 {
     (void)state;
     CoreTrace trace = alone();
     trace.disk_stands_still = true;
     trace_receive(&trace, trace_client_draft("bot", "hi", ID));
-    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)),
-                        "reject unavailable: it is being written: try again in a moment\n");
-    assert_string_equal(trace_disk_works(&trace), "show bot: hi\naccept request 1\n");
+    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)), "");
+    assert_string_equal(trace_disk_works(&trace), "show bot: hi\naccept request 1\naccept\n");
+    assert_int_equal(trace.unanswered, 0);
     assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)),
                         "accept a repeat\n");
     trace_done(&trace);
@@ -181,9 +181,14 @@ static void full_disk_rejects_what_waits_and_writes_it_later(void **state)
                         "new lines are refused until there is room\n");
     assert_int_equal(trace.unanswered, 0);
     assert_string_equal(trace_store_state(&trace, NULL), "info: the disk takes writes again\n");
-    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)),
-                        "reject unavailable: it is being written: try again in a moment\n");
-    assert_string_equal(trace_disk_works(&trace), "show bot: hi\nshow ann: typed\n");
+    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)), "");
+    assert_string_equal(trace_store_state(&trace, "the disk is full"),
+                        "reject unavailable: the disk is full\n"
+                        "error: the disk is full. What others say is still shown and passed on; "
+                        "new lines are refused until there is room\n");
+    trace_store_state(&trace, NULL);
+    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)), "");
+    assert_string_equal(trace_disk_works(&trace), "show bot: hi\nshow ann: typed\naccept\n");
     assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)),
                         "accept a repeat\n");
     assert_int_equal(trace.unanswered, 0);
@@ -287,7 +292,7 @@ int main(void)
         cmocka_unit_test(line_goes_to_classic_peers_once_it_is_durable),
         cmocka_unit_test(send_message_is_answered_once_it_is_durable),
         cmocka_unit_test(repeat_of_a_clients_line_is_accepted_and_not_shown),
-        cmocka_unit_test(repeat_is_not_promised_before_the_first_is_durable),
+        cmocka_unit_test(repeat_is_answered_when_the_first_is_durable),
         cmocka_unit_test(repeat_after_a_restart_is_known_from_the_store),
         cmocka_unit_test(line_with_one_id_written_by_two_nodes_is_shown_once),
         cmocka_unit_test(line_of_a_classic_node_heard_by_two_is_shown_once_at_each),

@@ -111,7 +111,7 @@ static void batches_that_wait_share_a_commit(void **state)
     Answers answers = {0};
     for (int i = 0; i < BATCHES; i++) {
         LogEvent *event = event_by(&ann, "x");
-        assert_int_equal(store_append(home.store, &event, 1, 0, on_appended, &answers), ERR_OK);
+        assert_int_equal(give(&home, &event, 1, 0, &answers), ERR_OK);
         event_unref(event);
     }
     assert_true(store_stats(home.store).pending_bytes > 0);
@@ -137,8 +137,7 @@ static void lazy_batches_wait_for_one_another(void **state)
     LogEvent *events[] = {event_by(&ann, "a"), event_by(&ann, "b"), event_by(&ann, "c")};
     for (size_t i = 0; i < 3; i++) {
         unsigned flags = i < 2 ? STORE_LAZY : 0;
-        assert_int_equal(store_append(home.store, &events[i], 1, flags, on_appended, &answers),
-                         ERR_OK);
+        assert_int_equal(give(&home, &events[i], 1, flags, &answers), ERR_OK);
         event_unref(events[i]);
     }
     while (answers.count < 3) {
@@ -169,7 +168,7 @@ static void what_waits_is_bounded(void **state)
     unsigned taken = 0;
     Err err = ERR_OK;
     for (int i = 0; i < 100000 && err == ERR_OK; i++) {
-        err = store_append(home.store, same, 64, 0, on_appended, &answers);
+        err = give(&home, same, 64, 0, &answers);
         taken += err == ERR_OK;
     }
     assert_int_equal(err, ERR_LIMIT);
@@ -220,8 +219,7 @@ static void closing_commits_and_answers_all_that_waits(void **state)
     Text text = {0};
     for (int i = 0; i < 50; i++) {
         LogEvent *event = event_by(&ann, "x");
-        assert_int_equal(store_append(home.store, &event, 1, STORE_LAZY, on_appended, &answers),
-                         ERR_OK);
+        assert_int_equal(give(&home, &event, 1, STORE_LAZY, &answers), ERR_OK);
         event_unref(event);
     }
     StoreRun run = {.stream = ann.stream, .from = 1, .max_events = 1};
@@ -322,8 +320,8 @@ static void refused_batch_leaves_the_others_in_its_transaction(void **state)
     for (int i = 0; i < 50; i++) {
         LogEvent *mine = event_by(&ann, "a");
         LogEvent *hole = event_by(&bob, "b");
-        assert_int_equal(store_append(home.store, &mine, 1, 0, on_appended, &good), ERR_OK);
-        assert_int_equal(store_append(home.store, &hole, 1, 0, on_appended, &bad), ERR_OK);
+        assert_int_equal(give(&home, &mine, 1, 0, &good), ERR_OK);
+        assert_int_equal(give(&home, &hole, 1, 0, &bad), ERR_OK);
         event_unref(mine);
         event_unref(hole);
     }

@@ -44,7 +44,7 @@ static void backup_of_a_running_store_can_be_put_back(void **state)
     assert_int_equal(store_backup(home.store, path, on_backup, &result), ERR_LIMIT);
     while (!result.done) {
         LogEvent *event = event_by(&ann, "meanwhile");
-        assert_int_equal(store_append(home.store, &event, 1, 0, on_appended, &answers), ERR_OK);
+        assert_int_equal(give(&home, &event, 1, 0, &answers), ERR_OK);
         event_unref(event);
         asked++;
         turn(&home);

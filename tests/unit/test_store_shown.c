@@ -270,7 +270,10 @@ static void reader_beside_a_node_reads_kinds_too(void **state)
 /* The log as the first format had it. */
 static void make_old(const Home *home)
 {
-    static const char TO_1[] = "DROP INDEX events_kinds;"
+    static const char TO_1[] = "DROP TABLE journal;"
+                               "DROP TABLE lives;"
+                               "ALTER TABLE streams DROP COLUMN shown;"
+                               "DROP INDEX events_kinds;"
                                "ALTER TABLE events DROP COLUMN kind;"
                                "DROP TABLE words;"
                                "DROP VIEW texts;"
