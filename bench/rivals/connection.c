@@ -114,7 +114,7 @@ void connection_flush(Connection *connection)
     }
     buffer_drop(out, sent);
     bool waits = out->len > 0;
-    if (connection->fd >= 0 && waits != connection->waits) {
+    if (connection->fd >= 0 && !connection->deaf && waits != connection->waits) {
         connection->waits = waits;
         watch(connection, EPOLL_CTL_MOD);
     }

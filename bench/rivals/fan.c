@@ -9,6 +9,7 @@
 #include "fan.h"
 
 #include "base/mem.h"
+#include "options.h"
 #include "process.h"
 
 #include <errno.h>
@@ -423,10 +424,8 @@ static const Protocol *protocol_named(const char *name)
 
 static unsigned long number_of(const char *text, unsigned long most)
 {
-    char *end = NULL;
-    errno = 0;
-    unsigned long number = strtoul(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || *text == '-' || number > most) {
+    unsigned long number = 0;
+    if (!option_number(text, most, &number)) {
         usage();
     }
     return number;
@@ -434,16 +433,15 @@ static unsigned long number_of(const char *text, unsigned long most)
 
 static double decimal_of(const char *text)
 {
-    char *end = NULL;
-    double number = strtod(text, &end);
-    if (end == text || *end != '\0' || !(number >= 0)) {
+    double number = 0;
+    if (!option_decimal(text, &number)) {
         usage();
     }
     return number;
 }
 
 /* What takes a number. */
-static void option_number(FanOptions *options, int option, const char *text)
+static void option_take_number(FanOptions *options, int option, const char *text)
 {
     unsigned long number = number_of(text, INT32_MAX);
     switch (option) {
@@ -518,10 +516,8 @@ static void option_take(FanOptions *options, int option, const char *text)
     case 'v':
         options->prose = true;
         break;
-    case '?':
-        usage();
     default:
-        option_number(options, option, text);
+        option_take_number(options, option, text);
     }
 }
 

@@ -146,6 +146,7 @@ static void on_end(void *context, uint32_t stream, const char *words)
         return;
     }
     client->fan->call_errors++;
+    client->fan->closed++;
     complain("the %s's stream has ended: %s", client->publishes ? "publisher" : "subscriber",
              words);
 }
