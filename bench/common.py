@@ -101,6 +101,18 @@ def row_of(runs):
     return row | ({"error": failed[0]["error"], "failed": len(failed)} if failed else {})
 
 
+def add_ratios(rows, who, base, same, keys):
+    """Gives each row a "times_BASE": its figures, divided by those of the row of base (a value of
+    the column who) that is the same in the columns same."""
+    bases = {tuple(row[name] for name in same): row for row in rows
+             if row[who] == base and row.get("runs")}
+    for row in rows:
+        beside = bases.get(tuple(row[name] for name in same))
+        if beside and row[who] != base and row.get("runs"):
+            row[f"times_{base}"] = {key: round(row[key] / beside[key], 2) for key in keys
+                                    if beside.get(key)}
+
+
 def show_failed(rows, names):
     for row in rows:
         if "error" in row:
@@ -214,8 +226,8 @@ def silent():
 
 @contextlib.contextmanager
 def server(kind, core=None):
-    """A fresh "node" (alone, headless), "floor" (the bare epoll server) or "nats"; gives it and its
-    port."""
+    """A fresh "node" (alone, headless), "floor" (the bare epoll server) or "nats" (with files, for
+    JetStream); gives it and its port."""
     (port,) = free_ports(1)
     where = on_core(core) if core is not None else []
     with scratch() as folder:
@@ -223,8 +235,8 @@ def server(kind, core=None):
             child = spawn([*where, str(need_program(BUILD / "bench_floor")), str(port)],
                           **silent())
         elif kind == "nats":
-            child = spawn([*where, need_program(NATS), "-a", "127.0.0.1", "-p", str(port)],
-                          **silent())
+            child = spawn([*where, need_program(NATS), "-a", "127.0.0.1", "-p", str(port), "-js",
+                           "-sd", str(folder)], **silent())
         else:
             nodes = folder / "nodes.json"
             nodes.write_text("[]")
@@ -263,6 +275,10 @@ def as_number(text):
         return float(text)
     except ValueError:
         return text
+
+
+def has_nats():
+    return shutil.which(NATS) is not None
 
 
 def make_log(folder, count, rooms=20):

@@ -14,7 +14,6 @@ of SendMessage that are in flight together have no order, so the classic interfa
 The last rows: one of 1,000 subscribers does not read. Runs without it and with it take turns, and
 the ratio of what the others see is the median of the pairs' ratios."""
 
-import shutil
 import statistics
 
 import common
@@ -34,7 +33,7 @@ COMMITS = 200  # before each round: a disk is not always as fast
 
 
 def installed():
-    return [name for name in SERVERS if name != "nats" or shutil.which(common.NATS)]
+    return [name for name in SERVERS if name != "nats" or common.has_nats()]
 
 
 def arguments(parser):
@@ -127,23 +126,12 @@ def measure_slow(server, options):
     return row
 
 
-def ratios(rows):
-    """Each server beside the floor and beside nats, where they were measured: times as much."""
-    for other in ("floor", "nats"):
-        beside = {(row["mode"], row["subscribers"]): row for row in rows
-                  if row["server"] == other and row.get("runs")}
-        for row in rows:
-            base = beside.get((row["mode"], row["subscribers"]))
-            if base and base is not row and row.get("runs"):
-                row[f"times_{other}"] = {
-                    key: round(row[key] / base[key], 2)
-                    for key in ("deliveries_per_s", "cpu_us", "p50_us") if base.get(key)}
-
-
 def measure(options):
     common.allow_files()
     rows, commit = measure_rows(options)
-    ratios(rows)
+    for server in ("floor", "nats"):
+        common.add_ratios(rows, "server", server, ("mode", "subscribers"),
+                          ("deliveries_per_s", "cpu_us", "p50_us"))
     slow = [measure_slow(server, options) for server in options.servers.split(",")
             if options.slow_size and SERVERS[server][0] == "node"]
     return {"unit": "us", "seconds": options.seconds, "rate": options.rate,

@@ -5,7 +5,8 @@
     start     (and search) over the log       catch_up  over the log
     latency   over nodes                      memory    over subscribers, links, events
 
-All takes about half an hour, --quick some three minutes with fewer sizes and runs."""
+All takes about half an hour, --quick some minutes with fewer sizes and runs. The soak, another half
+hour, is only run where --only names it."""
 
 import contextlib
 import importlib
@@ -50,7 +51,13 @@ PARTS = {
         "least": [["--subscribers", 1, "--links", "0,1", "--events", "0,100", "--reps", 1,
                    "--idle-seconds", 0, "--settle", 0]],
     },
+    "soak": {
+        "full": [["--minutes", 30]],
+        "quick": [["--minutes", 1]],
+        "least": [["--minutes", 0.05]],
+    },
 }
+USUAL = ",".join(part for part in PARTS if part != "soak")
 
 
 def arguments(parser):
@@ -58,7 +65,7 @@ def arguments(parser):
                         dest="level", help="fewer sizes, one run of each kind")
     parser.add_argument("--least", action="store_const", const="least", dest="level",
                         help="only shows that all of it works")
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,PART",
+    parser.add_argument("--only", default=USUAL, metavar="PART,PART",
                         help="some of " + ", ".join(PARTS))
     parser.add_argument("--out", type=pathlib.Path, metavar="FILE",
                         help="written after each part; with --only the file keeps its other parts")
@@ -75,7 +82,7 @@ def measure(options):
     for part in parts:
         if part not in PARTS:
             raise SystemExit(f"growth: there is no part {part}")
-    result = read(options.out) if options.out and len(parts) < len(PARTS) else {}
+    result = read(options.out) if options.out and options.only != USUAL else {}
     result["cores"] = os.cpu_count()
     for part in parts:
         module = importlib.import_module(part)

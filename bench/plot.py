@@ -22,7 +22,8 @@ set key outside right top Left reverse samplen 2 spacing 1.2
 set style data linespoints
 """
 # Okabe and Ito's, which most people tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+FLOORS = ("bare", "SQLite", "one commit", "TCP")  # drawn in grey
 NAMES = {"floor": "bare epoll server", "nats": "nats-server", "classic": "classic", "batched": "batched"}
 
 # ---- What is in the file: {label: [(x, y)]} ------------------------------------------------------
@@ -135,10 +136,12 @@ def script(path, title, axes, logs, lines):
     if logs != "xy" and "y" not in logs:
         text.append('set format y "%.0s%c"')
     plots = []
+    colours = iter(COLOURS)
     for number, (label, points) in enumerate(lines.items()):
         text += [f"$line{number} << END", *(f"{x} {y}" for x, y in sorted(points)), "END"]
-        plots.append(f'$line{number} using 1:2 title "{label}" lw 2 pt 7 ps 0.6 '
-                     f'lc rgb "{COLOURS[number % len(COLOURS)]}"')
+        look = f'dt {"23456789"[number % 8]} lc rgb "#888888"' if label.startswith(FLOORS) \
+            else f'lc rgb "{next(colours)}"'
+        plots.append(f'$line{number} using 1:2 title "{label}" lw 2 pt 7 ps 0.6 {look}')
     return "\n".join([*text, "plot " + ", \\\n  ".join(plots), ""])
 
 

@@ -5,32 +5,41 @@
 
 By SendMessage, one call a message, and by Publish, one stream a writer. An answer means that the
 line is on the node's disk. Nobody subscribes; the node has one core, the writers another; every run
-has a fresh node and an empty log. In the same run the floor is measured: what SQLite alone commits
+has a fresh node and an empty log. Where nats-server is installed, its JetStream with files takes
+its turns too: it answers when a message is written to the file, and asks the disk to keep it every
+two minutes only. In the same run the floor is measured: what SQLite alone commits
 durably on that disk, one row or 256 rows at a time."""
 
 import common
 
-INTERFACES = {"SendMessage": "grpc", "Publish": "grpc-batch"}
+INTERFACES = {"SendMessage": ("node", "grpc"), "Publish": ("node", "grpc-batch"),
+              "JetStream": ("nats", "nats-js")}
 FLOOR_ROWS = (1, 256)  # the node's own largest group
-FAULTS = ("lost", "dup", "bad", "closed", "rpcerr", "refused")
-KEYS = {"msgs_s": "messages_per_s", "sched_us": "cpu_us", "p50_us": "p50_us", "p99_us": "p99_us",
+FAULTS = ("refused", "closed")
+KEYS = {"msg_s": "messages_per_s", "sched_us": "cpu_us", "p50_us": "p50_us", "p99_us": "p99_us",
         "srv_pct": "server_pct", "cli_pct": "client_pct", "rss_end": "rss_end"}
+
+
+def installed():
+    return [name for name in INTERFACES if name != "JetStream" or common.has_nats()]
 
 
 def arguments(parser):
     parser.add_argument("--writers", type=common.numbers, default="1,10,100", help="(1,10,100)")
     parser.add_argument("--in-flight", type=common.numbers, default="1,64",
                         help="messages of each writer that are not answered yet (1,64)")
-    parser.add_argument("--interfaces", default=",".join(INTERFACES), help="one of them or both")
+    parser.add_argument("--interfaces", default=",".join(installed()),
+                        help="some of " + ", ".join(INTERFACES))
     parser.add_argument("--seconds", type=float, default=3, help="of each run (3)")
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
 
 
 def one_run(interface, writers, in_flight, seconds):
     at, from_where = common.cores()
-    with common.server("node", at) as (child, port):
-        found = common.load("bench_publish", from_where, "-p", INTERFACES[interface], "-P", port,
-                            "-n", writers, "-w", in_flight, "-t", seconds, "-i", child.pid)
+    kind, protocol = INTERFACES[interface]
+    with common.server(kind, at) as (child, port):
+        found = common.load("bench_publish", from_where, "-p", protocol, "-P", port, "-n", writers,
+                            "-w", in_flight, "-t", seconds, "-i", child.pid)
     if "error" in found:
         return found
     row = {name: found[key] for key, name in KEYS.items() if key in found}
@@ -72,11 +81,12 @@ def measure(options):
             found.append(one_run(interface, writers, in_flight, options.seconds))
             common.say(f"{rep + 1}/{options.reps} {interface}, {writers} writers, {in_flight} in "
                        f"flight: {brief(found[-1])}")
+    rows = [{"interface": interface, "writers": writers, "in_flight": in_flight,
+             **common.row_of(found)} for (interface, writers, in_flight), found in runs.items()]
+    common.add_ratios(rows, "interface", "JetStream", ("writers", "in_flight"),
+                      ("messages_per_s", "p50_us"))
     return {"unit": "us", "seconds": options.seconds,
-            "floor": [common.medians(same) for same in zip(*floors)],
-            "rows": [{"interface": interface, "writers": writers, "in_flight": in_flight,
-                      **common.row_of(found)}
-                     for (interface, writers, in_flight), found in runs.items()]}
+            "floor": [common.medians(same) for same in zip(*floors)], "rows": rows}
 
 
 COLUMNS = ("messages_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct", "faults")
@@ -85,9 +95,10 @@ COLUMNS = ("messages_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client
 def show(result):
     common.show_table(
         ["", "writers", "in flight", "messages/s", "us CPU each", "p50 us", "p99 us",
-         "server %core", "client %core", "faults"],
+         "server %core", "client %core", "faults", "x JetStream's rate"],
         [[row["interface"], row["writers"], row["in_flight"],
-          *(row.get(key, "") for key in COLUMNS)] for row in result["rows"]])
+          *(row.get(key, "") for key in COLUMNS),
+          row.get("times_JetStream", {}).get("messages_per_s", "")] for row in result["rows"]])
     common.show_failed(result["rows"], ("interface", "writers", "in_flight"))
     for row in result["floor"]:
         print(f"SQLite alone, {row['rows_each']:.0f} rows a commit: {row['messages_per_s']:,} rows a "

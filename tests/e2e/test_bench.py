@@ -78,6 +78,8 @@ def test_one_file_collects_the_parts_and_curves_are_drawn_of_it(cluster, tmp_pat
     for part in ("latency", "catch_up"):
         least(cluster, part, "--out", file)
     assert {"latency", "catch_up"} <= json.loads(file.read_text()).keys()
+    assert any("1.5 times (one commit" in line and "not measured" not in line
+               for line in run(cluster, BENCH / "goals.py", file))
     if shutil.which("gnuplot") is None:
         pytest.skip("no gnuplot: ./dev setup bench")
     run(cluster, BENCH / "plot.py", file, "--out", tmp_path / "curves")
