@@ -90,14 +90,17 @@ def medians(rows):
             if all(isinstance(row.get(key), (int, float)) for row in rows)}
 
 
-def row_of(runs):
+def row_of(runs, rate=None):
     """Of repeated runs of one kind, the median of those that came to their end, the faults of all;
-    or {"error": why}."""
+    or {"error": why}. "spread": how many times the lowest rate goes into the highest."""
     good = [run for run in runs if "error" not in run]
     failed = [run for run in runs if "error" in run]
     row = medians(good) if good else {}
     if good:
         row |= {"faults": int(sum(run.get("faults", 0) for run in good)), "runs": len(good)}
+    if good and rate:
+        rates = [run[rate] for run in good]
+        row["spread"] = round(max(rates) / min(rates), 2) if min(rates) else None
     return row | ({"error": failed[0]["error"], "failed": len(failed)} if failed else {})
 
 
@@ -222,6 +225,22 @@ def silent():
     """Of a node or server that nobody reads."""
     return {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
             "stderr": subprocess.DEVNULL}
+
+
+@contextlib.contextmanager
+def profiled(child, file):
+    """perf looks at the process meanwhile, with what it calls; file: None for not."""
+    if file is None:
+        yield
+        return
+    perf = spawn([need_program("perf"), "record", "--quiet", "-F", "997", "-g", "-p",
+                  str(child.pid), "-o", str(file)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        perf.send_signal(signal.SIGINT)
+        perf.wait(30)
+        say(f"perf report --no-children -i {file}")
 
 
 @contextlib.contextmanager

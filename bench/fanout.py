@@ -8,12 +8,14 @@ the floor: a bare epoll server that writes each line to each socket and keeps no
 too, where it is installed, which keeps nothing either. Once at a moderate rate, once as fast as it
 goes. The server has one core, the load another; every run has a
 fresh server; medians of repeated runs, in which the servers take turns. What is lost, doubled,
-malformed or closed is a fault, and there must be none. Late is what came behind a later one: calls
+malformed or closed is a fault, and there must be none. "others" is what else ran on the server's
+core: near nothing, or the figures are worth nothing. Late is what came behind a later one: calls
 of SendMessage that are in flight together have no order, so the classic interface may have some.
 
 The last rows: one of 1,000 subscribers does not read. Runs without it and with it take turns, and
 the ratio of what the others see is the median of the pairs' ratios."""
 
+import pathlib
 import statistics
 
 import common
@@ -47,6 +49,8 @@ def arguments(parser):
     parser.add_argument("--seconds", type=float, default=3, help="of each run (3)")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds before it (0.5)")
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
+    parser.add_argument("--perf", type=pathlib.Path, metavar="FOLDER",
+                        help="a profile of each server there, by perf; figures are then higher")
     parser.add_argument("--slow-size", type=int, default=1000,
                         help="subscribers beside which one does not read; 0: not measured (1000)")
     parser.add_argument("--slow-rate", type=float, default=20,
@@ -60,7 +64,8 @@ def one_run(options, server, size, rate, *more):
     kind, protocol = SERVERS[server]
     seconds = max(options.seconds, MESSAGES_LEAST / rate if rate else 0)
     at, from_where = common.cores()
-    with common.server(kind, at) as (child, port):
+    profile = options.perf and options.perf / f"{server}-{MODES[0 if rate else 1]}-{size}"
+    with common.server(kind, at) as (child, port), common.profiled(child, profile):
         found = common.load("bench_fan", from_where, "-p", protocol, "-P", port, "-n", size,
                             "-r", rate, "-t", seconds, "-W", options.warm_up, "-i", child.pid,
                             "-c", at, "-j", JOINING, "-L", LIMIT_SECONDS, "-l", server, *more)
@@ -69,6 +74,8 @@ def one_run(options, server, size, rate, *more):
     row = {name: found[key] for key, name in KEYS.items() if key in found}
     row["faults"] = sum(found.get(key, 0) for key in FAULTS)
     row["late"] = found.get("late", 0)
+    # The server's core, less the server: near nothing on a quiet machine.
+    row["others_pct"] = max(0, (found["core_us"] - found["sched_us"]) * found["del_s"] / 1e4)
     return row
 
 
@@ -99,7 +106,8 @@ def measure_rows(options):
             rate = options.rate / size if mode == MODES[0] else 0
             found.append(one_run(options, server, size, rate))
             common.say(f"{rep + 1}/{options.reps} {server} {mode} {size}: {brief(found[-1])}")
-    rows = [{"server": server, "mode": mode, "subscribers": size, **common.row_of(found)}
+    rows = [{"server": server, "mode": mode, "subscribers": size,
+             **common.row_of(found, "deliveries_per_s")}
             for (server, mode, size), found in runs.items()]
     return rows, common.summary(commits)
 
@@ -112,7 +120,8 @@ def measure_slow(server, options):
                         options.slow_bytes, "-z", slow)
                 for slow in (0, 1)]
         for run, slow in zip(pair, ("without", "with")):
-            common.say(f"slow reader {number + 1}/{options.slow_reps} {server} {slow}: {brief(run)}")
+            common.say(f"{number + 1}/{options.slow_reps} {server}, {slow} a slow reader: "
+                       f"{brief(run)}")
             if "error" in run:
                 return {"server": server, **run}
         pairs.append(pair)
@@ -138,8 +147,8 @@ def measure(options):
             "one_commit": commit, "rows": rows, "slow_reader": slow}
 
 
-COLUMNS = ("deliveries_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct", "faults",
-           "late")
+COLUMNS = ("deliveries_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct",
+           "others_pct", "spread", "faults", "late")
 
 
 def show(result):
@@ -151,7 +160,8 @@ def show(result):
                              if mode == MODES[0] else ": as fast as it goes"))
         common.show_table(
             ["", "subscribers", "deliveries/s", "us CPU each", "p50 us", "p99 us", "server %core",
-             "client %core", "faults", "late", "x floor's CPU", "x nats' rate"],
+             "client %core", "others %core", "max/min", "faults", "late", "x floor's CPU",
+             "x nats' rate"],
             [[row["server"], row["subscribers"], *(row.get(key, "") for key in COLUMNS),
               row.get("times_floor", {}).get("cpu_us", ""),
               row.get("times_nats", {}).get("deliveries_per_s", "")] for row in rows])

@@ -4,9 +4,9 @@
     write() to A's stdin --> A: signed, on the disk, sent --> B shows --> B's stdout readable here
 
 Nodes in pipe mode on loopback, all linked with all, one line at a time: the next is written when
-the last was read. The same run measures the floors: a child that only copies its input to its output (cat: two
-pipes, one process to wake), a TCP echo on loopback through such a child, and one durable commit of
-one row by SQLite. What is left above them is ours."""
+the last was read. The same run measures the floors: a child that only copies its input to its
+output (cat: two pipes, one process to wake), a TCP echo on loopback through such a child, and one
+durable commit of one row by SQLite. What is left above them is ours."""
 
 import os
 import select

@@ -24,7 +24,8 @@ set style data linespoints
 # Okabe and Ito's, which most people tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
 FLOORS = ("bare", "SQLite", "one commit", "TCP")  # drawn in grey
-NAMES = {"floor": "bare epoll server", "nats": "nats-server", "classic": "classic", "batched": "batched"}
+NAMES = {"floor": "bare epoll server", "nats": "nats-server", "classic": "classic",
+         "batched": "batched"}
 
 # ---- What is in the file: {label: [(x, y)]} ------------------------------------------------------
 

@@ -10,6 +10,8 @@ its turns too: it answers when a message is written to the file, and asks the di
 two minutes only. In the same run the floor is measured: what SQLite alone commits
 durably on that disk, one row or 256 rows at a time."""
 
+import pathlib
+
 import common
 
 INTERFACES = {"SendMessage": ("node", "grpc"), "Publish": ("node", "grpc-batch"),
@@ -32,14 +34,17 @@ def arguments(parser):
                         help="some of " + ", ".join(INTERFACES))
     parser.add_argument("--seconds", type=float, default=3, help="of each run (3)")
     parser.add_argument("--reps", type=int, default=3, help="runs of each kind (3)")
+    parser.add_argument("--perf", type=pathlib.Path, metavar="FOLDER",
+                        help="a profile of each server there, by perf; figures are then higher")
 
 
-def one_run(interface, writers, in_flight, seconds):
+def one_run(options, interface, writers, in_flight):
     at, from_where = common.cores()
     kind, protocol = INTERFACES[interface]
-    with common.server(kind, at) as (child, port):
+    profile = options.perf and options.perf / f"{interface}-{writers}-{in_flight}"
+    with common.server(kind, at) as (child, port), common.profiled(child, profile):
         found = common.load("bench_publish", from_where, "-p", protocol, "-P", port, "-n", writers,
-                            "-w", in_flight, "-t", seconds, "-i", child.pid)
+                            "-w", in_flight, "-t", options.seconds, "-i", child.pid)
     if "error" in found:
         return found
     row = {name: found[key] for key, name in KEYS.items() if key in found}
@@ -60,8 +65,8 @@ def measure_floor(seconds, core):
         took = []
         while sum(took) < seconds * 1e9:
             took += common.commits(20, rows, core=core)
-        floor.append({"rows_each": rows, "messages_per_s": round(rows * len(took) * 1e9 / sum(took)),
-                      **common.summary(took)})
+        rate = round(rows * len(took) * 1e9 / sum(took))
+        floor.append({"rows_each": rows, "messages_per_s": rate, **common.summary(took)})
     return floor
 
 
@@ -78,31 +83,33 @@ def measure(options):
         for (interface, writers, in_flight), found in runs.items():
             if found and "error" in found[-1]:
                 continue  # it will not do better next time
-            found.append(one_run(interface, writers, in_flight, options.seconds))
+            found.append(one_run(options, interface, writers, in_flight))
             common.say(f"{rep + 1}/{options.reps} {interface}, {writers} writers, {in_flight} in "
                        f"flight: {brief(found[-1])}")
     rows = [{"interface": interface, "writers": writers, "in_flight": in_flight,
-             **common.row_of(found)} for (interface, writers, in_flight), found in runs.items()]
+             **common.row_of(found, "messages_per_s")}
+            for (interface, writers, in_flight), found in runs.items()]
     common.add_ratios(rows, "interface", "JetStream", ("writers", "in_flight"),
                       ("messages_per_s", "p50_us"))
     return {"unit": "us", "seconds": options.seconds,
             "floor": [common.medians(same) for same in zip(*floors)], "rows": rows}
 
 
-COLUMNS = ("messages_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct", "faults")
+COLUMNS = ("messages_per_s", "cpu_us", "p50_us", "p99_us", "server_pct", "client_pct", "spread",
+           "faults")
 
 
 def show(result):
     common.show_table(
         ["", "writers", "in flight", "messages/s", "us CPU each", "p50 us", "p99 us",
-         "server %core", "client %core", "faults", "x JetStream's rate"],
+         "server %core", "client %core", "max/min", "faults", "x JetStream's rate"],
         [[row["interface"], row["writers"], row["in_flight"],
           *(row.get(key, "") for key in COLUMNS),
           row.get("times_JetStream", {}).get("messages_per_s", "")] for row in result["rows"]])
     common.show_failed(result["rows"], ("interface", "writers", "in_flight"))
     for row in result["floor"]:
-        print(f"SQLite alone, {row['rows_each']:.0f} rows a commit: {row['messages_per_s']:,} rows a "
-              f"second; one commit p50 {row['p50']} us, p99 {row['p99']} us")
+        print(f"SQLite alone, {row['rows_each']} rows a commit: {row['messages_per_s']:,} rows a"
+              f" second; one commit p50 {row['p50']} us, p99 {row['p99']} us")
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def show(result):
     for one in result["wrong"]:
         print("soak:", one)
     if not result["wrong"]:
-        print(f"{result['lines_each']} lines each, every one shown {result['nodes']} times in order;"
-              f" KiB at the end: {' '.join(map(str, result['kib_at_the_end']))}")
+        print(f"{result['lines_each']} lines each, every one shown {result['nodes']} times in "
+              f"order; KiB at the end: {' '.join(map(str, result['kib_at_the_end']))}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def show(result):
     print(f"{result['count']} events; medians of {result['rounds']}")
     for kind in KINDS:
         row = result[kind]
-        print(f"to the prompt {kind:18} {row['ms']:>8} ms   {row['memory_mib_at_most']} MiB at most")
+        print(f"to the prompt {kind:18} {row['ms']:>8} ms   "
+              f"{row['memory_mib_at_most']} MiB at most")
     for name, took in result["search_ms"].items():
         print(f"/search, {name:22} {took:>8} ms")
     print(f"memory after searching {result['memory_mib_after_searching']:>17} MiB")
