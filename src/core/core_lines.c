@@ -194,7 +194,11 @@ void lines_received(Step *step)
     const MessageDraft *draft = event->draft;
     const char *reason = "";
     Err err = message_check(draft, &reason);
-    if (err == ERR_OK) {
+    if (err == ERR_OK && step->core->leaving) {
+        /* What is on its way to the disk would else never be all there. */
+        err = ERR_UNAVAILABLE;
+        reason = MESH_BYE_LEAVING;
+    } else if (err == ERR_OK) {
         err = log_may_say(step->core, &reason);
     }
     if (err != ERR_OK) {

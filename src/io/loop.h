@@ -1,7 +1,12 @@
 /* The one thread that owns everything, and the mailbox through which other threads reach it.
  *
- *   pump thread --- loop_post(item) --> [stack] --> uv_async --> item->deliver on the owner thread
- */
+ *   store's threads --- loop_post(item) --> [stack] --> item->deliver on the owner thread
+ *   descriptors, timers --- libuv --> their callbacks on the owner thread
+ *
+ * Where nothing else is to be waited for, the owner waits in libuv. gRPC's completions can only be
+ * waited for in gRPC: while it is open the owner waits there (LoopWaiter), so that a completion
+ * costs no trip through another thread; a helper thread then watches libuv's descriptors, and
+ * kicks the owner when one of them is ready. */
 #pragma once
 
 #include "base/err.h"
@@ -29,6 +34,21 @@ uv_loop_t *loop_uv(Loop *loop);
 /* Any thread. The mail must live until it is delivered. */
 void loop_post(Loop *loop, Mail *mail);
 
+/* Where the owner waits instead of in libuv. */
+typedef struct LoopWaiter {
+    /* Waits at most timeout_ms (-1: as long as it takes) and delivers what has come. */
+    void (*wait)(void *context, int timeout_ms);
+    /* From any thread: wait returns, now or the next time. */
+    void (*kick)(void *context);
+    void *context;
+} LoopWaiter;
+
+/* The owner thread, not from within wait; NULL: libuv again. No thread may post meanwhile. */
+void loop_set_waiter(Loop *loop, const LoopWaiter *waiter);
+
+/* Waits until something comes, unless may_wait is false, and delivers it. False: no handle is
+ * left. */
+bool loop_turn(Loop *loop, bool may_wait);
 /* Runs until loop_stop and until every handle but the loop's own is closed. */
 void loop_run(Loop *loop);
 void loop_stop(Loop *loop);

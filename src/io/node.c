@@ -120,7 +120,9 @@ static void node_do_log(Node *node, Action *action)
         node_pass(node, action);
         return;
     case ACTION_STORE:
-        node_store(node, action);
+        if (node->closed == NULL) { /* what is left after that was told to be lost */
+            node_store(node, action);
+        }
         return;
     case ACTION_READ:
         log_reader_read(node->log_reader, action);

@@ -334,6 +334,7 @@ static int transact(Writer *writer, int (*write)(Writer *, Job *), Job *first)
     if (code == SQLITE_OK && write != NULL) {
         code = write(writer, first);
     }
+    code = code == SQLITE_OK ? share_end(writer) : code;
     code = code == SQLITE_OK ? write_heads(writer) : code;
     code = code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
     if (code != SQLITE_OK) {
