@@ -233,8 +233,9 @@ def profiled(child, file):
     if file is None:
         yield
         return
+    file.parent.mkdir(parents=True, exist_ok=True)
     perf = spawn([need_program("perf"), "record", "--quiet", "-F", "997", "-g", "-p",
-                  str(child.pid), "-o", str(file)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                  str(child.pid), "-o", str(file)], **silent())
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ KEYS = {"del_s": "deliveries_per_s", "sched_us": "cpu_us", "p50_us": "p50_us", "
 JOINING = 256  # at once; below the servers' listen backlogs
 MESSAGES_LEAST = 10  # of a run, however low its rate
 LIMIT_SECONDS = 90
-COMMITS = 200  # before each round: a disk is not always as fast
+COMMITS = 100  # before each round: a disk is not always as fast
 
 
 def installed():
