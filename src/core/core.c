@@ -234,7 +234,9 @@ void core_step(Core *core, const Event *event, Actions *actions)
         return;
     }
     HANDLERS[event->kind](&step);
-    log_check_kept(&step);
+    if (event->kind != EVENT_LINE && event->kind != EVENT_SENT) { /* neither brings word of it */
+        log_check_kept(&step);
+    }
     leave_check(&step);
     if (core->quit) {
         return;

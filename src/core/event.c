@@ -159,11 +159,24 @@ static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
     return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
 }
 
+/* What fields borrow need not end with a NUL, and the library wants one. The rules of an event have
+ * been checked: there is room. */
+static void end_text(char *to, const char *text, size_t len)
+{
+    if (len > 0) {
+        memcpy(to, text, len);
+    }
+    to[len] = '\0';
+}
+
 static Bytes *encode(const EventFields *fields)
 {
-    AUTO_FREE char *room = mem_copy_text(fields->room, fields->room_len);
-    AUTO_FREE char *sender = mem_copy_text(fields->sender, fields->sender_len);
-    AUTO_FREE char *stamp = mem_copy_text(fields->stamp, fields->stamp_len);
+    char room[EVENT_ROOM_MAX_BYTES + 1];
+    char sender[EVENT_SENDER_MAX_BYTES + 1];
+    char stamp[EVENT_STAMP_MAX_BYTES + 1];
+    end_text(room, fields->room, fields->room_len);
+    end_text(sender, fields->sender, fields->sender_len);
+    end_text(stamp, fields->stamp, fields->stamp_len);
     Chat__After after[EVENT_AFTER_MAX];
     Chat__After *after_rows[EVENT_AFTER_MAX];
     Chat__Event event = CHAT__EVENT__INIT;
@@ -311,6 +324,15 @@ StreamTag stream_tag(const StreamId *stream)
     StreamTag tag;
     crypto_generichash(tag.bytes, sizeof(tag.bytes), words, sizeof(words), NULL, 0);
     return tag;
+}
+
+const StreamTag *stream_tag_kept(KeptTag *kept, const StreamId *stream)
+{
+    if (stream_id_compare(&kept->stream, stream) != 0) {
+        kept->stream = *stream;
+        kept->tag = stream_tag(stream);
+    }
+    return &kept->tag;
 }
 
 int stream_id_compare(const StreamId *a, const StreamId *b)

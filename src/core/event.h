@@ -134,6 +134,16 @@ void event_unref(LogEvent *event);
 
 StreamTag stream_tag(const StreamId *stream);
 
+/* The tag of the stream that was asked for last, so that a stream's next event costs no hash. All
+ * zeros to begin with: no stream has the epoch 0. */
+typedef struct KeptTag {
+    StreamId stream;
+    StreamTag tag;
+} KeptTag;
+
+/* Borrowed from kept, until the next call. */
+const StreamTag *stream_tag_kept(KeptTag *kept, const StreamId *stream);
+
 /* Total orders. */
 int stream_id_compare(const StreamId *a, const StreamId *b);
 /* The order in which events are shown: (hlc, origin, epoch, seq). */

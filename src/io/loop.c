@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NS_PER_MS = 1000000, MS_PER_S = 1000 };
+enum { NS_PER_MS = 1000000, MS_PER_S = 1000, MS_PER_QUARTER = 15 * 60 * MS_PER_S };
 
 struct Loop {
     uv_loop_t uv;
@@ -253,4 +253,13 @@ int32_t loop_utc_offset_s(int64_t wall_ms)
         return 0;
     }
     return (int32_t)local.tm_gmtoff;
+}
+
+int32_t utc_offset_s(UtcOffset *kept, int64_t wall_ms)
+{
+    int64_t quarter = wall_ms / MS_PER_QUARTER;
+    if (quarter != kept->quarter) {
+        *kept = (UtcOffset){.quarter = quarter, .offset_s = loop_utc_offset_s(wall_ms)};
+    }
+    return kept->offset_s;
 }

@@ -58,3 +58,12 @@ uint64_t loop_mono_ms(void);
 int64_t loop_wall_ms(void);
 /* Seconds east of UTC at that moment, as TZ says. */
 int32_t loop_utc_offset_s(int64_t wall_ms);
+
+/* The same for who asks at each line: a zone changes at a quarter of an hour, and not in between.
+ * All zeros to begin with. */
+typedef struct UtcOffset {
+    int64_t quarter; /* of an hour since 1970, that it was asked for last; 0: not yet */
+    int32_t offset_s;
+} UtcOffset;
+
+int32_t utc_offset_s(UtcOffset *kept, int64_t wall_ms);

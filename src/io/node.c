@@ -22,6 +22,8 @@ typedef struct Deferred {
     struct Deferred *next;
 } Deferred;
 
+enum { RANDOMS = 32 };
+
 struct Node {
     Loop *loop;
     Core *core;
@@ -38,6 +40,10 @@ struct Node {
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
+    uint64_t timer_at_ms; /* what it is set to, while it is active */
+    UtcOffset utc_offset;
+    uint64_t randoms[RANDOMS];
+    size_t randoms_count;
     NodeConnection **connections;
     size_t connections_count;
     Actions actions;
@@ -95,7 +101,7 @@ static void node_store(Node *node, Action *action)
 /* What was passed in this step, and goes with no own events. */
 static void node_store_passed(Node *node)
 {
-    if (journal_waits(node->journal)) {
+    if (journal_waits(node->journal) && node->closed == NULL) {
         JournalShare share = journal_take(node->journal, 0);
         log_writer_add_share(node->log_writer, &share, feed_has_readers(node->feed));
     }
@@ -199,8 +205,22 @@ static void node_set_timer(Node *node, uint64_t now_ms)
         uv_timer_stop(&node->timer);
         return;
     }
+    if (at == node->timer_at_ms && uv_is_active((uv_handle_t *)&node->timer)) {
+        return; /* most steps change nothing of it */
+    }
+    node->timer_at_ms = at;
     uv_update_time(loop_uv(node->loop));
     uv_timer_start(&node->timer, node_timer, at > now_ms ? at - now_ms : 0, 0);
+}
+
+/* From the kernel a handful at a time: a call for each would be a tenth of what a line costs. */
+static uint64_t node_random(Node *node)
+{
+    if (node->randoms_count == 0) {
+        node->randoms_count = RANDOMS;
+        random_bytes(node->randoms, sizeof(node->randoms));
+    }
+    return node->randoms[--node->randoms_count];
 }
 
 static StepResult node_step_now(Node *node, Event *event)
@@ -208,8 +228,8 @@ static StepResult node_step_now(Node *node, Event *event)
     StepResult result = {.quit = false};
     event->mono_ms = loop_mono_ms();
     event->wall_ms = loop_wall_ms();
-    event->utc_offset_s = loop_utc_offset_s(event->wall_ms);
-    event->random = random_u64();
+    event->utc_offset_s = node_utc_offset_s(node, event->wall_ms);
+    event->random = node_random(node);
     node->stepping = true;
     actions_reset(&node->actions);
     core_step(node->core, event, &node->actions);
@@ -616,6 +636,11 @@ bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position)
 const NodeId *node_id(const Node *node)
 {
     return &node->id;
+}
+
+int32_t node_utc_offset_s(Node *node, int64_t wall_ms)
+{
+    return utc_offset_s(&node->utc_offset, wall_ms);
 }
 
 const char *node_name(const Node *node)
