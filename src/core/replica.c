@@ -163,6 +163,9 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
     case REPLICA_SAY:
         own_say(&step);
         break;
+    case REPLICA_SAID:
+        own_said(&step);
+        break;
     case REPLICA_STORED:
         stored(&step);
         break;

@@ -214,6 +214,7 @@ void link_drop(RStep *step, size_t link, const char *reason);
 
 /* replica_own.c */
 void own_say(RStep *step);
+void own_said(RStep *step);
 void own_stored(RStep *step);
 
 /* replica_proof.c */

@@ -25,6 +25,7 @@ static bool rpc_deliver(Rpc *rpc, gpr_timespec until)
     if (event.type != GRPC_OP_COMPLETE) {
         return false;
     }
+    loop_awake(rpc->loop);
     Mail *mail = event.tag;
     if (mail != NULL) { /* not a kick */
         TAG_BACK(mail);
