@@ -6,8 +6,6 @@
 The clock runs from bob's start, or from his first line, to his last one. He shows each line, signs
 are checked, all goes to his disk. In the end both logs must be equal."""
 
-import argparse
-import json
 import subprocess
 import time
 
@@ -58,13 +56,12 @@ def catch_up(folder, ports, nodes, count):
     return result
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+def arguments(parser):
     parser.add_argument("--count", type=int, default=100_000, help="events (100,000)")
     parser.add_argument("--rounds", type=int, default=3, help="bob starts so often (3)")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    options = parser.parse_args()
-    common.need_program()
+
+
+def measure(options):
     with common.scratch() as folder:
         ports = common.free_ports(2)
         nodes = common.write_nodes(folder, ports)
@@ -76,18 +73,19 @@ def main():
             if hash_of(folder, "ann") != hash_of(folder, "bob"):
                 raise SystemExit("bench: the two logs differ")
     rounds.sort(key=lambda row: row["events_per_s"])
-    middle = rounds[len(rounds) // 2]
-    if options.json:
-        print(json.dumps({"count": options.count, "said_per_s": round(said), **middle}))
-        return
-    print(f"{options.count} texts of 100 bytes; the median of {options.rounds}")
-    print(f"said by one, durable        {said:>9.0f} a second")
-    print(f"taken over by another       {middle['events_per_s']:>9} a second"
-          f" ({middle['events_per_s_from_start']} counted from the program's start)")
+    return {"count": options.count, "rounds": options.rounds, "said_per_s": round(said),
+            **rounds[len(rounds) // 2]}
+
+
+def show(result):
+    print(f"{result['count']} texts of 100 bytes; the median of {result['rounds']}")
+    print(f"said by one, durable        {result['said_per_s']:>9} a second")
+    print(f"taken over by another       {result['events_per_s']:>9} a second"
+          f" ({result['events_per_s_from_start']} counted from the program's start)")
     for name in ("ann", "bob"):
-        print(f"{name}: {middle['cpu_us_per_event'][name]} us of CPU an event, "
-              f"{middle['memory_mib_at_most'][name]} MiB at most")
+        print(f"{name}: {result['cpu_us_per_event'][name]} us of CPU an event, "
+              f"{result['memory_mib_at_most'][name]} MiB at most")
 
 
 if __name__ == "__main__":
-    main()
+    common.run(__name__)

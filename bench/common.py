@@ -1,21 +1,129 @@
-"""What the measurements share: starting nodes on loopback with data of their own, and ending them."""
+"""What the measurements share: starting nodes on loopback with data of their own, and ending them;
+load programs and what they print; floors; options and tables.
 
+A measurement is a module with `arguments(parser)`, `measure(options)`, which gives what `--json`
+prints, and `show(result)`, which prints it for people; `growth` calls their `measure` too."""
+
+import argparse
 import contextlib
+import functools
 import json
 import os
 import pathlib
 import random
+import resource
 import select
 import shutil
 import signal
 import socket
+import sqlite3
+import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
 PROJECT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve()
 CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
+NATS = shutil.which("nats-server", path=os.defpath + ":/usr/sbin:/usr/local/bin") or "nats-server"
+HURRY = -15  # niceness: what else the machine does shall not be measured
+FILES = 32768  # descriptors: 10,000 subscribers and room
+LISTEN_SECONDS = 20
+LOAD_SECONDS = 110  # what a load program may take in all
+
+# ---- Running a measurement -----------------------------------------------------------------------
+
+
+def parser_of(module):
+    parser = argparse.ArgumentParser(description=module.__doc__.split("\n", 1)[0])
+    module.arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    return parser
+
+
+def result_of(module, *argv):
+    """What a measurement finds, with these of its arguments."""
+    return module.measure(parser_of(module).parse_args([str(one) for one in argv]))
+
+
+def run(name):
+    """What a measurement's file does when it is called; gives what it printed."""
+    module = sys.modules[name]
+    options = parser_of(module).parse_args()
+    need_program()
+    result = module.measure(options)
+    if options.json:
+        print(json.dumps(result))
+    else:
+        module.show(result)
+    return result
+
+
+def numbers(text):
+    """The type of an argument: "1,10,100"."""
+    return [int(one) for one in text.split(",") if one]
+
+
+def say(text):
+    """How far a long measurement is."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def show_table(columns, rows):
+    """Texts and numbers; the first column to the left."""
+    cells = [[one if isinstance(one, str) else f"{one:,}" for one in row] for row in rows]
+    widths = [max(len(row[at]) for row in [columns, *cells]) for at in range(len(columns))]
+    for row in [columns, *cells]:
+        print("  ".join(text.ljust(width) if at == 0 else text.rjust(width)
+                        for at, (text, width) in enumerate(zip(row, widths))).rstrip())
+
+
+def rounded(value):
+    """Three figures that count: more is noise."""
+    return round(value) if abs(value) >= 100 or value == round(value) else float(f"{value:.3g}")
+
+
+def medians(rows):
+    """Of repeated runs: the median of each number that all of them have."""
+    return {key: rounded(statistics.median(row[key] for row in rows)) for key in rows[0]
+            if all(isinstance(row.get(key), (int, float)) for row in rows)}
+
+
+def row_of(runs, rate=None):
+    """Of repeated runs of one kind, the median of those that came to their end, the faults of all;
+    or {"error": why}. "spread": how many times the lowest rate goes into the highest."""
+    good = [run for run in runs if "error" not in run]
+    failed = [run for run in runs if "error" in run]
+    row = medians(good) if good else {}
+    if good:
+        row |= {"faults": int(sum(run.get("faults", 0) for run in good)), "runs": len(good)}
+    if good and rate:
+        rates = [run[rate] for run in good]
+        row["spread"] = round(max(rates) / min(rates), 2) if min(rates) else None
+    return row | ({"error": failed[0]["error"], "failed": len(failed)} if failed else {})
+
+
+def add_ratios(rows, who, base, same, keys):
+    """Gives each row a "times_BASE": its figures, divided by those of the row of base (a value of
+    the column who) that is the same in the columns same."""
+    bases = {tuple(row[name] for name in same): row for row in rows
+             if row[who] == base and row.get("runs")}
+    for row in rows:
+        beside = bases.get(tuple(row[name] for name in same))
+        if beside and row[who] != base and row.get("runs"):
+            row[f"times_{base}"] = {key: round(row[key] / beside[key], 2) for key in keys
+                                    if beside.get(key)}
+
+
+def show_failed(rows, names):
+    for row in rows:
+        if "error" in row:
+            print(f"{', '.join(str(row[name]) for name in names)}: {row['failed']} runs failed: "
+                  f"{row['error']}")
+
+
+# ---- Processes -----------------------------------------------------------------------------------
 
 
 def spawn(argv, **options):
@@ -31,6 +139,47 @@ def pin(child, core):
     if core is not None:
         for task in os.listdir(f"/proc/{child.pid}/task"):
             os.sched_setaffinity(int(task), {core})
+
+
+def cores():
+    """One for what is measured, one for what loads it; two, where there are two."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[0], allowed[1 % len(allowed)]
+
+
+@functools.lru_cache
+def may_hurry():
+    asked = subprocess.run(["nice", "-n", str(HURRY), "nice"], capture_output=True, text=True,
+                           check=False)
+    return asked.stdout.strip() == str(HURRY)
+
+
+def on_core(core):
+    """What stands before a command that is to run there from its first moment on."""
+    hurry = ["nice", "-n", str(HURRY)] if may_hurry() else []
+    return [*hurry, "taskset", "-c", str(core)]
+
+
+def allow_files():
+    """Many subscribers are many descriptors; what is started inherits this."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        if most != resource.RLIM_INFINITY and most < FILES:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+            return
+    wanted = FILES if most == resource.RLIM_INFINITY else min(most, FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+def wait_listening(port, child):
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if child.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit("bench: a server did not start; run it by hand to see why")
+        time.sleep(0.02)
 
 
 def free_ports(count):
@@ -63,11 +212,100 @@ def write_nodes(folder, ports):
     return path
 
 
-def start_node(folder, name, port, nodes, *arguments, program=CHAT_NODE, keeps=True, **streams):
+def start_node(folder, name, port, nodes, *arguments, program=CHAT_NODE, keeps=True, core=None,
+               **streams):
     """Its data is in the folder, under its name. keeps: false for a version that kept none."""
     data = ["--data", str(folder / name)] if keeps else []
-    return spawn([str(program), "--name", name, *data, *arguments, str(port), str(nodes)],
+    where = on_core(core) if core is not None else []
+    return spawn([*where, str(program), "--name", name, *data, *arguments, str(port), str(nodes)],
                  cwd=folder, **streams)
+
+
+def silent():
+    """Of a node or server that nobody reads."""
+    return {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL}
+
+
+@contextlib.contextmanager
+def profiled(child, file):
+    """perf looks at the process meanwhile, with what it calls; file: None for not."""
+    if file is None:
+        yield
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    perf = spawn([need_program("perf"), "record", "--quiet", "-F", "997", "-g", "-p",
+                  str(child.pid), "-o", str(file)], **silent())
+    try:
+        yield
+    finally:
+        perf.send_signal(signal.SIGINT)
+        perf.wait(30)
+        say(f"perf report --no-children -i {file}")
+
+
+@contextlib.contextmanager
+def server(kind, core=None):
+    """A fresh "node" (alone, headless), "floor" (the bare epoll server) or "nats" (with files, for
+    JetStream); gives it and its port."""
+    (port,) = free_ports(1)
+    where = on_core(core) if core is not None else []
+    with scratch() as folder:
+        if kind == "floor":
+            child = spawn([*where, str(need_program(BUILD / "bench_floor")), str(port)],
+                          **silent())
+        elif kind == "nats":
+            child = spawn([*where, need_program(NATS), "-a", "127.0.0.1", "-p", str(port), "-js",
+                           "-sd", str(folder)], **silent())
+        else:
+            nodes = folder / "nodes.json"
+            nodes.write_text("[]")
+            child = start_node(folder, "node", port, nodes, "--headless", "--max-clients",
+                               str(FILES), core=core, **silent())
+        try:
+            wait_listening(port, child)
+            time.sleep(0.2)  # the probe's connection is gone, its start is over
+            yield child, port
+        finally:
+            end_nodes([child])
+
+
+def load(program, core, *arguments):
+    """Runs a load program, which prints key=value pairs on one line; gives them, or {"error": why}.
+    Where it found something wrong it says so in its pairs, and by its exit status too."""
+    child = spawn([*on_core(core), str(need_program(BUILD / program)), *map(str, arguments)],
+                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        out, err = child.communicate(timeout=LOAD_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        return {"error": f"{program} took more than {LOAD_SECONDS} s"}
+    pairs = dict(word.split("=", 1) for word in out.decode().split() if "=" in word)
+    if b"FAIL" in out:
+        return {"error": out.decode().strip()}
+    if not pairs:
+        said = err.decode(errors="replace").strip().splitlines()
+        return {"error": said[-1] if said else f"{program} ended with {child.returncode}"}
+    return {key: as_number(value) for key, value in pairs.items()}
+
+
+def as_number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def has_nats():
+    return shutil.which(NATS) is not None
+
+
+def make_log(folder, count, rooms=20):
+    """A data directory with so many events, without a node."""
+    maker = need_program(BUILD / "store_maker")
+    subprocess.run([maker, "-e", str(count), "-r", str(rooms), str(folder)], check=True,
+                   stdin=subprocess.DEVNULL)
 
 
 def end_nodes(nodes):
@@ -107,6 +345,12 @@ def read_lines(stream, count):
     return first
 
 
+def exact_memory_kib(node):
+    """Resident now; what /proc/PID/status says may be some pages behind."""
+    text = pathlib.Path(f"/proc/{node.pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Rss:"))
+
+
 def memory_kib(node):
     """Resident now, and at most."""
     status = pathlib.Path(f"/proc/{node.pid}/status").read_text()
@@ -122,3 +366,41 @@ def cpu_seconds(node):
 def need_program(program=CHAT_NODE):
     if not shutil.which(str(program)):
         raise SystemExit(f"bench: no program at {program}: build it with ./dev build")
+    return program
+
+
+# ---- Floors --------------------------------------------------------------------------------------
+
+
+def summary(nanoseconds):
+    """In microseconds."""
+    ordered = sorted(nanoseconds)
+
+    def at(share):
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1000, 1)
+
+    return {"min": at(0), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1)}
+
+
+def commits(count, rows=1, warm_up=20, core=None):
+    """Nanoseconds of each durable commit of so many rows, by SQLite alone, on the same disk."""
+    found = []
+    before = os.sched_getaffinity(0)
+    with scratch() as folder:
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+        table = sqlite3.connect(folder / "floor.db", isolation_level=None)
+        table.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(b);")
+        for number in range(-warm_up, count):
+            started = time.perf_counter_ns()
+            if rows == 1:
+                table.execute("INSERT INTO t VALUES(?)", (b"x" * 300,))
+            else:
+                table.execute("BEGIN")
+                table.executemany("INSERT INTO t VALUES(?)", [(b"x" * 300,)] * rows)
+                table.execute("COMMIT")
+            if number >= 0:
+                found.append(time.perf_counter_ns() - started)
+        table.close()
+        os.sched_setaffinity(0, before)
+    return found

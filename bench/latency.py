@@ -3,17 +3,14 @@
 
     write() to A's stdin --> A: signed, on the disk, sent --> B shows --> B's stdout readable here
 
-Three nodes in pipe mode on loopback, one line at a time: the next is written when the last was
-read. The same run measures the floors: a child that only copies its input to its output (cat: two
-pipes, one process to wake), a TCP echo on loopback through such a child, and one durable commit of
-one row by SQLite. What is left above them is ours."""
+Nodes in pipe mode on loopback, all linked with all, one line at a time: the next is written when
+the last was read. The same run measures the floors: a child that only copies its input to its
+output (cat: two pipes, one process to wake), a TCP echo on loopback through such a child, and one
+durable commit of one row by SQLite. What is left above them is ours."""
 
-import argparse
-import json
 import os
 import select
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +18,7 @@ import time
 import common
 
 LINE_TIMEOUT_MS = 10_000
+NAMES = ("ann", "bob", "carl")
 TCP_ECHO = """
 import socket, sys
 one = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
@@ -85,23 +83,24 @@ def measure_tcp(options):
 
 
 def measure_nodes(options, program=common.CHAT_NODE, keeps=True):
-    """From ann to bob; carl is the third."""
-    ports = common.free_ports(3)
+    """From the first to the second; the others have it too."""
+    ports = common.free_ports(options.nodes)
     nodes = []
     with common.scratch() as folder:
         path = common.write_nodes(folder, ports)
         try:
             # ann shows her own lines too: /dev/null takes them, no more processes are woken.
-            for name, port, out in zip(("ann", "bob", "carl"), ports,
-                                       (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL)):
+            for number, port in enumerate(ports):
+                name = NAMES[number] if number < len(NAMES) else f"node{number}"
                 nodes.append(common.start_node(
-                    folder, name, port, path, program=program, keeps=keeps,
-                    stdin=subprocess.PIPE, stdout=out, stderr=subprocess.DEVNULL))
-            ann, bob, _ = nodes
+                    folder, name, port, path, program=program, keeps=keeps, stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE if number == 1 else subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL))
+            ann, bob = nodes[:2]
             # The first line waits until bob is there: then both are linked. The others settle.
             os.write(ann.stdin.fileno(), b"are you there?\n")
             common.read_until(bob.stdout, b"ann: are you there?\n", 15)
-            time.sleep(1.5)
+            time.sleep(options.settle)
             if options.pin:
                 for number, node in enumerate(nodes):
                     common.pin(node, number % (os.cpu_count() or 1))
@@ -111,60 +110,42 @@ def measure_nodes(options, program=common.CHAT_NODE, keeps=True):
             common.end_nodes(nodes)
 
 
-def measure_commit(options):
-    """One row, one commit, on the same disk: what durable costs here."""
-    found = []
-    with common.scratch() as folder:
-        table = sqlite3.connect(folder / "floor.db", isolation_level=None)
-        table.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(b);")
-        for number in range(-options.warm_up, options.count):
-            started = time.perf_counter_ns()
-            table.execute("INSERT INTO t VALUES(?)", (b"x" * 300,))
-            if number >= 0:
-                found.append(time.perf_counter_ns() - started)
-        table.close()
-    return found
-
-
-def summary(nanoseconds):
-    ordered = sorted(nanoseconds)
-
-    def at(share):
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1000, 1)
-
-    return {"min": at(0), "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1)}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+def arguments(parser):
     parser.add_argument("--count", type=int, default=1000, help="lines to measure (1000)")
     parser.add_argument("--warm-up", type=int, default=100, help="lines before them (100)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--nodes", type=int, default=3, help="so many nodes, at least 2 (3)")
+    parser.add_argument("--settle", type=float, default=1.5,
+                        help="seconds from the first link to the first line (1.5)")
     parser.add_argument("--beside", metavar="PROGRAM",
                         help="another chat_node, one that keeps no log, measured in the same run")
     parser.add_argument("--pin", action="store_true", help="each node on a core of its own")
-    options = parser.parse_args()
-    if options.count < 1 or options.warm_up < 0:
-        parser.error("--count must be 1 or more")
-    common.need_program()
-    results = {"pipe echo (cat)": summary(measure_cat(options)),
-               "TCP echo": summary(measure_tcp(options)),
-               "one commit": summary(measure_commit(options)),
-               "node to node": summary(measure_nodes(options))}
+
+
+def measure(options):
+    if options.count < 1 or options.warm_up < 0 or options.nodes < 2:
+        raise SystemExit("latency: --count must be 1 or more, --nodes 2 or more")
+    commits = common.commits(options.count, warm_up=options.warm_up)
+    result = {"unit": "us", "count": options.count, "pinned": options.pin, "nodes": options.nodes,
+              "pipe_echo_cat": common.summary(measure_cat(options)),
+              "tcp_echo": common.summary(measure_tcp(options)),
+              "one_commit": common.summary(commits),
+              "node_to_node": common.summary(measure_nodes(options))}
     if options.beside:
         common.need_program(options.beside)
-        results["without a log"] = summary(measure_nodes(options, options.beside, keeps=False))
-    if options.json:
-        print(json.dumps({"unit": "us", "count": options.count, "pinned": options.pin,
-                          **{name.replace(" ", "_").replace("(", "").replace(")", "").lower(): row
-                             for name, row in results.items()}}))
-        return
-    print(f"{options.count} lines, one at a time, in microseconds"
-          f"{', each node on its own core' if options.pin else ''}")
-    print(f"{'':18}" + "".join(f"{column:>10}" for column in ("min", "p50", "p90", "p99", "max")))
-    for name, row in results.items():
-        print(f"{name:18}" + "".join(f"{row[column]:>10.1f}" for column in row))
+        result["without_a_log"] = common.summary(measure_nodes(options, options.beside, False))
+    floor = result["one_commit"]["p50"] + result["tcp_echo"]["p50"]
+    result["times_the_floor"] = round(result["node_to_node"]["p50"] / floor, 2)
+    return result
+
+
+def show(result):
+    print(f"{result['count']} lines, one at a time, in microseconds; {result['nodes']} nodes"
+          f"{', each node on its own core' if result['pinned'] else ''}")
+    columns = list(result["node_to_node"])
+    common.show_table(["", *columns], [[name.replace("_", " "), *row.values()]
+                                       for name, row in result.items() if isinstance(row, dict)])
+    print(f"node to node, p50: {result['times_the_floor']} times (one commit + TCP echo)")
 
 
 if __name__ == "__main__":
-    main()
+    common.run(__name__)

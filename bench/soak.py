@@ -1,12 +1,9 @@
 #!/usr/bin/python3
 """Nodes under load for a while, their memory printed: what grows with time shows here.
 
-    soak.py [--nodes 3] [--minutes 10] [--rate 50]
-
 Each node says --rate lines a second; at the end every node must have shown every line once, in
 each sender's order."""
 
-import argparse
 import json
 import pathlib
 import sys
@@ -14,6 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "e2e"))
+import common  # noqa: E402
 import harness  # noqa: E402
 
 REPORT_SECONDS = 10
@@ -40,14 +38,14 @@ class Counting(harness.Node):
         self.last[sender] = number
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+def arguments(parser):
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rate", type=float, default=50, help="lines a second at each node")
     parser.add_argument("--size", type=int, default=60, help="bytes of each line, about")
-    options = parser.parse_args()
 
+
+def measure(options):
     with tempfile.TemporaryDirectory(prefix="chat-soak-") as folder:
         cluster = harness.Cluster(folder)
         try:
@@ -61,35 +59,44 @@ def main():
                 node.wait_listening()
             for node in nodes:
                 node.wait_connected(options.nodes - 1)
-            run(nodes, options)
+            result = soak(nodes, options)
         finally:
             complaints = cluster.stop_all()
     wrong = [one for node in nodes for one in node.wrong]
-    for one in (wrong[:5] + complaints):
-        print("soak:", one)
-    sys.exit(1 if wrong or complaints else 0)
+    return {**result, "wrong": [str(one) for one in (wrong[:5] + complaints)]}
 
 
-def run(nodes, options):
+def soak(nodes, options):
+    """The memory of each node, every REPORT_SECONDS: told on the way too, since this takes long."""
     started = time.monotonic()
-    said, reported = 0, -REPORT_SECONDS
+    said, reports = 0, []
     padding = "x" * max(0, options.size - 8)
-    print(f"{'seconds':>8} {'lines each':>11}  KiB of each node")
     while (passed := time.monotonic() - started) < options.minutes * 60:
         due = int(passed * options.rate)
         for node in nodes:
             node.say(*(f"{number} {padding}" for number in range(said, due)))
         said = due
-        if passed - reported >= REPORT_SECONDS:
-            reported = passed
-            print(f"{passed:8.0f} {said:11}  " + " ".join(f"{node.rss_kib():7}" for node in nodes),
-                  flush=True)
+        if not reports or passed - reports[-1]["seconds"] >= REPORT_SECONDS:
+            reports.append({"seconds": round(passed), "lines_each": said,
+                            "kib": [node.rss_kib() for node in nodes]})
+            common.say(f"{passed:.0f} s, {said} lines each, KiB: {reports[-1]['kib']}")
         time.sleep(TICK_SECONDS)  # the pace of the load
     for node in nodes:
         node.wait_for(lambda: node.count >= said * len(nodes), "every line", 30)
-    print(f"{said} lines each, every one shown {len(nodes)} times in order; KiB at the end: "
-          + " ".join(str(node.rss_kib()) for node in nodes))
+    return {"nodes": len(nodes), "lines_each": said, "reports": reports,
+            "kib_at_the_end": [node.rss_kib() for node in nodes]}
+
+
+def show(result):
+    common.show_table(["seconds", "lines each", "KiB of each node"],
+                      [[str(row["seconds"]), row["lines_each"], " ".join(map(str, row["kib"]))]
+                       for row in result["reports"]])
+    for one in result["wrong"]:
+        print("soak:", one)
+    if not result["wrong"]:
+        print(f"{result['lines_each']} lines each, every one shown {result['nodes']} times in "
+              f"order; KiB at the end: {' '.join(map(str, result['kib_at_the_end']))}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(1 if common.run(__name__)["wrong"] else 0)

@@ -128,6 +128,47 @@ static void small_batches(const char *directory, unsigned writers, bool journal)
     close_store(flow.store);
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+    return left < right ? -1 : left > right;
+}
+
+static void on_filled(void *context, const StoreAppended *result);
+
+/* One after the other, with and without a share of the journal in turn, so that whatever else the
+ * machine does slows both. */
+static void lone_commits(const char *directory)
+{
+    enum { COMMITS = 4000 };
+    static double us[2][COMMITS];
+    make_authors(1000);
+    Flow flow = {.store = open_store(directory)};
+    flow.position = store_position(flow.store);
+    for (size_t i = 0; i < (size_t)2 * COMMITS; i++) {
+        LogEvent *event = some_event(&authors[i % 2]);
+        flow.no_journal = i % 2 == 0;
+        flow.waiting++;
+        double start = now_s();
+        if (give(&flow, &event, 1, on_filled) != ERR_OK) {
+            exit(1);
+        }
+        while (flow.waiting > 0) {
+            uv_run(loop_uv(loop), UV_RUN_ONCE);
+        }
+        us[i % 2][i / 2] = (now_s() - start) * 1e6;
+        event_unref(event);
+    }
+    close_store(flow.store);
+    for (size_t i = 0; i < 2; i++) {
+        qsort(us[i], COMMITS, sizeof(double), compare_doubles);
+    }
+    printf("  a lone commit, median                %9.0f us with a share of the journal, "
+           "%.0f us without\n",
+           us[1][COMMITS / 2], us[0][COMMITS / 2]);
+}
+
 /* ---- bare SQLite: bytes by key, nothing else, so many rows a transaction ---- */
 
 static void bare(const char *directory, unsigned rows)
@@ -579,6 +620,8 @@ int main(int argc, char **argv)
     bare(base, 8); /* as many as the store puts into a transaction by itself, below */
     bare(base, 128);
     bare(base, 512);
+    snprintf(directory, sizeof(directory), "%s/lone", base);
+    lone_commits(directory);
     unsigned writers[] = {1, 16, 256, 1024};
     for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
         snprintf(directory, sizeof(directory), "%s/small", base);

@@ -40,9 +40,37 @@ static bool range_holds(const CodeRange *ranges, size_t count, int32_t code)
 
 #define RANGE_HOLDS(ranges, code) range_holds(ranges, sizeof(ranges) / sizeof((ranges)[0]), code)
 
+/* How many bytes at the start are ASCII: most text, by far, is nothing else, and eight of it are
+ * looked at in one go. */
+static size_t ascii_len(const char *text, size_t len)
+{
+    static const uint64_t top_bits = UINT64_C(0x8080808080808080);
+    size_t at = 0;
+    uint64_t word = 0;
+    for (; len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text + at, sizeof(word));
+        if ((word & top_bits) != 0) {
+            break;
+        }
+    }
+    while (at < len && (unsigned char)text[at] < 0x80) {
+        at++;
+    }
+    return at;
+}
+
+static bool is_plain(char byte)
+{
+    return byte >= 0x20 && byte < 0x7F;
+}
+
 /* Reads one character; 0 where the bytes are not UTF-8. */
 static size_t code_read(const char *text, size_t len, int32_t *ret_code)
 {
+    if (len > 0 && (unsigned char)text[0] < 0x80) {
+        *ret_code = (unsigned char)text[0];
+        return 1;
+    }
     /* A character has four bytes at most; the type of utf8proc's length is signed. */
     utf8proc_ssize_t room = len < 4 ? (utf8proc_ssize_t)len : 4;
     utf8proc_int32_t code = -1;
@@ -79,7 +107,7 @@ static bool code_is_hidden(int32_t code)
 
 bool text_is_utf8(const char *text, size_t len)
 {
-    size_t at = 0;
+    size_t at = ascii_len(text, len);
     while (at < len) {
         int32_t code = 0;
         size_t used = code_read(text + at, len - at, &code);
@@ -87,6 +115,7 @@ bool text_is_utf8(const char *text, size_t len)
             return false;
         }
         at += used;
+        at += ascii_len(text + at, len - at);
     }
     return true;
 }
@@ -95,6 +124,10 @@ bool text_has_controls(const char *text, size_t len)
 {
     size_t at = 0;
     while (at < len) {
+        if (is_plain(text[at])) {
+            at++;
+            continue;
+        }
         int32_t code = 0;
         size_t used = code_read(text + at, len - at, &code);
         if (used == 0) {
@@ -137,7 +170,7 @@ void text_sanitise(StrBuf *out, const char *text, size_t len)
     size_t at = 0;
     while (at < len) {
         size_t plain = at;
-        while (plain < len && text[plain] >= 0x20 && text[plain] < 0x7F) {
+        while (plain < len && is_plain(text[plain])) {
             plain++;
         }
         if (plain > at) { /* most text, by far, in one piece */
@@ -169,6 +202,11 @@ size_t text_width(const char *text, size_t len)
     size_t width = 0;
     size_t at = 0;
     while (at < len) {
+        if (is_plain(text[at])) {
+            at++;
+            width++;
+            continue;
+        }
         int32_t code = 0;
         size_t used = code_read(text + at, len - at, &code);
         if (used == 0) {

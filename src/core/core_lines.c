@@ -105,9 +105,9 @@ void lines_shown(Step *step, const FoldShown *shown)
     Message *message;
     if (pending != NULL && pending->message != NULL) {
         message = message_ref(pending->message);
-        message_set_place(message, fields);
+        message_set_place(message, fields, &shown->tag);
     } else {
-        message = message_of_event(shown->event, step->event->utc_offset_s);
+        message = message_of_tagged(shown->event, &shown->tag, step->event->utc_offset_s);
     }
     if (message == NULL) {
         pass(step, shown, NULL);
@@ -187,14 +187,38 @@ static EventFields fields_of(const Message *message)
     return fields;
 }
 
+/* The room of a caller's draft, by the name that it has in the log. */
+static Err name_room(MessageDraft *draft, char name[EVENT_ROOM_MAX_BYTES + 1],
+                     const char **ret_reason)
+{
+    if (draft->room_len == 0) {
+        return ERR_OK;
+    }
+    if (draft->room[0] == '@') {
+        *ret_reason = "room is a person: only rooms can be spoken to from outside";
+        return ERR_INVALID;
+    }
+    Err err = room_name_parse(draft->room, draft->room_len, name, ret_reason);
+    draft->room = name;
+    draft->room_len = err == ERR_OK ? strlen(name) : 0;
+    return err;
+}
+
 /* From a client, or a classic node. It is answered when it is durable. */
 void lines_received(Step *step)
 {
     const Event *event = step->event;
-    const MessageDraft *draft = event->draft;
+    char room[EVENT_ROOM_MAX_BYTES + 1];
+    MessageDraft named = *event->draft;
+    const MessageDraft *draft = &named;
     const char *reason = "";
     Err err = message_check(draft, &reason);
-    if (err == ERR_OK) {
+    err = err == ERR_OK ? name_room(&named, room, &reason) : err;
+    if (err == ERR_OK && step->core->leaving) {
+        /* What is on its way to the disk would else never be all there. */
+        err = ERR_UNAVAILABLE;
+        reason = MESH_BYE_LEAVING;
+    } else if (err == ERR_OK) {
         err = log_may_say(step->core, &reason);
     }
     if (err != ERR_OK) {
@@ -211,6 +235,7 @@ void lines_received(Step *step)
             .message = message,
             .for_classic = draft->id_len > 0,
             .token = event->token,
+            .more = event->more,
         };
         line.fields.id = draft->id;
         line.fields.id_len = draft->id_len;
@@ -252,13 +277,17 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
     const Event *event = step->event;
     Core *core = step->core;
     AUTO_STRBUF StrBuf content = {0};
-    strbuf_add_string(&content, kind == MESSAGE_ACTION ? "/me " : "");
-    strbuf_add(&content, text, len);
+    if (kind == MESSAGE_ACTION) {
+        strbuf_add_string(&content, "/me ");
+        strbuf_add(&content, text, len);
+    }
     MessageDraft draft = {
         .sender = core->name,
         .sender_len = strlen(core->name),
-        .content = content.text,
-        .content_len = content.len,
+        .content = kind == MESSAGE_ACTION ? content.text : text,
+        .content_len = kind == MESSAGE_ACTION ? content.len : len,
+        .room = room,
+        .room_len = strlen(room),
         .time_ms = event->wall_ms,
         .kind = kind,
     };
@@ -269,8 +298,6 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
         return false;
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
-    mem_free(message->room);
-    message->room = mem_copy_string(room);
     LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
     bool said = log_say(step, &line, &reason) == ERR_OK;
     if (!said) {

@@ -109,8 +109,18 @@ void log_input(Step *step, ReplicaInput input)
     input.random = step->event->random;
     replica_step(step->core->replica, &input, &outputs);
     step->core->replica_wake_ms = outputs.wake_at_ms;
+    /* What is durable goes out to others first, and to this node's own screen then: they have the
+     * longer way. */
+    bool sends_first = input.kind == REPLICA_STORED;
+    for (size_t i = 0; i < outputs.count && sends_first; i++) {
+        if (outputs.items[i].kind == REPLICA_SEND) {
+            log_output(step, &outputs.items[i]);
+        }
+    }
     for (size_t i = 0; i < outputs.count; i++) {
-        log_output(step, &outputs.items[i]);
+        if (!sends_first || outputs.items[i].kind != REPLICA_SEND) {
+            log_output(step, &outputs.items[i]);
+        }
     }
     replica_outputs_done(&outputs);
 }
@@ -187,7 +197,7 @@ Err log_say(Step *step, const LogLine *line, const char **ret_text)
     EventFields fields = line->fields;
     replica_own(core->replica, &own);
     fields.after_count = fold_take_after(core->fold, &own, fields.after);
-    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
+    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields, .more = line->more});
     return ERR_OK;
 }
 

@@ -192,12 +192,13 @@ typedef struct LogLine {
     Message *message;
     bool for_classic;
     void *token;
+    bool more; /* ReplicaInput.more */
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */
 Err log_may_say(const Core *core, const char **ret_text);
-/* Tells token when all that waits for the disk now is on it; false: nothing waits. Takes a reference
- * to message. */
+/* Tells token when all that waits for the disk now is on it; false: nothing waits. Takes a
+ * reference to message. */
 bool log_wait(Core *core, void *token, Message *message);
 /* Accepts a line that has been taken off, and its repeats, and frees it. NULL is fine. */
 void log_accept(Step *step, PendingLine *pending, Message *message);

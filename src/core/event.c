@@ -9,7 +9,7 @@
 #include <sodium.h>
 #include <string.h>
 
-static const char SIGNATURE_DOMAIN[] = "chat_node event 1";
+static const char SIGNATURE_DOMAIN[EVENT_DOMAIN_BYTES] = "chat_node event 1";
 
 /* ---- signing ---- */
 
@@ -23,13 +23,9 @@ void event_signer_done(EventSigner *signer)
     sodium_memzero(signer->secret, sizeof(signer->secret));
 }
 
-typedef struct SignedWords {
-    uint8_t bytes[sizeof(SIGNATURE_DOMAIN) + EVENT_HASH_BYTES];
-} SignedWords;
-
-static SignedWords signed_words(const EventHash *hash)
+EventSignedText event_signed_text(const EventHash *hash)
 {
-    SignedWords words;
+    EventSignedText words;
     memcpy(words.bytes, SIGNATURE_DOMAIN, sizeof(SIGNATURE_DOMAIN));
     memcpy(words.bytes + sizeof(SIGNATURE_DOMAIN), hash->bytes, EVENT_HASH_BYTES);
     return words;
@@ -37,7 +33,7 @@ static SignedWords signed_words(const EventHash *hash)
 
 void event_sign(LogEvent *event, const EventSigner *signer)
 {
-    SignedWords words = signed_words(&event->hash);
+    EventSignedText words = event_signed_text(&event->hash);
     crypto_sign_detached(event->signature, NULL, words.bytes, sizeof(words.bytes), signer->secret);
     event->is_signed = true;
     event->verified = true;
@@ -45,7 +41,7 @@ void event_sign(LogEvent *event, const EventSigner *signer)
 
 bool event_signature_is_good(const LogEvent *event)
 {
-    SignedWords words = signed_words(&event->hash);
+    EventSignedText words = event_signed_text(&event->hash);
     return event->is_signed &&
            crypto_sign_verify_detached(event->signature, words.bytes, sizeof(words.bytes),
                                        event->fields.stream.origin) == 0;
@@ -159,11 +155,24 @@ static ProtobufCBinaryData binary(const uint8_t *data, size_t len)
     return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)(uintptr_t)data};
 }
 
+/* What fields borrow need not end with a NUL, and the library wants one. The rules of an event have
+ * been checked: there is room. */
+static void end_text(char *to, const char *text, size_t len)
+{
+    if (len > 0) {
+        memcpy(to, text, len);
+    }
+    to[len] = '\0';
+}
+
 static Bytes *encode(const EventFields *fields)
 {
-    AUTO_FREE char *room = mem_copy_text(fields->room, fields->room_len);
-    AUTO_FREE char *sender = mem_copy_text(fields->sender, fields->sender_len);
-    AUTO_FREE char *stamp = mem_copy_text(fields->stamp, fields->stamp_len);
+    char room[EVENT_ROOM_MAX_BYTES + 1];
+    char sender[EVENT_SENDER_MAX_BYTES + 1];
+    char stamp[EVENT_STAMP_MAX_BYTES + 1];
+    end_text(room, fields->room, fields->room_len);
+    end_text(sender, fields->sender, fields->sender_len);
+    end_text(stamp, fields->stamp, fields->stamp_len);
     Chat__After after[EVENT_AFTER_MAX];
     Chat__After *after_rows[EVENT_AFTER_MAX];
     Chat__Event event = CHAT__EVENT__INIT;
@@ -311,6 +320,15 @@ StreamTag stream_tag(const StreamId *stream)
     StreamTag tag;
     crypto_generichash(tag.bytes, sizeof(tag.bytes), words, sizeof(words), NULL, 0);
     return tag;
+}
+
+const StreamTag *stream_tag_kept(KeptTag *kept, const StreamId *stream)
+{
+    if (stream_id_compare(&kept->stream, stream) != 0) {
+        kept->stream = *stream;
+        kept->tag = stream_tag(stream);
+    }
+    return &kept->tag;
 }
 
 int stream_id_compare(const StreamId *a, const StreamId *b)

@@ -392,8 +392,8 @@ void fold_apply(Fold *fold, LogEvent *const *events, size_t count, size_t link, 
     FoldStep step = {.fold = fold, .out = out, .mono_ms = mono_ms, .wall_ms = wall_ms};
     show_due(&step);
     if (count > 0) {
-        StreamTag tag = stream_tag(&events[0]->fields.stream);
-        FoldStream *stream = stream_get(fold, &tag);
+        const StreamId *id = &events[0]->fields.stream;
+        FoldStream *stream = stream_get(fold, stream_tag_kept(&fold->applied, id));
         for (size_t i = 0; i < count; i++) {
             apply_one(&step, stream, events[i], link);
         }

@@ -40,6 +40,7 @@ enum {
 
 typedef struct FoldShown {
     LogEvent *event; /* with a reference of its own */
+    StreamTag tag;   /* of its stream */
     bool late;       /* one that belongs behind it was shown before, in its room */
     bool incomplete; /* a cause of it has not come in time, and is not shown yet */
     size_t link;     /* as given to fold_apply */

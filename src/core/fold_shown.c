@@ -114,8 +114,7 @@ static FoldStream *fresh_newest(const Fold *fold)
 
 size_t fold_take_after(Fold *fold, const StreamId *own, EventPlace ret_after[EVENT_AFTER_MAX])
 {
-    StreamTag own_tag = stream_tag(own);
-    FoldStream *own_stream = fold_stream(fold, &own_tag);
+    FoldStream *own_stream = fold_stream(fold, stream_tag_kept(&fold->own, own));
     if (own_stream != NULL && own_stream->fresh) {
         fresh_remove(fold, own_stream);
     }
@@ -134,8 +133,11 @@ void fold_show(FoldStep *step, FoldStream *stream, LogEvent *event, size_t link,
 {
     bool late = room_note(step->fold, &event->fields);
     fresh_note(step->fold, stream, &event->fields);
-    out_add(step->out,
-            (FoldShown){.event = event, .late = late, .incomplete = incomplete, .link = link});
+    out_add(step->out, (FoldShown){.event = event,
+                                   .tag = stream->tag,
+                                   .late = late,
+                                   .incomplete = incomplete,
+                                   .link = link});
 }
 
 void fold_shown_free(Fold *fold)

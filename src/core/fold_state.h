@@ -75,6 +75,8 @@ struct Fold {
     size_t fresh_count;
     FoldRoom *rooms;
     FoldRoom *rooms_used; /* the longest unused first */
+    KeptTag own;          /* of the last call of fold_take_after, and of fold_apply */
+    KeptTag applied;
 };
 
 typedef struct FoldStep {

@@ -2,9 +2,7 @@
 #include "core/message.h"
 
 #include "base/text.h"
-#include "core/rooms.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -95,18 +93,6 @@ static Err check_origin(const MessageDraft *draft, const char **ret_reason)
 }
 
 /* Lines to one person are for the person at a node alone to say. */
-static Err check_room(const MessageDraft *draft, const char **ret_reason)
-{
-    char name[EVENT_ROOM_MAX_BYTES + 1];
-    if (draft->room_len == 0) {
-        return ERR_OK;
-    }
-    if (draft->room[0] == '@') {
-        return fail(ret_reason, "room is a person: only rooms can be spoken to from outside");
-    }
-    return room_name_parse(draft->room, draft->room_len, name, ret_reason);
-}
-
 Err message_check(const MessageDraft *draft, const char **ret_reason)
 {
     Err err = message_check_name(draft->sender, draft->sender_len, ret_reason);
@@ -125,8 +111,7 @@ Err message_check(const MessageDraft *draft, const char **ret_reason)
     if (text_has_controls(draft->timestamp, draft->timestamp_len)) {
         return fail(ret_reason, "timestamp holds control characters: write it as HH:MM:SS");
     }
-    err = check_room(draft, ret_reason);
-    return err == ERR_OK ? check_origin(draft, ret_reason) : err;
+    return check_origin(draft, ret_reason);
 }
 
 static int32_t second_of_day(int64_t time_ms, int32_t utc_offset_s)
@@ -137,12 +122,14 @@ static int32_t second_of_day(int64_t time_ms, int32_t utc_offset_s)
 
 void message_clock_text(int64_t time_ms, int32_t utc_offset_s, char ret_text[9])
 {
-    unsigned second = (unsigned)second_of_day(time_ms, utc_offset_s);
-    unsigned hour = second / SECONDS_PER_HOUR % 24;
-    unsigned minute = second / SECONDS_PER_MINUTE % 60;
-    char text[32];
-    snprintf(text, sizeof(text), "%02u:%02u:%02u", hour, minute, second % SECONDS_PER_MINUTE);
-    memcpy(ret_text, text, 9);
+    int32_t second = second_of_day(time_ms, utc_offset_s);
+    const int32_t parts[] = {second / SECONDS_PER_HOUR, second / SECONDS_PER_MINUTE % 60,
+                             second % SECONDS_PER_MINUTE};
+    for (size_t i = 0; i < 3; i++) { /* by hand: each line has one or two, and snprintf is slow */
+        ret_text[3 * i] = (char)('0' + parts[i] / 10);
+        ret_text[3 * i + 1] = (char)('0' + parts[i] % 10);
+        ret_text[3 * i + 2] = i < 2 ? ':' : '\0';
+    }
 }
 
 /* "HH:MM:SS", two digits each and in range; -1 for anything else. */
@@ -167,32 +154,45 @@ static int32_t parse_clock(const char *text, size_t len)
     return hour * SECONDS_PER_HOUR + minute * SECONDS_PER_MINUTE + second;
 }
 
-static char *room_of(const MessageDraft *draft)
+static char *keep(char **at, const char *text, size_t len)
 {
-    char name[EVENT_ROOM_MAX_BYTES + 1];
-    const char *reason = "";
-    bool named = draft->room_len > 0 &&
-                 room_name_parse(draft->room, draft->room_len, name, &reason) == ERR_OK;
-    return mem_copy_string(named ? name : MESSAGE_LOBBY);
+    char *to = *at;
+    if (len > 0) {
+        memcpy(to, text, len);
+    }
+    to[len] = '\0';
+    *at += len + 1;
+    return to;
+}
+
+/* One block of memory for the message and its texts. */
+static Message *message_of_texts(const MessageDraft *draft, const char *timestamp,
+                                 size_t timestamp_len)
+{
+    const char *room = draft->room_len > 0 ? draft->room : MESSAGE_LOBBY;
+    size_t room_len = draft->room_len > 0 ? draft->room_len : sizeof(MESSAGE_LOBBY) - 1;
+    Message *message = mem_alloc(sizeof(*message) + draft->sender_len + room_len +
+                                 draft->content_len + timestamp_len + 4);
+    char *at = (char *)(message + 1);
+    message->sender = keep(&at, draft->sender, draft->sender_len);
+    message->room = keep(&at, room, room_len);
+    message->content = keep(&at, draft->content, draft->content_len);
+    message->content_len = draft->content_len;
+    message->timestamp = keep(&at, timestamp, timestamp_len);
+    return message;
 }
 
 Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offset_s)
 {
-    Message *message = mem_new(Message);
+    int64_t time_ms = draft->time_ms != 0 ? draft->time_ms : now_ms;
+    char clock[9];
+    message_clock_text(time_ms, utc_offset_s, clock);
+    bool stamped = draft->timestamp_len > 0;
+    Message *message = message_of_texts(draft, stamped ? draft->timestamp : clock,
+                                        stamped ? draft->timestamp_len : sizeof(clock) - 1);
     message->refs = 1;
     message->kind = draft->kind == MESSAGE_ACTION ? MESSAGE_ACTION : MESSAGE_TEXT;
-    message->sender = mem_copy_text(draft->sender, draft->sender_len);
-    message->room = room_of(draft);
-    message->content = mem_copy_text(draft->content, draft->content_len);
-    message->content_len = draft->content_len;
-    message->time_ms = draft->time_ms != 0 ? draft->time_ms : now_ms;
-    if (draft->timestamp_len > 0) {
-        message->timestamp = mem_copy_text(draft->timestamp, draft->timestamp_len);
-    } else {
-        char clock[9];
-        message_clock_text(message->time_ms, utc_offset_s, clock);
-        message->timestamp = mem_copy_string(clock);
-    }
+    message->time_ms = time_ms;
     /* A moment is better than a wall clock in an unknown zone, a wall clock better than arrival. */
     int32_t told = parse_clock(draft->timestamp, draft->timestamp_len);
     message->clock_told = (draft->time_ms == 0 || draft->heard) && told >= 0;
@@ -219,10 +219,6 @@ void message_unref(Message *message)
     }
     bytes_unref(message->encoded_request);
     bytes_unref(message->encoded_response);
-    mem_free(message->sender);
-    mem_free(message->room);
-    mem_free(message->content);
-    mem_free(message->timestamp);
     mem_free(message);
 }
 

@@ -46,7 +46,7 @@ typedef struct MessageDraft {
     size_t content_len;
     const char *timestamp;
     size_t timestamp_len;
-    const char *room; /* as people write it, "#Dev" is "dev"; len 0: the lobby */
+    const char *room; /* a room's name, or "@NAME"; len 0: the lobby */
     size_t room_len;
     const uint8_t *id;
     size_t id_len;
@@ -58,7 +58,7 @@ typedef struct MessageDraft {
 typedef struct Message {
     uint32_t refs;
     MessageKind kind;
-    char *sender;
+    char *sender;    /* this and the other texts are in the message's own block of memory */
     char *room;      /* "@NAME": a direct message to NAME */
     char place[40];  /* the id that people see and /why takes, "5f3a91-17"; "" while it has none */
     uint64_t hlc;    /* of its event; 0: none yet */
@@ -99,8 +99,10 @@ Message *message_new(const MessageDraft *draft, int64_t now_ms, int32_t utc_offs
 /* What an event says, in this node's words, with one reference. Whatever it holds, sender and
  * content can be shown and sent on. NULL: an event of a kind that is not shown. */
 Message *message_of_event(const LogEvent *event, int32_t utc_offset_s);
-/* Where the log holds it: place, hlc, and an id where it has none. One hash. */
-void message_set_place(Message *message, const EventFields *fields);
+/* The same for who knows the stream_tag of its stream: that is a hash less. */
+Message *message_of_tagged(const LogEvent *event, const StreamTag *tag, int32_t utc_offset_s);
+/* Where the log holds it: place, hlc, and an id where it has none. tag: of its stream. */
+void message_set_place(Message *message, const EventFields *fields, const StreamTag *tag);
 /* "5f3a91-17": the first bytes of the stream's tag, and the number in it. */
 void message_place_text(const StreamId *stream, uint64_t seq, char *ret_text, size_t size);
 /* The other way round. False where it is none. */

@@ -3,11 +3,15 @@
 #include "base/text.h"
 #include "core/message.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
-enum { PLACE_DIGITS = 6, PLACE_BYTES = PLACE_DIGITS / 2, BITS_PER_BYTE = 8 };
+enum {
+    PLACE_DIGITS = 6,
+    PLACE_BYTES = PLACE_DIGITS / 2,
+    SEQ_DIGITS_MAX = 20, /* of any uint64_t */
+    BITS_PER_BYTE = 8,
+};
 
 static uint32_t place_number(const StreamTag *tag)
 {
@@ -26,7 +30,23 @@ uint32_t message_place_stream(const StreamId *stream)
 
 static void place_text(const StreamTag *tag, uint64_t seq, char *ret_text, size_t size)
 {
-    snprintf(ret_text, size, "%0*" PRIx32 "-%" PRIu64, PLACE_DIGITS, place_number(tag), seq);
+    static const char hex[] = "0123456789abcdef";
+    char text[PLACE_DIGITS + 1 + SEQ_DIGITS_MAX + 1];
+    char *at = text + sizeof(text);
+    *--at = '\0';
+    do { /* by hand, from the end: each line has one, and snprintf is slow */
+        *--at = (char)('0' + seq % 10);
+        seq /= 10;
+    } while (seq > 0);
+    *--at = '-';
+    uint32_t number = place_number(tag);
+    for (size_t i = 0; i < PLACE_DIGITS; i++) {
+        *--at = hex[number & 0xf];
+        number >>= 4;
+    }
+    size_t len = (size_t)(text + sizeof(text) - at);
+    assert(len <= size);
+    memcpy(ret_text, at, len);
 }
 
 void message_place_text(const StreamId *stream, uint64_t seq, char *ret_text, size_t size)
@@ -44,10 +64,10 @@ static int hex_digit(char digit)
 
 bool message_place_parse(const char *text, size_t len, uint32_t *ret_stream, uint64_t *ret_seq)
 {
-    enum { SEQ_DIGITS_MAX = 18 }; /* below 2^63, and above what a stream can hold */
+    enum { DIGITS_MAX = 18 }; /* below 2^63, and above what a stream can hold */
     uint32_t stream = 0;
     uint64_t seq = 0;
-    if (len < PLACE_DIGITS + 2 || len > PLACE_DIGITS + 1 + SEQ_DIGITS_MAX ||
+    if (len < PLACE_DIGITS + 2 || len > PLACE_DIGITS + 1 + DIGITS_MAX ||
         text[PLACE_DIGITS] != '-') {
         return false;
     }
@@ -89,39 +109,46 @@ static bool kind_of(int kind, MessageKind *ret_kind)
     }
 }
 
-/* What is on the wire as content. The author may have written anything. */
-static void content_of(StrBuf *content, MessageKind kind, const EventFields *fields)
+/* What is on the wire as content, for the draft. The author may have written anything; what can be
+ * taken as it is, is borrowed. */
+static void content_of(MessageDraft *draft, StrBuf *content, const EventFields *fields)
 {
     const char *body = (const char *)fields->body;
     bool sound = text_is_utf8(body, fields->body_len) &&
                  (fields->body_len == 0 || memchr(body, '\0', fields->body_len) == NULL);
-    strbuf_add_string(content, kind == MESSAGE_ACTION ? "/me " : "");
+    if (sound && draft->kind != MESSAGE_ACTION) {
+        draft->content = body;
+        draft->content_len = fields->body_len;
+        return;
+    }
+    strbuf_add_string(content, draft->kind == MESSAGE_ACTION ? "/me " : "");
     if (sound) {
         strbuf_add(content, body, fields->body_len);
     } else {
         text_sanitise(content, body, fields->body_len);
     }
+    draft->content = strbuf_text(content);
+    draft->content_len = content->len;
 }
 
 /* A line without a client's id is known by its place too. */
-void message_set_place(Message *message, const EventFields *fields)
+void message_set_place(Message *message, const EventFields *fields, const StreamTag *tag)
 {
-    StreamTag tag = stream_tag(&fields->stream);
     message->hlc = fields->hlc;
-    place_text(&tag, fields->seq, message->place, sizeof(message->place));
+    place_text(tag, fields->seq, message->place, sizeof(message->place));
     if (message->id.len > 0) {
         return;
     }
-    memcpy(message->id.bytes, tag.bytes, sizeof(tag.bytes));
+    memcpy(message->id.bytes, tag->bytes, sizeof(tag->bytes));
     for (unsigned i = 0; i < sizeof(fields->seq); i++) {
-        message->id.bytes[sizeof(tag.bytes) + i] =
+        message->id.bytes[sizeof(tag->bytes) + i] =
             (uint8_t)(fields->seq >> (BITS_PER_BYTE * (sizeof(fields->seq) - 1 - i)));
     }
-    message->id.len = sizeof(tag.bytes) + sizeof(fields->seq);
+    message->id.len = sizeof(tag->bytes) + sizeof(fields->seq);
     message->id_of_place = true;
 }
 
-Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
+Message *message_of_tagged(const LogEvent *event, const StreamTag *tag, int32_t utc_offset_s)
 {
     const EventFields *fields = &event->fields;
     MessageKind kind = MESSAGE_TEXT;
@@ -129,26 +156,30 @@ Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
         return NULL;
     }
     AUTO_STRBUF StrBuf content = {0};
-    content_of(&content, kind, fields);
     MessageDraft draft = {
         .sender = fields->sender,
         .sender_len = fields->sender_len,
-        .content = strbuf_text(&content),
-        .content_len = content.len,
         .timestamp = fields->stamp,
         .timestamp_len = fields->stamp_len,
+        .room = fields->room,
+        .room_len = fields->room_len,
         .id = fields->id,
         .id_len = fields->id_len,
         .kind = kind,
         .heard = fields->heard,
     };
+    content_of(&draft, &content, fields);
     Message *message = message_new(&draft, hlc_time_ms(fields->hlc), utc_offset_s);
     message->kind = kind;
-    mem_free(message->room);
-    message->room = mem_copy_text(fields->room, fields->room_len);
     message->by_client = fields->id_len > 0 || fields->heard;
-    message_set_place(message, fields);
+    message_set_place(message, fields, tag);
     return message;
+}
+
+Message *message_of_event(const LogEvent *event, int32_t utc_offset_s)
+{
+    StreamTag tag = stream_tag(&event->fields.stream);
+    return message_of_tagged(event, &tag, utc_offset_s);
 }
 
 bool message_is_in_lobby(const Message *message)

@@ -19,7 +19,8 @@ static void json_add_item(PipeFace *face, const BusItem *item)
     StrBuf *out = pipe_face_out(face);
     switch (item->kind) {
     case BUS_MESSAGE:
-        json_add_message(out, item->message, loop_utc_offset_s(item->wall_ms));
+        json_add_message(out, item->message,
+                         node_utc_offset_s(pipe_face_node(face), item->wall_ms));
         break;
     case BUS_NOTICE:
         json_add_notice(out, item->level, item->text);
@@ -29,7 +30,7 @@ static void json_add_item(PipeFace *face, const BusItem *item)
         break;
     case BUS_HISTORY:
         json_add_history(out, item->message, item->kept, item->text,
-                         loop_utc_offset_s(item->wall_ms));
+                         node_utc_offset_s(pipe_face_node(face), item->wall_ms));
         break;
     case BUS_KEPT:
         json_add_kept(out, item->message, item->kept);

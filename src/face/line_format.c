@@ -82,8 +82,13 @@ static void add_time(StrBuf *out, const LineFormat *format, const Message *messa
 {
     char clock[9];
     line_format_clock(message, format->utc_offset_s, clock);
-    strbuf_addf(out, "[%s%s%s%s] ", date, date[0] != '\0' ? " " : "", clock,
-                message->late ? " late" : "");
+    strbuf_add_char(out, '[');
+    if (date[0] != '\0') {
+        strbuf_add_string(out, date);
+        strbuf_add_char(out, ' ');
+    }
+    strbuf_add(out, clock, sizeof(clock) - 1);
+    strbuf_add_string(out, message->late ? " late] " : "] ");
 }
 
 /* All that stands before the content: who, and to whom or where. */

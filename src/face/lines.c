@@ -19,7 +19,7 @@ static void add_list(PipeFace *face, const LineFormat *format)
 
 static void lines_add_item(PipeFace *face, const BusItem *item)
 {
-    LineFormat format = {.utc_offset_s = loop_utc_offset_s(item->wall_ms)};
+    LineFormat format = {.utc_offset_s = node_utc_offset_s(pipe_face_node(face), item->wall_ms)};
     switch (item->kind) {
     case BUS_MESSAGE:
         line_format_message(pipe_face_out(face), &format, item->message);

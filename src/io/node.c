@@ -22,6 +22,8 @@ typedef struct Deferred {
     struct Deferred *next;
 } Deferred;
 
+enum { RANDOMS = 32 };
+
 struct Node {
     Loop *loop;
     Core *core;
@@ -38,6 +40,12 @@ struct Node {
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
+    Mail said; /* posted by the first line that a turn of the loop brings */
+    bool said_posted;
+    uint64_t timer_at_ms; /* what it is set to, while it is active */
+    UtcOffset utc_offset;
+    uint64_t randoms[RANDOMS];
+    size_t randoms_count;
     NodeConnection **connections;
     size_t connections_count;
     Actions actions;
@@ -95,7 +103,7 @@ static void node_store(Node *node, Action *action)
 /* What was passed in this step, and goes with no own events. */
 static void node_store_passed(Node *node)
 {
-    if (journal_waits(node->journal)) {
+    if (journal_waits(node->journal) && node->closed == NULL) {
         JournalShare share = journal_take(node->journal, 0);
         log_writer_add_share(node->log_writer, &share, feed_has_readers(node->feed));
     }
@@ -120,7 +128,9 @@ static void node_do_log(Node *node, Action *action)
         node_pass(node, action);
         return;
     case ACTION_STORE:
-        node_store(node, action);
+        if (node->closed == NULL) { /* what is left after that was told to be lost */
+            node_store(node, action);
+        }
         return;
     case ACTION_READ:
         log_reader_read(node->log_reader, action);
@@ -197,8 +207,22 @@ static void node_set_timer(Node *node, uint64_t now_ms)
         uv_timer_stop(&node->timer);
         return;
     }
+    if (at == node->timer_at_ms && uv_is_active((uv_handle_t *)&node->timer)) {
+        return; /* most steps change nothing of it */
+    }
+    node->timer_at_ms = at;
     uv_update_time(loop_uv(node->loop));
     uv_timer_start(&node->timer, node_timer, at > now_ms ? at - now_ms : 0, 0);
+}
+
+/* From the kernel a handful at a time: a call for each would be a tenth of what a line costs. */
+static uint64_t node_random(Node *node)
+{
+    if (node->randoms_count == 0) {
+        node->randoms_count = RANDOMS;
+        random_bytes(node->randoms, sizeof(node->randoms));
+    }
+    return node->randoms[--node->randoms_count];
 }
 
 static StepResult node_step_now(Node *node, Event *event)
@@ -206,8 +230,8 @@ static StepResult node_step_now(Node *node, Event *event)
     StepResult result = {.quit = false};
     event->mono_ms = loop_mono_ms();
     event->wall_ms = loop_wall_ms();
-    event->utc_offset_s = loop_utc_offset_s(event->wall_ms);
-    event->random = random_u64();
+    event->utc_offset_s = node_utc_offset_s(node, event->wall_ms);
+    event->random = node_random(node);
     node->stepping = true;
     actions_reset(&node->actions);
     core_step(node->core, event, &node->actions);
@@ -294,6 +318,15 @@ static void node_report(void *context, Event *event)
     if (knows && node->on_ready != NULL) {
         TAKE(node->on_ready)(node->ready_context);
     }
+}
+
+/* All that has come in this turn of the loop. */
+static void node_said(Mail *mail, bool ok)
+{
+    (void)ok;
+    Node *node = (Node *)((char *)mail - offsetof(Node, said));
+    node->said_posted = false;
+    node_step(node, &(Event){.kind = EVENT_SAID});
 }
 
 /* ---- life ---- */
@@ -451,6 +484,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
     node->timer.data = node;
+    node->said.deliver = node_said;
     *ret_node = node;
     return ERR_OK;
 }
@@ -533,7 +567,12 @@ void node_leave(Node *node)
 
 void node_receive(Node *node, const MessageDraft *draft, NodeReceipt *receipt)
 {
-    node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+    node_step_and_after(
+        node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt, .more = true});
+    if (!node->said_posted) {
+        node->said_posted = true;
+        loop_post(node->loop, &node->said);
+    }
 }
 
 static void node_wait(NodeWaiter **list, NodeWaiter *waiter)
@@ -614,6 +653,11 @@ bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position)
 const NodeId *node_id(const Node *node)
 {
     return &node->id;
+}
+
+int32_t node_utc_offset_s(Node *node, int64_t wall_ms)
+{
+    return utc_offset_s(&node->utc_offset, wall_ms);
 }
 
 const char *node_name(const Node *node)

@@ -84,6 +84,8 @@ uint64_t node_life(const Node *node);
 bool node_knows_cursor(const Node *node, uint64_t life, uint64_t position);
 const NodeId *node_id(const Node *node);
 const char *node_name(const Node *node);
+/* As loop_utc_offset_s, for who asks at each line. */
+int32_t node_utc_offset_s(Node *node, int64_t wall_ms);
 /* Where typed lines go: MESSAGE_LOBBY at first. */
 const char *node_room(const Node *node);
 size_t node_links_count(const Node *node); /* without entries that are this node or twins */

@@ -2,8 +2,9 @@
  *
  *   request --> line by line --> node_receive --> the disk --> answered, refused
  *      |            |                                              |
- *      |            `-- stops: too many wait for the disk          `-- one answer on its way; what
- *      `-- the next is read when all of this one is taken              comes meanwhile joins the next
+ *      |            `-- stops: too many wait for the disk          `-- one answer on its way: what
+ *      `-- the next is read when all of this one is taken              comes meanwhile joins
+ *                                                                      the next
  */
 #pragma once
 

@@ -1,4 +1,4 @@
-/* The gRPC library's life: start, the pump thread, the end. */
+/* The gRPC library's life: start, waiting for what it completes, the end. */
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -13,35 +13,48 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Waits for completions and hands each to the owner thread. It decides nothing. */
-static void rpc_pump(void *argument)
+enum {
+    /* Delivered before the loop looks at its descriptors and timers again. */
+    COMPLETIONS_MAX = 256,
+};
+
+/* Delivers the next completion; false: none comes before then, or ever. */
+static bool rpc_deliver(Rpc *rpc, gpr_timespec until)
 {
-    Rpc *rpc = argument;
-    for (;;) {
-        grpc_event event =
-            grpc_completion_queue_next(rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-        if (event.type == GRPC_QUEUE_SHUTDOWN) {
-            break;
-        }
-        if (event.type == GRPC_OP_COMPLETE) {
-            Mail *mail = event.tag;
-            TAG_BACK(mail);
-            mail->ok = event.success != 0;
-            loop_post(rpc->loop, mail);
-        }
+    grpc_event event = grpc_completion_queue_next(rpc->queue, until, NULL);
+    if (event.type != GRPC_OP_COMPLETE) {
+        return false;
     }
-    loop_post(rpc->loop, &rpc->drained);
+    loop_awake(rpc->loop);
+    Mail *mail = event.tag;
+    if (mail != NULL) { /* not a kick */
+        TAG_BACK(mail);
+        mail->deliver(mail, event.success != 0);
+    }
+    return true;
 }
 
-static void rpc_drained(Mail *mail, bool ok)
+/* The owner thread's place to wait. */
+static void rpc_wait(void *context, int timeout_ms)
 {
-    (void)ok;
-    Rpc *rpc = CONTAINER_OF(mail, Rpc, drained);
-    uv_thread_join(&rpc->pump);
-    grpc_completion_queue_destroy(rpc->queue);
-    grpc_shutdown_blocking();
-    rpc->done(rpc->context);
-    mem_free(rpc);
+    Rpc *rpc = context;
+    gpr_timespec now = gpr_time_0(GPR_CLOCK_MONOTONIC);
+    gpr_timespec until = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    if (timeout_ms >= 0) {
+        until = timeout_ms == 0 ? now
+                                : gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+                                               gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+    }
+    for (int i = 0; i < COMPLETIONS_MAX && rpc_deliver(rpc, until); i++) {
+        until = now; /* the rest is only what is there */
+    }
+}
+
+/* A batch of nothing is complete at once, on whichever thread it is started. */
+static void rpc_kick(void *context)
+{
+    Rpc *rpc = context;
+    grpc_call_start_batch(rpc->bell, NULL, 0, NULL, NULL);
 }
 
 /* The library's own messages are for whoever looks into the network, not for the chat. */
@@ -65,13 +78,12 @@ Rpc *rpc_open(Loop *loop)
     Rpc *rpc = mem_new(Rpc);
     rpc->loop = loop;
     rpc->queue = grpc_completion_queue_create_for_next(NULL);
-    rpc->drained.deliver = rpc_drained;
+    rpc->nowhere = grpc_lame_client_channel_create("nowhere", GRPC_STATUS_UNAVAILABLE, "");
+    rpc->bell = grpc_channel_create_call(rpc->nowhere, NULL, GRPC_PROPAGATE_DEFAULTS, rpc->queue,
+                                         grpc_slice_from_static_string("/bell"), NULL,
+                                         gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
     rpc_streams_init(rpc);
-    int result = uv_thread_create(&rpc->pump, rpc_pump, rpc);
-    if (result != 0) {
-        fprintf(stderr, "chat_node: cannot start a thread: %s\n", uv_strerror(result));
-        abort();
-    }
+    loop_set_waiter(loop, &(LoopWaiter){.wait = rpc_wait, .kick = rpc_kick, .context = rpc});
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rpc;
 }
@@ -84,9 +96,19 @@ void rpc_close(Rpc *rpc, void (*done)(void *context), void *context)
     rpc_streams_close(rpc);
 }
 
+/* What is left completes by itself, and soon: all of it is cancelled or closed. */
 void rpc_streams_closed(Rpc *rpc)
 {
+    loop_set_waiter(rpc->loop, NULL);
+    grpc_call_unref(rpc->bell);
+    grpc_channel_destroy(rpc->nowhere);
     grpc_completion_queue_shutdown(rpc->queue);
+    while (rpc_deliver(rpc, gpr_inf_future(GPR_CLOCK_MONOTONIC))) {
+    }
+    grpc_completion_queue_destroy(rpc->queue);
+    grpc_shutdown_blocking();
+    rpc->done(rpc->context);
+    mem_free(rpc);
 }
 
 void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *mail)

@@ -109,8 +109,8 @@ void rpc_stream_accept(RpcStream *stream, const RpcStreamEvents *events, void *c
 /* One at a time: once opened or accepted, then after each sent. Takes a reference. The peer ends a
  * stream with a message above RPC_MESSAGE_MAX_BYTES with RPC_RESOURCE_EXHAUSTED. */
 void rpc_stream_send(RpcStream *stream, Bytes *message);
-/* Reads no more messages from the network until it is called with false: flow control then holds the
- * peer back. From within received: at once; else one more may come. Only after the stream was
+/* Reads no more messages from the network until it is called with false: flow control holds the
+ * peer back. From within received: at once; else one more may come. Only once the stream was
  * opened or accepted. */
 void rpc_stream_pause(RpcStream *stream, bool paused);
 /* Ends it from this side; valid at any time, also in each of the callbacks. NULL is fine.

@@ -9,8 +9,9 @@
 struct Rpc {
     Loop *loop;
     grpc_completion_queue *queue;
-    uv_thread_t pump;
-    Mail drained;
+    /* A call that goes nowhere: batches on it wake the owner. */
+    grpc_channel *nowhere;
+    grpc_call *bell;
     RpcStream *lingering; /* closed, but not over; the one to be cut next is the first */
     uv_timer_t linger;
     bool closing;

@@ -127,8 +127,7 @@ void store_post_damage(Store *store, const char *where)
     if (atomic_exchange(&store->damaged, true)) {
         return;
     }
-    log_error("%s is damaged (%s): the next start will check it and set it aside", store->file,
-              where);
+    log_error("%s is damaged (%s): the next start checks all of it", store->file, where);
     if (!store->read_only) {
         dir_mark(&store->dir, "damaged");
     }

@@ -70,8 +70,9 @@ typedef struct StoreOptions {
 /* Opens the store, or makes it. Blocks: some ms; some more after an unclean stop, when each
  * stream's last event is looked at, and all else is checked while the store is used; and some
  * seconds for a million events where the last run found damage.
- * What the streams hold and the journal does not (a kill -9 came between, or the file is from before
- * there was one) is in the journal when this returns, the streams one after the other.
+ * What the streams hold and the journal does not (a kill -9 came between, or the file is from
+ * before there was one) is in the journal when this returns, the streams one after the other; where
+ * the disk refuses, it is with the first commit that works.
  * On failure the caller owns *ret_error, one line for a person. *ret_store: ended by store_close.
  * ERR_IN_USE: a process holds the directory; the text says which. ERR_DENIED: it cannot be written.
  * ERR_EXISTS: log.db is another program's file. ERR_LIMIT: it was written by a newer version, or,

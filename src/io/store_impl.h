@@ -214,7 +214,7 @@ bool schema_check_chains(Db *db, char **ret_error);
 /* ---- store_journal.c ---- */
 
 enum {
-    /* Of one row. A batch whose share has more makes more rows: so a read that begins in the middle
+    /* Of one row. A transaction that has more makes more rows: so a read that begins in the middle
      * of one has little to pass over. */
     JOURNAL_ROW_RUNS = 1024,
 };

@@ -3,9 +3,9 @@
  *   journal   41 -> (stream 3, seq 7, 2) (stream 1, seq 90, 1)     positions 41, 42: events 7 and 8
  *             44 -> (stream 3, seq 9, 5)                           of stream 3; 43: 90 of stream 1
  *
- * A row for each batch that had a share: what a node publishes by itself is a run a batch, and what
- * came from many at once is a run an event, of some five bytes. A row begins where the one before
- * ended, so the row that covers a position is found by its key alone. */
+ * A row for each transaction that had something for it: what a node publishes by itself is one run,
+ * and what came from many at once is a run an event, of some five bytes. A row begins where the one
+ * before ended, so the row that covers a position is found by its key alone. */
 #include "io/store_reader.h"
 
 #include <inttypes.h>
@@ -270,7 +270,7 @@ static void add_event(JournalRead *read, LogEvent *event, uint64_t position)
     answer_add(&read->answer, event);
 }
 
-/* The run's events, as far as the limits go; next is after them, or at the first that did not fit. */
+/* The run's events, as far as the limits go: next is at the first that did not fit, if any. */
 static void read_events(JournalRead *read, Db *db)
 {
     Store *store = read->job.store;

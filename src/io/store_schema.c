@@ -1,21 +1,21 @@
 /* The tables of log.db: made, recognised, checked.
  *
- *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed, shown   one row each, read at open
+ *   streams   id <- (origin, epoch)   lo, hi, hash of hi, indexed, shown   a row each, read at open
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
  *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
- *   journal   position -> runs: (stream, first seq, count) as varints   a batch's share is a row
+ *   journal   position -> runs: (stream, first seq, count) as varints   a row for each commit
  *   lives     life, and the first position it may give out; a row for each open
  *
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
  * is one, where an index needs it, and NULL elsewhere.
  *
- * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no journal,
- * and no streams.shown. They are brought up to date when a node opens them, in one transaction: two
- * seconds for a million events of format 1, once, and a few ms for those of format 2. */
+ * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no
+ * journal, and no streams.shown. They are brought up to date when a node opens them, in one
+ * transaction: two seconds for a million events of format 1, once; some ms for format 2. */
 #include "io/store_impl.h"
 
 #include <errno.h>

@@ -3,6 +3,9 @@
  *   passed, then the batch's own events -> runs: (stream, first seq, count) -> a row of `journal`
  *                                       \-> streams.shown: up to where the journal knows each
  *
+ * The batches of one transaction share a row: where many write one line each, that is a row for
+ * hundreds of them.
+ *
  * shown tells what a kill -9 came between: what a stream holds beyond it was stored, and not passed
  * yet, or passed by a node that could not say so any more. The next open puts it into the journal.
  */
@@ -24,10 +27,10 @@ static int flush_row(Writer *writer)
     if (add == NULL) {
         return sqlite3_extended_errcode(writer->db.sqlite);
     }
-    sqlite3_bind_int64(add, 1, (int64_t)writer->position + 1);
+    sqlite3_bind_int64(add, 1, (int64_t)row->first);
     sqlite3_bind_blob(add, 2, row->runs.text, (int)row->runs.len, SQLITE_STATIC);
     int code = db_finish(add);
-    writer->position += row->positions;
+    row->first += row->positions;
     row->positions = 0;
     row->runs_count = 0;
     strbuf_clear(&row->runs);
@@ -50,6 +53,7 @@ static int close_run(Writer *writer)
 static int add_run(Writer *writer, const Head *head, uint64_t first, uint64_t count)
 {
     JournalRun *open = &writer->row.open;
+    writer->position += count;
     if (open->count > 0 && open->stream == head->id && open->first + open->count == first) {
         open->count += count;
         return SQLITE_OK;
@@ -59,7 +63,7 @@ static int add_run(Writer *writer, const Head *head, uint64_t first, uint64_t co
     return code;
 }
 
-static int end_row(Writer *writer)
+int share_end(Writer *writer)
 {
     int code = close_run(writer);
     return code == SQLITE_OK ? flush_row(writer) : code;
@@ -134,7 +138,7 @@ int share_write(Writer *writer, const Batch *batch)
     if (code == SQLITE_OK && (batch->flags & STORE_JOURNAL) != 0) {
         code = write_own(writer, batch);
     }
-    return code == SQLITE_OK ? end_row(writer) : code;
+    return code;
 }
 
 /* ---- a life ---- */
@@ -149,7 +153,7 @@ static int mend(Writer *writer)
             set_shown(writer, head, head->hi);
         }
     }
-    return code == SQLITE_OK ? end_row(writer) : code;
+    return code;
 }
 
 int share_begin_life(Writer *writer)
@@ -174,6 +178,7 @@ void share_open(Writer *writer)
     Store *store = writer->store;
     writer->position = store->position;
     writer->durable = store->position;
+    writer->row.first = store->position + 1;
     writer->life_waits = true;
     store->lives = mem_resize(store->lives, store->lives_count + 1, sizeof(*store->lives));
     store->lives[store->lives_count++] =
@@ -200,6 +205,7 @@ void share_take_back(Writer *writer)
         undo->head->shown = undo->shown;
     }
     writer->position = writer->durable;
+    writer->row.first = writer->durable + 1;
     writer->row.positions = 0;
     writer->row.runs_count = 0;
     writer->row.open.count = 0;

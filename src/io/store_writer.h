@@ -1,6 +1,6 @@
 /* What the writer thread's files share: committing (store_writer.c), with it the journal
- * (store_share.c), and, later and by itself, making what was committed findable (store_index.c). All
- * of it is the writer thread's. */
+ * (store_share.c), and, later and by itself, making what was committed findable (store_index.c).
+ * All of it is the writer thread's. */
 #pragma once
 
 #include "io/store_impl.h"
@@ -40,6 +40,7 @@ typedef struct ShownUndo {
 typedef struct Row {
     StrBuf runs;
     unsigned runs_count;
+    uint64_t first;     /* its position */
     uint64_t positions; /* of those runs */
     JournalRun open;    /* not among them yet: it may become longer; count 0: none */
 } Row;
@@ -54,6 +55,7 @@ struct Writer {
     bool degraded;
     uint64_t commits;
     int wal_pages;
+    bool wal_is_long; /* or cannot be made so */
 
     /* Of the transaction; kept for the next, so that none allocates. */
     Undo *undo;
@@ -61,7 +63,7 @@ struct Writer {
     ShownUndo *shown_undo;
     size_t shown_count, shown_cap;
     Row row;
-    uint64_t position; /* the journal's last; after the transaction durable too */
+    uint64_t position; /* the journal's last, with those of this transaction */
     uint64_t durable;
     bool life_waits; /* this open's life, and what the journal lacks, could not be written yet */
     /* The room asked for last: most events are of the same. */
@@ -92,8 +94,9 @@ int share_begin_life(Writer *writer);
 /* Does the journal go on with this batch, and is what it says was passed stored? Once its events
  * are written. */
 bool share_fits(Writer *writer, const Batch *batch);
-/* The batch's share. SQLite's code. */
+/* The batch's share, of which some waits for share_end, before the commit. SQLite's code. */
 int share_write(Writer *writer, const Batch *batch);
+int share_end(Writer *writer);
 /* After a transaction: it is committed; it is not. */
 void share_settle(Writer *writer);
 void share_take_back(Writer *writer);

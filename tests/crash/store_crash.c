@@ -1,5 +1,9 @@
 /* kill -9 at random points of the store's writing, then opened again: never a hole, never a lost
- * acknowledged event, never a duplicate.
+ * acknowledged event, never a duplicate. And in the journal: every position that was acknowledged is
+ * the same event, and every event has one position, but for those that were not to be shown.
+ *
+ * Stream 0 is the node's own: its events go into the journal as they are stored. Those of the others
+ * are passed by some later batch, or by none before the kill.
  *
  *   parent --fork--> child: appends, and tells through a pipe what was acknowledged
  *     |  after 0 to 60 ms: SIGKILL
@@ -13,6 +17,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sodium.h>
@@ -29,13 +34,40 @@ enum {
     /* So that the log stays small enough to be read whole after each, and beginnings are hit too.
      */
     ROUNDS_A_DIRECTORY = 25,
+    PASSED_MAX = 200,      /* in one batch */
+    UNSHOWN_EVERY = 7,     /* of the others' events, this one is nothing to show */
+    PIPE_BYTES = 1 << 20,
+    POSITIONS_MAX = 1 << 20,
 };
 
-/* What the pipe says: all of this stream up to seq is durable. */
+/* What the pipe says: all of this stream up to seq is durable (position 0); or that its events
+ * first..seq, as far as they are to be shown, have the positions from this one on. */
 typedef struct Ack {
     uint64_t stream;
     uint64_t seq;
+    uint64_t first;
+    uint64_t position;
 } Ack;
+
+/* Which event a position was acknowledged to be; seq 0: it was not. */
+typedef struct Place {
+    uint32_t stream;
+    uint32_t seq;
+} Place;
+
+static bool is_shown(uint64_t stream, uint64_t seq)
+{
+    return stream == 0 || seq % UNSHOWN_EVERY != 0;
+}
+
+static uint64_t count_places(const Place *places)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < POSITIONS_MAX; i++) {
+        count += places[i].seq != 0;
+    }
+    return count;
+}
 
 static uint64_t random_state;
 
@@ -122,14 +154,46 @@ typedef struct Life {
     Loop *loop;
     Store *store;
     Author authors[STREAMS];
+    uint64_t passed[STREAMS]; /* up to which seq */
+    uint64_t position;        /* the journal's last */
     int pipe;
     unsigned in_flight;
 } Life;
 
 typedef struct Flight {
     Life *life;
-    Ack ack;
+    Ack acks[STREAMS + 2];
+    size_t count;
 } Flight;
+
+static void flight_add(Flight *flight, size_t stream, uint64_t first, uint64_t last)
+{
+    Life *life = flight->life;
+    flight->acks[flight->count++] =
+        (Ack){.stream = stream, .seq = last, .first = first, .position = life->position + 1};
+    for (uint64_t seq = first; seq <= last; seq++) {
+        life->position += is_shown(stream, seq);
+    }
+}
+
+/* Some of what the others' streams hold, and of what this batch brings. */
+static size_t pass_some(Flight *flight, StorePassed passed[PASSED_MAX])
+{
+    Life *life = flight->life;
+    size_t count = 0;
+    for (size_t i = 1; i < STREAMS; i++) {
+        const Author *author = &life->authors[i];
+        uint64_t first = life->passed[i] + 1;
+        while (draw(3) > 0 && life->passed[i] < author->seq && count < PASSED_MAX) {
+            uint64_t seq = ++life->passed[i];
+            passed[count++] = (StorePassed){author->stream, seq, is_shown(i, seq)};
+        }
+        if (life->passed[i] >= first) {
+            flight_add(flight, i, first, life->passed[i]);
+        }
+    }
+    return count;
+}
 
 static void life_append(Life *life);
 
@@ -140,7 +204,8 @@ static void on_appended(void *context, const StoreAppended *result)
     if (result->err != ERR_OK) {
         broken("append: %s", err_text(result->err));
     }
-    if (write(life->pipe, &flight->ack, sizeof(flight->ack)) != sizeof(flight->ack)) {
+    size_t len = flight->count * sizeof(Ack); /* less than PIPE_BUF: whole, or not at all */
+    if (write(life->pipe, flight->acks, len) != (ssize_t)len) {
         broken("pipe: %s", strerror(errno));
     }
     mem_free(flight);
@@ -160,14 +225,23 @@ static void life_append(Life *life)
         events[i] = next_event(author, i + 1 == count);
     }
     Flight *flight = mem_new(Flight);
-    *flight = (Flight){.life = life, .ack = {.stream = stream, .seq = author->seq}};
-    unsigned flags = draw(4) == 0 ? STORE_LAZY : 0;
-    for (int times = draw(8) == 0 ? 2 : 1; times > 0; times--) { /* at times once more */
-        Err err = store_append(life->store, events, count, flags, times == 1 ? on_appended : NULL,
-                               flight);
-        if (err != ERR_OK) {
-            broken("append: %s", err_text(err));
-        }
+    *flight = (Flight){.life = life, .acks = {{.stream = stream, .seq = author->seq}}, .count = 1};
+    StorePassed passed[PASSED_MAX];
+    StoreBatch batch = {.events = events, .count = count};
+    batch.flags = draw(4) == 0 ? STORE_LAZY : 0;
+    if (draw(8) == 0 && store_append(life->store, &batch, NULL, NULL) != ERR_OK) { /* twice */
+        broken("append: it was not taken");
+    }
+    batch.position = life->position + 1;
+    batch.passed = passed;
+    batch.passed_count = pass_some(flight, passed);
+    if (stream == 0) {
+        batch.flags |= STORE_JOURNAL;
+        flight_add(flight, 0, author->seq - count + 1, author->seq);
+    }
+    Err err = store_append(life->store, &batch, on_appended, flight);
+    if (err != ERR_OK) {
+        broken("append: %s", err_text(err));
     }
     for (size_t i = 0; i < count; i++) {
         event_unref(events[i]);
@@ -194,6 +268,10 @@ static void live(const char *directory, int pipe)
     Life life = {.loop = loop_new(), .pipe = pipe};
     life.store = open_or_die(directory, life.loop);
     authors_of(life.store, life.authors);
+    for (size_t i = 0; i < STREAMS; i++) {
+        life.passed[i] = life.authors[i].seq; /* the open has seen to it */
+    }
+    life.position = store_position(life.store);
     life_append(&life);
     loop_run(life.loop);
 }
@@ -248,6 +326,92 @@ static void check_stream(Loop *loop, Store *store, const Author *author, uint64_
     }
 }
 
+/* ---- the journal that is left ---- */
+
+typedef struct Journal {
+    const Author *authors;
+    const Place *places; /* by position */
+    bool *seen[STREAMS];
+    uint64_t next;
+    uint64_t acked; /* positions found that had been acknowledged */
+    bool done;
+} Journal;
+
+static void check_place(Journal *journal, uint64_t position, const EventFields *fields)
+{
+    size_t stream = 0;
+    while (stream < STREAMS && stream_id_compare(&journal->authors[stream].stream,
+                                                 &fields->stream) != 0) {
+        stream++;
+    }
+    if (stream == STREAMS || position >= POSITIONS_MAX) {
+        broken("position %" PRIu64 " is an event of no stream", position);
+    }
+    const Place *place = &journal->places[position];
+    if (place->seq != 0 && (place->stream != stream || place->seq != fields->seq)) {
+        broken("position %" PRIu64 " was event %u of stream %u, and is %" PRIu64 " of %zu",
+               position, place->seq, place->stream, fields->seq, stream);
+    }
+    journal->acked += place->seq != 0;
+    if (journal->seen[stream][fields->seq]) {
+        broken("event %" PRIu64 " of stream %zu has two positions", fields->seq, stream);
+    }
+    journal->seen[stream][fields->seq] = true;
+}
+
+static void on_journal(void *context, const StoreJournal *result)
+{
+    Journal *journal = context;
+    if (result->err != ERR_OK) {
+        broken("journal: %s", err_text(result->err));
+    }
+    for (size_t i = 0; i < result->count; i++) {
+        if (result->positions[i] != journal->next++) {
+            broken("the journal lacks position %" PRIu64, journal->next - 1);
+        }
+        check_place(journal, result->positions[i], &result->events[i]->fields);
+    }
+    if (result->next != journal->next) {
+        broken("the journal goes on at %" PRIu64 ", not %" PRIu64, result->next, journal->next);
+    }
+    journal->done = true;
+}
+
+static void check_journal(Loop *loop, Store *store, const Author *authors, const Place *places)
+{
+    Journal journal = {.authors = authors, .places = places, .next = 1};
+    uint64_t acked = count_places(places);
+    for (size_t i = 0; i < STREAMS; i++) {
+        journal.seen[i] = mem_array(authors[i].seq + 1, sizeof(bool));
+    }
+    while (journal.next <= store_position(store)) {
+        journal.done = false;
+        if (store_read_journal(store, journal.next, 1 + draw(1000), 0, on_journal, &journal) !=
+            ERR_OK) {
+            broken("the read of the journal was refused");
+        }
+        while (!journal.done) {
+            uv_run(loop_uv(loop), UV_RUN_ONCE);
+        }
+    }
+    if (journal.acked != acked) {
+        broken("%" PRIu64 " positions were acknowledged, and %" PRIu64 " are there", acked,
+               journal.acked);
+    }
+    for (size_t i = 0; i < STREAMS; i++) {
+        for (uint64_t seq = 1; seq <= authors[i].seq; seq++) {
+            if (!journal.seen[i][seq] && is_shown(i, seq)) {
+                broken("event %" PRIu64 " of stream %zu has no position", seq, i);
+            }
+        }
+        mem_free(journal.seen[i]);
+    }
+    if (!store_knows_cursor(store, store_life(store), store_position(store)) ||
+        store_knows_cursor(store, store_life(store), store_position(store) + 1)) {
+        broken("the journal's end is not what it is taken for");
+    }
+}
+
 /* Nothing but what the streams hold, and in the search what they say, once each. */
 static void check_tables(const char *directory, uint64_t events)
 {
@@ -279,7 +443,7 @@ static void on_closed(void *context)
     *(bool *)context = true;
 }
 
-static void look(const char *directory, const uint64_t acked[STREAMS],
+static void look(const char *directory, const uint64_t acked[STREAMS], const Place *places,
                  uint8_t seed[EVENT_SEED_BYTES])
 {
     Loop *loop = loop_new();
@@ -296,6 +460,7 @@ static void look(const char *directory, const uint64_t acked[STREAMS],
         check_stream(loop, store, &authors[i], acked[i]);
         events += authors[i].seq;
     }
+    check_journal(loop, store, authors, places);
     check_tables(directory, events);
     if (draw(2) == 0) {
         _exit(0); /* as a crash would */
@@ -310,10 +475,24 @@ static void look(const char *directory, const uint64_t acked[STREAMS],
 
 /* ---- the parent: no threads, so that it may fork ---- */
 
-static void drain(int pipe, uint64_t acked[STREAMS], uint64_t *total)
+static void note_places(Place *places, const Ack *ack)
+{
+    uint64_t position = ack->position;
+    for (uint64_t seq = ack->first; seq <= ack->seq; seq++) {
+        if (is_shown(ack->stream, seq) && position < POSITIONS_MAX) {
+            places[position++] = (Place){(uint32_t)ack->stream, (uint32_t)seq};
+        }
+    }
+}
+
+static void drain(int pipe, uint64_t acked[STREAMS], Place *places, uint64_t *total)
 {
     Ack ack;
     while (read(pipe, &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
+        if (ack.position != 0) {
+            note_places(places, &ack);
+            continue;
+        }
         if (ack.seq > acked[ack.stream]) {
             *total += ack.seq - acked[ack.stream];
             acked[ack.stream] = ack.seq;
@@ -321,13 +500,13 @@ static void drain(int pipe, uint64_t acked[STREAMS], uint64_t *total)
     }
 }
 
-static bool one_round(const char *directory, uint64_t acked[STREAMS], uint8_t *seed,
+static bool one_round(const char *directory, uint64_t acked[STREAMS], Place *places, uint8_t *seed,
                       uint64_t *total)
 {
     int ends[2];
     uint64_t life_us = draw(LIFE_MAX_US);
     uint64_t child_state = draw(UINT64_MAX);
-    if (pipe(ends) != 0) {
+    if (pipe(ends) != 0 || fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0) {
         return false;
     }
     pid_t writer = fork();
@@ -338,12 +517,12 @@ static bool one_round(const char *directory, uint64_t acked[STREAMS], uint8_t *s
         _exit(1);
     }
     close(ends[1]);
-    /* The pipe holds 4096 acknowledgements: more than one life gives, and a full one only waits. */
+    /* The pipe holds 32,768 acknowledgements: more than one life gives, and a full one only waits. */
     usleep((useconds_t)life_us);
     kill(writer, SIGKILL);
     int status = 0;
     waitpid(writer, &status, 0);
-    drain(ends[0], acked, total);
+    drain(ends[0], acked, places, total);
     close(ends[0]);
     if (!WIFSIGNALED(status)) {
         return false; /* it has said why */
@@ -351,7 +530,7 @@ static bool one_round(const char *directory, uint64_t acked[STREAMS], uint8_t *s
     pid_t looker = fork();
     if (looker == 0) {
         random_state = child_state + 1;
-        look(directory, acked, seed);
+        look(directory, acked, places, seed);
     }
     waitpid(looker, &status, 0);
     AUTO_FREE char *path = NULL;
@@ -400,21 +579,28 @@ int main(void)
     uint64_t acked[STREAMS] = {0};
     uint8_t identity[EVENT_SEED_BYTES] = {0};
     uint64_t total = 0;
+    uint64_t positions = 0;
+    Place *places = mem_array(POSITIONS_MAX, sizeof(*places));
     store_say(&directory, "%s/data", base);
     for (uint64_t i = 0; i < rounds; i++) {
         if (i % ROUNDS_A_DIRECTORY == 0) {
             remove_directory(directory);
+            positions += count_places(places);
             memset(acked, 0, sizeof(acked));
+            memset(places, 0, POSITIONS_MAX * sizeof(*places));
             memset(identity, 0, sizeof(identity));
         }
-        if (!one_round(directory, acked, identity, &total)) {
+        if (!one_round(directory, acked, places, identity, &total)) {
             printf("round %" PRIu64 " failed; what is left is in %s\n", i, directory);
             return 1;
         }
     }
+    positions += count_places(places);
+    mem_free(places);
     remove_directory(directory);
     rmdir(base);
-    printf("%" PRIu64 " kills, %" PRIu64 " events acknowledged, all there, once each\n", rounds,
-           total);
+    printf("%" PRIu64 " kills, %" PRIu64 " events and %" PRIu64
+           " positions acknowledged, all there, once each\n",
+           rounds, total, positions);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Requests from anybody: SendMessage, StreamMessages, Hello. The first byte chooses. */
+/* Requests from anybody: SendMessage, Publish, StreamMessages, Hello. The first byte chooses. */
 #include "fuzz.h"
 #include "io/wire.h"
 
@@ -22,6 +22,17 @@ static void message(WireArena *arena, const uint8_t *data, size_t size)
     message_unref(made);
 }
 
+static void batch(WireArena *arena, const uint8_t *data, size_t size)
+{
+    WireBatch batch = {.data = data, .len = size};
+    bool found = false;
+    const uint8_t *row = NULL;
+    size_t len = 0;
+    while (wire_batch_next(&batch, &found, &row, &len) == ERR_OK && found) {
+        message(arena, row, len);
+    }
+}
+
 /* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -35,12 +46,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         message(arena, data + 1, size - 1);
         break;
     case 1:
         (void)!wire_decode_stream_request(arena, data + 1, size - 1, &request);
+        break;
+    case 4:
+        batch(arena, data + 1, size - 1);
         break;
     case 2:
         (void)!wire_decode_hello(arena, data + 1, size - 1, &hello);

@@ -28,6 +28,8 @@ typedef struct End {
     bool out_of_order;
     enum { CLOSE_NEVER, CLOSE_IN_RECEIVED, CLOSE_IN_SENT, CLOSE_IN_ENDED } close_in;
     uv_sem_t *holds; /* waits for it in received */
+    bool pauses;     /* in received */
+    bool half_closed;
     bool ended;
     int code;
     char text[300];
@@ -44,6 +46,7 @@ typedef struct World {
     End at_server;
     unsigned streams_opened; /* at the server */
     bool refuses;
+    bool sends_on; /* after the client has closed its side */
     char *peer;
     RpcServerCall *deferred;
     RpcResult result; /* of a unary call */
@@ -115,6 +118,9 @@ static inline void on_received(void *context, const uint8_t *data, size_t len)
     if (end->holds != NULL) {
         uv_sem_wait(end->holds);
     }
+    if (end->pauses) {
+        rpc_stream_pause(end->stream, true);
+    }
     if (end->close_in == CLOSE_IN_RECEIVED) {
         end_close(end, RPC_ABORTED, "closed in received");
     }
@@ -144,7 +150,16 @@ static inline void on_ended(void *context, int code, const char *text)
     end->stream = NULL;
 }
 
+static inline void on_half_closed(void *context)
+{
+    End *end = context;
+    assert_false(end->half_closed);
+    end->half_closed = true;
+}
+
 static const RpcStreamEvents EVENTS = {.received = on_received, .sent = on_sent, .ended = on_ended};
+static const RpcStreamEvents EVENTS_OF_BOTH_SIDES = {
+    .received = on_received, .sent = on_sent, .half_closed = on_half_closed, .ended = on_ended};
 
 /* ---- the server's methods ---- */
 
@@ -160,7 +175,7 @@ static inline void serve_stream(void *context, RpcStream *stream)
     mem_free(world->peer);
     world->peer = rpc_stream_peer(stream);
     end->stream = stream;
-    rpc_stream_accept(stream, &EVENTS, end);
+    rpc_stream_accept(stream, world->sends_on ? &EVENTS_OF_BOTH_SIDES : &EVENTS, end);
     end_start(end);
 }
 
@@ -189,14 +204,14 @@ static inline void too_long(uv_timer_t *timer)
 static inline void wait_until(World *world, const bool *flag)
 {
     while (!*flag) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
 }
 
 static inline void wait_count(World *world, const unsigned *count, unsigned wanted)
 {
     while (*count < wanted) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
 }
 
@@ -215,7 +230,7 @@ static inline void wait_ms(World *world, uint64_t ms)
     uv_timer_start(&timer, pause_over, ms, 0);
     wait_until(world, &over);
     uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(loop_uv(world->loop), UV_RUN_NOWAIT);
+    loop_turn(world->loop, false);
 }
 
 /* A socket that listens on a port nobody else has. */

@@ -207,6 +207,31 @@ static void nick_that_cannot_be_told_is_not_taken(void **state)
 
 /* ---- bounds ---- */
 
+static void streams_stop_before_lines_are_refused_and_go_on_when_few_wait(void **state)
+{
+    (void)state;
+    CoreTrace trace = alone();
+    trace.disk_stands_still = true;
+    char id[16];
+    for (int i = 0; i < 2048; i++) {
+        assert_false(core_is_full(trace.core));
+        assert_int_equal(core_has_room(trace.core), i < 1024);
+        snprintf(id, sizeof(id), "%d", i % 2000); /* repeats wait too */
+        assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", id)), "");
+    }
+    assert_true(core_is_full(trace.core));
+    trace_store_state(&trace, "the disk is full");
+    assert_false(core_is_full(trace.core)); /* they hear at once that nothing is taken */
+    assert_true(core_has_room(trace.core));
+    assert_int_equal(trace.unanswered, 0);
+    trace_store_state(&trace, NULL);
+    trace_disk_works(&trace);
+    assert_true(core_has_room(trace.core));
+    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", "new")),
+                        "show bot: hi\naccept\n");
+    trace_done(&trace);
+}
+
 static void lines_that_wait_for_the_disk_are_bounded(void **state)
 {
     (void)state;
@@ -299,6 +324,7 @@ int main(void)
         cmocka_unit_test(full_disk_refuses_new_lines_and_says_so_once),
         cmocka_unit_test(full_disk_rejects_what_waits_and_writes_it_later),
         cmocka_unit_test(nick_that_cannot_be_told_is_not_taken),
+        cmocka_unit_test(streams_stop_before_lines_are_refused_and_go_on_when_few_wait),
         cmocka_unit_test(lines_that_wait_for_the_disk_are_bounded),
         cmocka_unit_test(lines_that_wait_for_the_disk_are_bounded_in_bytes_too),
         cmocka_unit_test(line_of_a_classic_node_that_found_no_room_comes_by_another),

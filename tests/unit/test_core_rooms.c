@@ -49,6 +49,53 @@ static void what_is_said_in_a_room_is_seen_by_those_in_it(void **state)
     world_free(world);
 }
 
+static const char *receive_in(CoreTrace *trace, const char *room, const char *content)
+{
+    MessageDraft draft = trace_client_draft("bot", content, content);
+    draft.room = room;
+    draft.room_len = strlen(room);
+    return trace_receive(trace, draft);
+}
+
+/* It is in the log, and its room is the one that people mean. */
+static void program_speaks_in_any_room_and_its_nodes_person_sees_their_own(void **state)
+{
+    (void)state;
+    static const NodeConfig one[] = {{.host = "c", .port = 3}};
+    CoreTrace trace = trace_new("ann", one, 1);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_up_classic(&trace, 0);
+    assert_string_equal(receive_in(&trace, "games", "unseen"), "accept\n");
+    assert_string_equal(receive_in(&trace, "games", "unseen"), "accept a repeat\n");
+    trace_line(&trace, "/join games");
+    assert_string_equal(receive_in(&trace, "#Games", "seen"), "show [#games] bot: seen\naccept\n");
+    const EventFields *last = &trace.disk[trace.disk_count - 1]->fields;
+    assert_int_equal(last->room_len, strlen("games"));
+    assert_memory_equal(last->room, "games", last->room_len);
+    assert_string_equal(receive_in(&trace, "Lobby", "for all"),
+                        "send 0 for all\nshow bot: for all\naccept\n");
+    trace_line(&trace, "/part games");
+    assert_string_equal(receive_in(&trace, "games", "unseen again"), "accept\n");
+    trace_done(&trace);
+}
+
+static void program_speaks_to_no_person_and_in_no_room_that_is_none(void **state)
+{
+    (void)state;
+    CoreTrace trace = alone();
+    assert_string_equal(
+        receive_in(&trace, "@bob", "psst"),
+        "reject invalid: room is a person: only rooms can be spoken to from outside\n");
+    assert_string_equal(receive_in(&trace, "two words", "hi"),
+                        "reject invalid: a room's name holds no space and does not start with @, # "
+                        "or /\n");
+    assert_string_equal(receive_in(&trace, "#", "hi"),
+                        "reject invalid: a room's name has 1 to 64 bytes\n");
+    assert_string_equal(receive_in(&trace, "\xff", "hi"),
+                        "reject invalid: a room's name is UTF-8 without control characters\n");
+    trace_done(&trace);
+}
+
 static void line_in_a_room_goes_to_no_classic_peer(void **state)
 {
     (void)state;
@@ -288,6 +335,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_said_in_a_room_is_seen_by_those_in_it),
+        cmocka_unit_test(program_speaks_in_any_room_and_its_nodes_person_sees_their_own),
+        cmocka_unit_test(program_speaks_to_no_person_and_in_no_room_that_is_none),
         cmocka_unit_test(line_in_a_room_goes_to_no_classic_peer),
         cmocka_unit_test(room_is_left_for_the_lobby),
         cmocka_unit_test(entering_twice_says_nothing),

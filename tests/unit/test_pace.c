@@ -85,7 +85,7 @@ static void take(World *world, const char *frames)
 static void run_until(World *world, size_t count)
 {
     while (world->count < count) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
 }
 

@@ -234,6 +234,109 @@ static void server_that_closes_ends_open_streams_in_time(void **state)
     world_free(world);
 }
 
+/* ---- one side that goes on ---- */
+
+static void server_sends_on_after_the_client_has_closed_its_side(void **state)
+{
+    (void)state;
+    World *world = world_with_server();
+    world->sends_on = true;
+    world->at_client.to_send = 3;
+    world_open(world);
+    wait_count(world, &world->at_client.sent, 3);
+    end_close(&world->at_client, RPC_OK, "");
+    wait_until(world, &world->at_server.half_closed);
+    assert_int_equal(world->at_server.received, 3);
+    for (unsigned i = 0; i < 10; i++) {
+        end_send(&world->at_server, i);
+        wait_count(world, &world->at_server.sent, i + 1);
+    }
+    assert_false(world->at_server.ended);
+    end_close(&world->at_server, RPC_OK, "");
+    world_free(world);
+}
+
+static void server_hears_of_a_client_that_goes_after_it_closed_its_side(void **state)
+{
+    (void)state;
+    World *world = world_with_server();
+    world->sends_on = true;
+    world_open(world);
+    wait_count(world, &world->streams_opened, 1);
+    end_close(&world->at_client, RPC_OK, "");
+    wait_until(world, &world->at_server.half_closed);
+    wait_until(world, &world->at_server.ended); /* the client cuts it after a moment */
+    assert_ended(&world->at_server, RPC_CANCELLED, "it is gone");
+    world_free(world);
+}
+
+static void too_long_a_message_is_no_end_of_one_side(void **state)
+{
+    (void)state;
+    Bytes *bytes = bytes_new_empty(RPC_MESSAGE_MAX_BYTES + 1);
+    memset(bytes_fill(bytes), 'x', bytes_len(bytes));
+    World *world = world_with_server();
+    world->sends_on = true;
+    world_open(world);
+    rpc_stream_send(world->at_client.stream, bytes);
+    bytes_unref(bytes);
+    wait_until(world, &world->at_server.ended);
+    assert_ended(&world->at_server, RPC_RESOURCE_EXHAUSTED, "its message is too long");
+    assert_false(world->at_server.half_closed);
+    world_free(world);
+}
+
+static void paused_stream_holds_its_peer_back_and_loses_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    World *world = world_with_server();
+    world->sends_on = true;
+    world->at_client.size_of = size_64_kib;
+    world->at_server.size_of = size_64_kib;
+    world->at_client.to_send = COUNT;
+    world->at_server.pauses = true;
+    world_open(world);
+    for (unsigned i = 1; i <= 3; i++) {
+        wait_count(world, &world->at_server.received, i);
+        wait_ms(world, 50);
+        assert_int_equal(world->at_server.received, i);
+        assert_true(world->at_client.sent < COUNT);
+        rpc_stream_pause(world->at_server.stream, false);
+        rpc_stream_pause(world->at_server.stream, false);
+    }
+    wait_count(world, &world->at_server.received, 4);
+    rpc_stream_pause(world->at_server.stream, false);
+    rpc_stream_pause(world->at_server.stream, true); /* one more may come */
+    wait_ms(world, 50);
+    assert_in_range(world->at_server.received, 4, 5);
+    world->at_server.pauses = false;
+    rpc_stream_pause(world->at_server.stream, false);
+    wait_count(world, &world->at_client.sent, COUNT);
+    end_close(&world->at_client, RPC_OK, "");
+    wait_until(world, &world->at_server.half_closed);
+    assert_int_equal(world->at_server.received, COUNT);
+    assert_false(world->at_server.out_of_order);
+    end_close(&world->at_server, RPC_OK, "");
+    world_free(world);
+}
+
+static void paused_stream_hears_that_its_peer_is_gone(void **state)
+{
+    (void)state;
+    World *world = world_with_server();
+    world->sends_on = true;
+    world->at_client.to_send = 10;
+    world->at_server.pauses = true;
+    world_open(world);
+    wait_count(world, &world->at_server.received, 1);
+    end_close(&world->at_client, RPC_CANCELLED, "");
+    world_close_channel(world);
+    wait_until(world, &world->at_server.ended);
+    assert_ended(&world->at_server, RPC_CANCELLED, "it is gone");
+    world_free(world);
+}
+
 /* ---- answers that are put off ---- */
 
 static void on_answer(void *context, const RpcResult *result)
@@ -251,7 +354,7 @@ static RpcCall *ask(World *world, uint32_t deadline_ms)
         rpc_unary(world->channel, "/test/Deferred", request, deadline_ms, on_answer, world);
     bytes_unref(request);
     while (world->deferred == NULL) {
-        uv_run(loop_uv(world->loop), UV_RUN_ONCE);
+        loop_turn(world->loop, true);
     }
     return call;
 }
@@ -327,6 +430,11 @@ int main(void)
         cmocka_unit_test(silent_peer_does_not_hold_up_a_client_that_leaves),
         cmocka_unit_test(close_in_any_callback_is_safe),
         cmocka_unit_test(server_that_closes_ends_open_streams_in_time),
+        cmocka_unit_test(server_sends_on_after_the_client_has_closed_its_side),
+        cmocka_unit_test(server_hears_of_a_client_that_goes_after_it_closed_its_side),
+        cmocka_unit_test(too_long_a_message_is_no_end_of_one_side),
+        cmocka_unit_test(paused_stream_holds_its_peer_back_and_loses_nothing),
+        cmocka_unit_test(paused_stream_hears_that_its_peer_is_gone),
         cmocka_unit_test(answer_may_come_later),
         cmocka_unit_test(answer_to_a_client_that_has_gone_does_no_harm),
         cmocka_unit_test(server_that_closes_waits_for_an_answer_that_comes_after_the_cut),
