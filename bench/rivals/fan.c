@@ -398,6 +398,22 @@ static int fan_measure(Fan *fan)
     return faults > 0 || fan->closed > 0 ? 1 : 0;
 }
 
+static void fan_free(Fan *fan)
+{
+    for (int i = 0; i <= fan->options.subscribers; i++) {
+        Client *client = &fan->clients[i];
+        connection_done(&client->connection);
+        buffer_free(&client->gathered);
+        buffer_free(&client->reader.rest);
+        buffer_free(&client->h2.body);
+        mem_free(client->skipped);
+    }
+    close(fan->poll);
+    mem_free(fan->clients);
+    mem_free(fan->scratch);
+    mem_free(fan);
+}
+
 /* ---- options ---- */
 
 [[gnu::noreturn]] static void usage(void)
@@ -579,5 +595,7 @@ int main(int argc, char **argv)
     if (fan->poll < 0) {
         give_up("epoll: %s", strerror(errno));
     }
-    return fan_measure(fan);
+    int code = fan_measure(fan);
+    fan_free(fan);
+    return code;
 }
