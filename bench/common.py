@@ -50,6 +50,7 @@ def result_of(module, *argv):
 def run(name):
     """What a measurement's file does when it is called; gives what it printed."""
     module = sys.modules[name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # scratch folders go, nodes are ended
     options = parser_of(module).parse_args()
     need_program()
     result = module.measure(options)
