@@ -161,6 +161,24 @@ def on_core(core):
     return [*hurry, "taskset", "-c", str(core)]
 
 
+@contextlib.contextmanager
+def here_on_core(core):
+    """The same for this process, for a while; core: None for not."""
+    if core is None:
+        yield
+        return
+    cores_before, nice_before = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
+    os.sched_setaffinity(0, {core})
+    if may_hurry():
+        os.setpriority(os.PRIO_PROCESS, 0, HURRY)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores_before)
+        if may_hurry():
+            os.setpriority(os.PRIO_PROCESS, 0, nice_before)
+
+
 def allow_files():
     """Many subscribers are many descriptors; what is started inherits this."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -384,12 +402,10 @@ def summary(nanoseconds):
 
 
 def commits(count, rows=1, warm_up=20, core=None):
-    """Nanoseconds of each durable commit of so many rows, by SQLite alone, on the same disk."""
-    found = []
-    before = os.sched_getaffinity(0)
-    with scratch() as folder:
-        if core is not None:
-            os.sched_setaffinity(0, {core})
+    """Nanoseconds of each durable commit of so many rows, by SQLite alone, on the same disk; with a
+    core, as a server would run there."""
+    with scratch() as folder, here_on_core(core):
+        found = []
         table = sqlite3.connect(folder / "floor.db", isolation_level=None)
         table.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(b);")
         for number in range(-warm_up, count):
@@ -403,5 +419,4 @@ def commits(count, rows=1, warm_up=20, core=None):
             if number >= 0:
                 found.append(time.perf_counter_ns() - started)
         table.close()
-        os.sched_setaffinity(0, before)
     return found

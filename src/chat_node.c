@@ -96,7 +96,7 @@ static const struct argp_option OPTIONS[] = {
     {"json", OPTION_JSON, NULL, 0, "One JSON object a line, in and out", 0},
     {"no-color", OPTION_NO_COLOR, NULL, 0, "No colours (also where NO_COLOR is set)", 0},
     {"max-clients", OPTION_MAX_CLIENTS, "N", 0,
-     "Serve at most N StreamMessages clients at once (default 10000)", 0},
+     "Serve at most N clients (open streams) at once (default 10000)", 0},
     {"coalesce", OPTION_COALESCE, "MS", 0,
      "Hold what goes to a busy node up to MS milliseconds, to send it in fewer frames (default 0)",
      0},

@@ -50,26 +50,6 @@ static void guest_watch(Guest *guest, int operation)
     epoll_ctl(connection->poll, operation, connection->fd, &event);
 }
 
-static void guest_enter(Floor *server)
-{
-    int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK);
-    if (fd < 0) {
-        return;
-    }
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (server->count == server->capacity) {
-        server->capacity = server->capacity > 0 ? 2 * server->capacity : 64;
-        server->guests =
-            (Guest **)mem_resize((void *)server->guests, server->capacity, sizeof(Guest *));
-    }
-    Guest *guest = mem_new(Guest);
-    guest->connection = (Connection){.fd = fd, .poll = server->poll, .owner = guest};
-    guest->place = server->count;
-    server->guests[server->count++] = guest;
-    guest_watch(guest, EPOLL_CTL_ADD);
-}
-
 static void guest_leave(Floor *server, Guest *guest)
 {
     Guest *last = server->guests[--server->count];
@@ -99,6 +79,27 @@ static void guest_tell(Guest *guest, const char *bytes, size_t len)
     }
     connection_put(connection, bytes, len);
     connection_flush(connection);
+}
+
+static void guest_enter(Floor *server)
+{
+    int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK);
+    if (fd < 0) {
+        return;
+    }
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (server->count == server->capacity) {
+        server->capacity = server->capacity > 0 ? 2 * server->capacity : 64;
+        server->guests =
+            (Guest **)mem_resize((void *)server->guests, server->capacity, sizeof(Guest *));
+    }
+    Guest *guest = mem_new(Guest);
+    guest->connection = (Connection){.fd = fd, .poll = server->poll, .owner = guest};
+    guest->place = server->count;
+    server->guests[server->count++] = guest;
+    guest_watch(guest, EPOLL_CTL_ADD);
+    guest_tell(guest, "\n", 1); /* it is in */
 }
 
 static void guest_says(Floor *server, Guest *guest)

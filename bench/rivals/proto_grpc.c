@@ -7,6 +7,7 @@
 #include "fan.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     CALLS_UNARY = 100,   /* not answered yet, by default */
@@ -111,8 +112,9 @@ static void on_ready(void *context)
         client_joined(client);
         return;
     }
-    char id[24];
-    int len = snprintf(id, sizeof(id), "subscriber %d", client->id);
+    /* Another run's may not have been forgotten yet. */
+    char id[48];
+    int len = snprintf(id, sizeof(id), "subscriber %d of %d", client->id, (int)getpid());
     Buffer request = {0};
     if (subscribes_batch(client->fan)) {
         /* From now on, the lobby: nothing to say. The first answer tells that it is in. */

@@ -6,6 +6,7 @@ Debian starts some of them as services; those are left alone."""
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,6 +30,8 @@ class Server:
     most = LARGEST
     joining = 256  # connections that join at once
     rate = 10_000  # deliveries a second, at the moderate rate
+    window = 0  # messages on their way at most; 0: as many as bench_fan thinks fit
+    ordered = True  # messages of one publisher come in their order, also where it does not wait
     note = ""
 
     def __init__(self, name):
@@ -38,6 +41,10 @@ class Server:
         """None where it is not installed."""
         places = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
         return shutil.which(self.program, path=places)
+
+    def works(self):
+        """Does this version know what is wanted of it?"""
+        return True
 
     def command(self, folder, port):
         raise NotImplementedError
@@ -65,11 +72,14 @@ class ChatNode(Server):
 
 
 class PythonServer(Server):
-    program = sys.executable
+    program = harness.PYTHON
     proto = "grpc"
     most = 100
     rate = 1000
-    note = "gRPC in Python, a thread for each stream; at 1,000 deliveries/s"
+    window = 32
+    ordered = False
+    note = ("gRPC in Python, a thread for each stream and call, so lines overtake each other; at "
+            "1,000 deliveries/s")
 
     def command(self, folder, port):
         # ValueError, RuntimeError: no grpc for Python here.
@@ -94,6 +104,13 @@ class JetStream(Server):
         self.sync = sync
         self.note = ("each message synced" if sync
                      else "its acknowledgement does not wait for the disk: synced every 2 minutes")
+
+    def works(self):
+        if not self.sync:
+            return True
+        with common.scratch() as folder:
+            return subprocess.run([*self.command(folder, 4222), "-t"], check=False,
+                                  capture_output=True).returncode == 0
 
     def command(self, folder, port):
         path = folder / "nats.conf"
@@ -126,6 +143,7 @@ class RedisLog(Server):
 class Mosquitto(Server):
     program = "mosquitto"
     proto = "mqtt"
+    most = 1000
     note = "quality of service 0"
 
     def command(self, folder, port):
@@ -198,6 +216,7 @@ class Prosody(Server):
     proto = "xmpp"
     most = 100
     rate = 2000
+    window = 32
     note = "at 2,000 deliveries/s"
 
     def command(self, folder, port):

@@ -190,6 +190,11 @@ static void step_read_done(Step *step)
                                    .events_count = event->events_count});
 }
 
+static void step_said(Step *step)
+{
+    log_input(step, (ReplicaInput){.kind = REPLICA_SAID});
+}
+
 static const StepHandler HANDLERS[] = {
     [EVENT_START] = step_start,
     [EVENT_LINE] = lines_typed,
@@ -197,6 +202,7 @@ static const StepHandler HANDLERS[] = {
     [EVENT_INPUT_ENDED] = step_input_ended,
     [EVENT_LEAVE] = step_leave,
     [EVENT_RECEIVED] = lines_received,
+    [EVENT_SAID] = step_said,
     [EVENT_LINK_ANSWERED] = links_answered,
     [EVENT_LINK_DOWN] = links_down,
     [EVENT_DELIVERED] = links_delivered,
@@ -221,6 +227,8 @@ static void step_after_quit(Step *step)
         action->token = step->event->token;
         action->err = ERR_UNAVAILABLE;
         action->text = mem_copy_string("the node is leaving");
+    } else if (step->event->kind == EVENT_SAID) {
+        step_said(step);
     } else if (step->event->kind == EVENT_STORED) {
         step_stored(step);
     }
@@ -234,7 +242,8 @@ void core_step(Core *core, const Event *event, Actions *actions)
         return;
     }
     HANDLERS[event->kind](&step);
-    if (event->kind != EVENT_LINE && event->kind != EVENT_SENT) { /* neither brings word of it */
+    /* None of these brings word of it. */
+    if (event->kind != EVENT_LINE && event->kind != EVENT_RECEIVED && event->kind != EVENT_SENT) {
         log_check_kept(&step);
     }
     leave_check(&step);

@@ -76,7 +76,8 @@ typedef enum EventKind {
     EVENT_INPUT_FAILED,  /* a line could not even be passed on: the exit code will be 1 */
     EVENT_INPUT_ENDED,   /* nothing more will be typed: deliver what waits, then leave */
     EVENT_LEAVE,         /* a signal, or the terminal is gone: leave soon */
-    EVENT_RECEIVED,      /* somebody called SendMessage */
+    EVENT_RECEIVED,      /* somebody called SendMessage; more: EVENT_SAID follows soon */
+    EVENT_SAID,          /* what was received with `more` goes to the disk, as one group */
     EVENT_LINK_ANSWERED, /* a peer answered Hello */
     EVENT_LINK_DOWN,     /* an attempt failed, or a link was lost */
     EVENT_DELIVERED,     /* the peer has taken the line that was last sent to it */
@@ -116,7 +117,7 @@ typedef struct Event {
     const char *const *snippets; /* SEARCH: of each event */
     const RoomRow *rooms;        /* ROOMS */
     size_t rooms_count;
-    bool more;    /* ANSWER: there were more than the query's count */
+    bool more;    /* ANSWER: there were more than the query's count; RECEIVED */
     bool classic; /* LINK_ANSWERED: knows no Hello, so the next three are empty */
     const uint8_t *node_id;
     size_t node_id_len;

@@ -235,6 +235,7 @@ void lines_received(Step *step)
             .message = message,
             .for_classic = draft->id_len > 0,
             .token = event->token,
+            .more = event->more,
         };
         line.fields.id = draft->id;
         line.fields.id_len = draft->id_len;

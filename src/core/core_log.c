@@ -197,7 +197,7 @@ Err log_say(Step *step, const LogLine *line, const char **ret_text)
     EventFields fields = line->fields;
     replica_own(core->replica, &own);
     fields.after_count = fold_take_after(core->fold, &own, fields.after);
-    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
+    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields, .more = line->more});
     return ERR_OK;
 }
 

@@ -192,6 +192,7 @@ typedef struct LogLine {
     Message *message;
     bool for_classic;
     void *token;
+    bool more; /* ReplicaInput.more */
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */

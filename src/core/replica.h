@@ -57,7 +57,7 @@ typedef struct ReplicaConfig {
      * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
      * For nodes that pay for each frame. */
     bool frugal;
-    /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
+    /* Is the event's signature good? NULL: as signature.h finds it. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
 } ReplicaConfig;
 
@@ -69,7 +69,8 @@ typedef struct StreamHead {
 } StreamHead;
 
 typedef enum ReplicaInputKind {
-    REPLICA_SAY,       /* fields: room, kind, sender, body, after; the rest is filled in */
+    REPLICA_SAY,       /* fields: room, kind, sender, body, after; the rest is filled in. more */
+    REPLICA_SAID,      /* what was said with `more` goes to the disk now */
     REPLICA_STORED,    /* ticket: that STORE, and all before it, are durable */
     REPLICA_READ_DONE, /* link, stream, from, events: the answer to READ; none: not there */
     REPLICA_LINK_UP,   /* link: a new connection */
@@ -88,6 +89,7 @@ typedef struct ReplicaInput {
     uint64_t random;
     size_t link;
     const EventFields *fields;
+    bool more; /* another one, or REPLICA_SAID, follows at once: one group for them */
     uint64_t ticket;
     StreamId stream;
     uint64_t from;

@@ -83,5 +83,12 @@ void own_say(RStep *step)
     }
     replica->group[replica->group_count++] = event;
     replica->group_bytes += frame_event_bytes(event);
+    if (!step->input->more) {
+        own_store_group(step);
+    }
+}
+
+void own_said(RStep *step)
+{
     own_store_group(step);
 }

@@ -102,6 +102,11 @@ void loop_post(Loop *loop, Mail *mail)
     }
 }
 
+void loop_awake(Loop *loop)
+{
+    atomic_store(&loop->asleep, false);
+}
+
 /* ---- waiting elsewhere ---- */
 
 /* Tells once, then waits until the owner has seen to it (watch_again). */
@@ -205,7 +210,7 @@ static void wait_elsewhere(Loop *loop, bool may_wait)
         timeout_ms = 0;
     }
     loop->waiter.wait(loop->waiter.context, timeout_ms);
-    atomic_store(&loop->asleep, false);
+    loop_awake(loop);
 }
 
 bool loop_turn(Loop *loop, bool may_wait)

@@ -43,6 +43,8 @@ typedef struct LoopWaiter {
     void *context;
 } LoopWaiter;
 
+/* For wait: something has come, and what is posted from now on needs no kick. */
+void loop_awake(Loop *loop);
 /* The owner thread, not from within wait; NULL: libuv again. No thread may post meanwhile. */
 void loop_set_waiter(Loop *loop, const LoopWaiter *waiter);
 

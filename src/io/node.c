@@ -40,6 +40,8 @@ struct Node {
     WireArena *arena;
     NodeId id;
     uv_timer_t timer;
+    Mail said; /* posted by the first line that a turn of the loop brings */
+    bool said_posted;
     uint64_t timer_at_ms; /* what it is set to, while it is active */
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
@@ -318,6 +320,15 @@ static void node_report(void *context, Event *event)
     }
 }
 
+/* All that has come in this turn of the loop. */
+static void node_said(Mail *mail, bool ok)
+{
+    (void)ok;
+    Node *node = (Node *)((char *)mail - offsetof(Node, said));
+    node->said_posted = false;
+    node_step(node, &(Event){.kind = EVENT_SAID});
+}
+
 /* ---- life ---- */
 
 static void node_add_connections(Node *node, const NodeOptions *options)
@@ -473,6 +484,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
     node->timer.data = node;
+    node->said.deliver = node_said;
     *ret_node = node;
     return ERR_OK;
 }
@@ -555,7 +567,12 @@ void node_leave(Node *node)
 
 void node_receive(Node *node, const MessageDraft *draft, NodeReceipt *receipt)
 {
-    node_step_and_after(node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt});
+    node_step_and_after(
+        node, &(Event){.kind = EVENT_RECEIVED, .draft = draft, .token = receipt, .more = true});
+    if (!node->said_posted) {
+        node->said_posted = true;
+        loop_post(node->loop, &node->said);
+    }
 }
 
 static void node_wait(NodeWaiter **list, NodeWaiter *waiter)

@@ -25,6 +25,7 @@ static bool rpc_deliver(Rpc *rpc, gpr_timespec until)
     if (event.type != GRPC_OP_COMPLETE) {
         return false;
     }
+    loop_awake(rpc->loop);
     Mail *mail = event.tag;
     if (mail != NULL) { /* not a kick */
         TAG_BACK(mail);
@@ -173,6 +174,10 @@ size_t rpc_common_args(grpc_arg *args)
     args[count++] = rpc_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_MESSAGE_MAX_BYTES);
     /* Compressing each line by itself triples what its delivery costs and saves nothing. */
     args[count++] = rpc_int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+    /* What nobody looks at costs each message a visit. */
+    args[count++] = rpc_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0);
+    args[count++] = rpc_int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+    args[count++] = rpc_int_arg(GRPC_ARG_ENABLE_CENSUS, 0);
     /* 0: as many pings without data as keepalive wants; the default stops after two. */
     args[count++] = rpc_int_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
     return count;

@@ -1,8 +1,7 @@
 /* gRPC as this program needs it, over the C core: nothing outside rpc*.c sees <grpc/...>.
  *
  *   owner thread   rpc_..._... --> grpc_call_start_batch
- *   pump thread    grpc_completion_queue_next --> loop_post(tag)
- *   owner thread   the callbacks below
+ *   owner thread   loop_turn --> grpc_completion_queue_next --> the callbacks below
  *
  * Every callback comes on the owner thread from the loop, never from inside a call to this
  * interface. What is cancelled or closed calls back no more. */
@@ -40,7 +39,7 @@ int rpc_code_of(Err err);
 
 typedef struct Rpc Rpc;
 
-/* Starts the library and the pump thread. */
+/* Starts the library; from now on the loop waits in its queue. */
 Rpc *rpc_open(Loop *loop);
 /* Once every server and channel is closed: waits for the last completions, and up to
  * RPC_STREAM_LINGER_MS for what closed streams still have to send, then done. */

@@ -19,7 +19,7 @@ import chat_pb2  # noqa: E402
 import chat_pb2_grpc  # noqa: E402
 import grpc  # noqa: E402
 
-VICTIM = "M00000005"
+VICTIM = ("M00000005", "writer 0, line 5 ")  # bench_fan's, and bench_publish's
 
 
 def lose(before, message):

@@ -1,19 +1,23 @@
 """What bench_fan says can be trusted: it finds each fault of a server that has it, and none where
 there is none. The figures themselves are for people to read."""
 
+import json
+
 import pytest
 
-from harness import BUILD, HERE, PYTHON, eventually, free_port, is_listening
+from harness import BUILD, CHAT_NODE, HERE, PROJECT, PYTHON, eventually, free_port, is_listening
 
-FAN = BUILD / "bench_fan"
+FAN, PUBLISH = BUILD / "bench_fan", BUILD / "bench_publish"
 MESSAGES = 40
 SUBSCRIBERS = 3
 
 
 def start(cluster, port, protocol, *arguments):
-    """Not measured for long, and not waited for: at most a second for what is lost."""
+    """No warm-up, and at most a second is waited for what is lost. One call at a time: those that
+    are under way together may overtake each other."""
+    calls = [] if protocol == "grpc-batch" else ["-R", 1]
     return cluster.child([FAN, "-p", protocol, "-P", port, "-n", SUBSCRIBERS, "-m", MESSAGES, "-W",
-                          0, "-x", 1, "-L", 20, *arguments], label=f"bench_fan {protocol}")
+                          0, "-x", 1, "-L", 20, *calls, *arguments], label=f"bench_fan {protocol}")
 
 
 def result(child):
@@ -91,7 +95,44 @@ def test_the_floor_tells_everybody(cluster):
 
 def test_a_node_delivers_what_it_is_told(cluster):
     node = cluster.node(name="ann", mode="headless")
-    for protocol in ("grpc", "grpc-batch-unary"):
+    for protocol in ("grpc", "grpc-batch", "grpc-batch-unary"):
         code, figures = result(start(cluster, node.port, protocol, "-r", 1000, "-i", node.pid))
         clean(figures)
         assert code == 0 and figures["cpu_us"] >= 0 and figures["rss_idle"] > 0
+
+
+def publish(cluster, port, protocol, *arguments):
+    return result(cluster.child([PUBLISH, "-p", protocol, "-P", port, "-n", 2, "-w", 4, "-W", 0,
+                                 "-t", 0.3, "-L", 20, *arguments]))
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "grpc-batch"])
+def test_what_is_acknowledged_and_refused_is_counted(cluster, faulty, protocol):
+    ports = faulty("none", "refuse")
+    code, figures = publish(cluster, ports["none"], protocol)
+    assert code == 0 and figures["msgs"] > 10 and figures["refused"] == 0
+    assert 0 < figures["p50_us"] <= figures["p99_us"] <= figures["max_us"]
+    code, figures = publish(cluster, ports["refuse"], protocol)
+    assert code == 1 and figures["msgs"] > 10 and figures["refused"] == 1
+
+
+def test_a_node_keeps_what_it_acknowledges(cluster):
+    node = cluster.node(name="ann", mode="headless")
+    for protocol in ("grpc", "grpc-batch"):
+        shown = len(node.out)
+        code, figures = publish(cluster, node.port, protocol, "-i", node.pid)
+        assert code == 0 and figures["msgs"] > 10 and figures["rss_end"] > 0
+        node.wait_for(lambda: len(node.out) - shown >= figures["msgs"], "what it acknowledged")
+
+
+def test_one_table_of_floor_and_node(cluster):
+    child = cluster.child([PYTHON, PROJECT / "bench" / "rivals" / "rivals.py", "--json", "--sizes",
+                           "2", "--reps", "1", "--seconds", "0.2", "--servers",
+                           "floor,chat_node Publish"],
+                          env={"CHAT_NODE": CHAT_NODE, "CHAT_BUILD": str(BUILD)})
+    assert child.wait(50) == 0, child.err
+    found = json.loads(child.out[-1])
+    assert found["rounds"] == 1 and not found["failed"]
+    assert [(run["kind"], run["server"], run["size"]) for run in found["runs"]] == [
+        ("moderate", "floor", 2), ("full", "floor", 2), ("log", "chat_node Publish", 1),
+        ("log", "chat_node Publish", 16)]
