@@ -50,6 +50,7 @@ def result_of(module, *argv):
 def run(name):
     """What a measurement's file does when it is called; gives what it printed."""
     module = sys.modules[name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # scratch folders go, nodes are ended
     options = parser_of(module).parse_args()
     need_program()
     result = module.measure(options)
@@ -158,6 +159,24 @@ def on_core(core):
     """What stands before a command that is to run there from its first moment on."""
     hurry = ["nice", "-n", str(HURRY)] if may_hurry() else []
     return [*hurry, "taskset", "-c", str(core)]
+
+
+@contextlib.contextmanager
+def here_on_core(core):
+    """The same for this process, for a while; core: None for not."""
+    if core is None:
+        yield
+        return
+    cores_before, nice_before = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0)
+    os.sched_setaffinity(0, {core})
+    if may_hurry():
+        os.setpriority(os.PRIO_PROCESS, 0, HURRY)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores_before)
+        if may_hurry():
+            os.setpriority(os.PRIO_PROCESS, 0, nice_before)
 
 
 def allow_files():
@@ -383,12 +402,10 @@ def summary(nanoseconds):
 
 
 def commits(count, rows=1, warm_up=20, core=None):
-    """Nanoseconds of each durable commit of so many rows, by SQLite alone, on the same disk."""
-    found = []
-    before = os.sched_getaffinity(0)
-    with scratch() as folder:
-        if core is not None:
-            os.sched_setaffinity(0, {core})
+    """Nanoseconds of each durable commit of so many rows, by SQLite alone, on the same disk; with a
+    core, as a server would run there."""
+    with scratch() as folder, here_on_core(core):
+        found = []
         table = sqlite3.connect(folder / "floor.db", isolation_level=None)
         table.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE t(b);")
         for number in range(-warm_up, count):
@@ -402,5 +419,4 @@ def commits(count, rows=1, warm_up=20, core=None):
             if number >= 0:
                 found.append(time.perf_counter_ns() - started)
         table.close()
-        os.sched_setaffinity(0, before)
     return found

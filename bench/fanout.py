@@ -9,7 +9,7 @@ too, where it is installed, which keeps nothing either. Once at a moderate rate,
 goes. The server has one core, the load another; every run has a
 fresh server; medians of repeated runs, in which the servers take turns. What is lost, doubled,
 malformed or closed is a fault, and there must be none. "others" is what else ran on the server's
-core: near nothing, or the figures are worth nothing. Late is what came behind a later one: calls
+core, which at saturation is near nothing, or the figures are worth nothing. Late is what came behind a later one: calls
 of SendMessage that are in flight together have no order, so the classic interface may have some.
 
 The last rows: one of 1,000 subscribers does not read. Runs without it and with it take turns, and

@@ -133,14 +133,13 @@ def script(path, title, axes, logs, lines):
             text += [f"set logscale {axis}", f'set format {axis} "%.0s%c"'
                      if axis == "x" or lowest(lines) >= 1 else f'set format {axis} "%g"']
         else:
-            text += [f"set {axis}range [0:*]"] if axis == "y" else []
-    if logs != "xy" and "y" not in logs:
-        text.append('set format y "%.0s%c"')
+            text += ["set yrange [0:*]", 'set format y "%.0s%c"'] if axis == "y" else [
+                "set xtics 1"]
     plots = []
-    colours = iter(COLOURS)
+    colours, dashes = iter(COLOURS), iter("2345")
     for number, (label, points) in enumerate(lines.items()):
         text += [f"$line{number} << END", *(f"{x} {y}" for x, y in sorted(points)), "END"]
-        look = f'dt {"23456789"[number % 8]} lc rgb "#888888"' if label.startswith(FLOORS) \
+        look = f'dt {next(dashes)} lc rgb "#888888"' if label.startswith(FLOORS) \
             else f'lc rgb "{next(colours)}"'
         plots.append(f'$line{number} using 1:2 title "{label}" lw 2 pt 7 ps 0.6 {look}')
     return "\n".join([*text, "plot " + ", \\\n  ".join(plots), ""])
