@@ -243,7 +243,7 @@ static void lines_said_while_the_disk_stands_still_are_bounded(void **state)
         count++;
     }
     size_t most = REPLICA_SAID_MAX_BYTES / EVENT_BODY_MAX_BYTES;
-    size_t with_the_store = 2 * EVENT_GROUP_MAX_BYTES / EVENT_BODY_MAX_BYTES;
+    size_t with_the_store = 4 * EVENT_GROUP_MAX_BYTES / EVENT_BODY_MAX_BYTES;
     assert_in_range(count, most - most / 10, most + with_the_store + 1);
     mesh.disks_stand_still = false;
     mesh_step(&mesh, 0, (ReplicaInput){.kind = REPLICA_STORED, .ticket = mesh.tickets[0]});
