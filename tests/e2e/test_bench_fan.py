@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from harness import BUILD, CHAT_NODE, HERE, PROJECT, PYTHON, eventually, free_port, is_listening
+from harness import (BUILD, CHAT_NODE, HERE, PROJECT, PYTHON, eventually, free_port, is_listening,
+                     scaled)
 
 FAN, PUBLISH = BUILD / "bench_fan", BUILD / "bench_publish"
 MESSAGES = 40
@@ -13,11 +14,12 @@ SUBSCRIBERS = 3
 
 
 def start(cluster, port, protocol, *arguments):
-    """No warm-up, and at most a second is waited for what is lost. One call at a time: those that
+    """No warm-up, and two seconds are waited for what is lost. One call at a time: those that
     are under way together may overtake each other."""
     calls = [] if protocol == "grpc-batch" else ["-R", 1]
     return cluster.child([FAN, "-p", protocol, "-P", port, "-n", SUBSCRIBERS, "-m", MESSAGES, "-W",
-                          0, "-x", 1, "-L", 20, *calls, *arguments], label=f"bench_fan {protocol}")
+                          0, "-x", scaled(2), "-L", int(scaled(20)), *calls, *arguments],
+                         label=f"bench_fan {protocol}")
 
 
 def result(child):
@@ -104,7 +106,7 @@ def test_a_node_delivers_what_it_is_told(cluster):
 
 def publish(cluster, port, protocol, *arguments):
     return result(cluster.child([PUBLISH, "-p", protocol, "-P", port, "-n", 2, "-w", 4, "-W", 0,
-                                 "-t", 0.3, "-L", 20, *arguments]))
+                                 "-t", 0.3, "-L", int(scaled(20)), *arguments]))
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "grpc-batch"])
