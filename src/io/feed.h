@@ -7,10 +7,11 @@
  *   the store --> what a reader that fell behind the chunks is given
  *
  * Those who follow the same rooms share a view. A message is encoded once and appended to the open
- * chunk of each view it belongs to; a reader is a place in a chunk, and what it is given next is all
- * from there to the chunk's end: so a lone message goes alone, and whoever was busy gets what has
- * gathered in one piece. Chunks that all readers have passed are freed; a reader that is too far
- * behind loses its chunk and is served from the store until it has come up again. */
+ * chunk of each view it belongs to; a reader is a place in a chunk, and what it is given next is
+ * all from there to the chunk's end: so a lone message goes alone, and whoever was busy gets what
+ * has gathered in one piece. Chunks that all readers have passed are freed; a reader that is too
+ * far behind loses its chunk and is served from the store until it has come up again.
+ */
 #pragma once
 
 #include "core/message.h"
