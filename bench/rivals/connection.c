@@ -45,6 +45,12 @@ void buffer_drop(Buffer *buffer, size_t len)
     }
 }
 
+void buffer_free(Buffer *buffer)
+{
+    mem_free(buffer->bytes);
+    *buffer = (Buffer){0};
+}
+
 /* ---- connections ---- */
 
 static void watch(Connection *connection, int operation)
@@ -133,6 +139,15 @@ void connection_close(Connection *connection)
         close(connection->fd);
         connection->fd = -1;
     }
+}
+
+void connection_done(Connection *connection)
+{
+    if (connection->owner != NULL) {
+        connection_close(connection);
+    }
+    buffer_free(&connection->out);
+    buffer_free(&connection->rest);
 }
 
 size_t connection_receive(Connection *connection, char *scratch)

@@ -26,6 +26,7 @@ char *buffer_reserve(Buffer *buffer, size_t more);
 void buffer_put(Buffer *buffer, const void *bytes, size_t len);
 /* From its front. */
 void buffer_drop(Buffer *buffer, size_t len);
+void buffer_free(Buffer *buffer);
 
 typedef struct Connection {
     int fd; /* -1: closed */
@@ -53,6 +54,8 @@ void connection_flush(Connection *connection);
 /* From now on nothing is read: the other side's writes fill the buffers on the way. */
 void connection_stop_reading(Connection *connection);
 void connection_close(Connection *connection);
+/* Closes, and frees its buffers. One that was never dialled (all zero) is left alone. */
+void connection_done(Connection *connection);
 
 /* Fills scratch (SCRATCH_BYTES) with what was kept and what is there now; the bytes in it, 0 where
  * nothing new came. Closes where the other side has closed. */

@@ -303,15 +303,10 @@ static double per(double sum, uint64_t count)
     return sum / (double)(count > 0 ? count : 1);
 }
 
-static void print_run(const Fan *fan, const Run *run)
+static void print_deliveries(const Fan *fan, const Run *run)
 {
     const FanOptions *options = &fan->options;
     const Histogram *latency = &fan->latency;
-    double wall_ns = (double)(run->after.at_ns - run->before.at_ns);
-    double scheduled_ns =
-        (double)(run->after.server.scheduled_ns - run->before.server.scheduled_ns);
-    double cpu_s = run->after.server.cpu_s - run->before.server.cpu_s;
-    uint64_t deliveries = fan->deliveries;
     bool prose = options->prose;
     printf(prose ? "%s %s, %d subscribers, %d of them slow; %.0f messages/s asked, window %u\n"
                  : "label=%s proto=%s n=%d slow=%d rate=%.0f win=%u",
@@ -319,8 +314,8 @@ static void print_run(const Fan *fan, const Run *run)
            options->rate, options->window);
     printf(prose ? "%" PRIu64 " messages, %" PRIu64 " deliveries in %.3f s: %.0f/s\n"
                  : " msgs=%" PRIu64 " deliveries=%" PRIu64 " sec=%.3f del_s=%.0f",
-           run->messages, deliveries, run->seconds,
-           run->seconds > 0 ? (double)deliveries / run->seconds : 0);
+           run->messages, fan->deliveries, run->seconds,
+           run->seconds > 0 ? (double)fan->deliveries / run->seconds : 0);
     printf(prose ? "latency in us: p50 %.1f, p90 %.1f, p99 %.1f, max %.1f\n"
                  : " p50_us=%.1f p90_us=%.1f p99_us=%.1f max_us=%.1f",
            histogram_at(latency, 0.5) / 1e3, histogram_at(latency, 0.9) / 1e3,
@@ -331,21 +326,32 @@ static void print_run(const Fan *fan, const Run *run)
                    " closed=%d rpcerr=%" PRIu64 " held=%d",
            run->lost, fan->twice, fan->late, fan->malformed, fan->closed, fan->call_errors,
            run->held);
+}
+
+static void print_costs(const Fan *fan, const Run *run)
+{
+    const Costs *before = &run->before;
+    const Costs *after = &run->after;
+    double wall_ns = (double)(after->at_ns - before->at_ns);
+    double scheduled_ns = (double)(after->server.scheduled_ns - before->server.scheduled_ns);
+    double cpu_s = after->server.cpu_s - before->server.cpu_s;
+    uint64_t deliveries = fan->deliveries;
+    bool prose = fan->options.prose;
     printf(prose ? "server: CPU %.2f s, %.3f us/delivery (schedstat %.3f), %.0f%% of a core; "
                    "core busy %.3f us/delivery, stolen %.2f s; this program %.0f%%\n"
                  : " cpu_s=%.2f cpu_us=%.3f sched_us=%.3f srv_pct=%.0f core_us=%.3f steal_s=%.2f"
                    " cli_pct=%.0f",
            cpu_s, per(cpu_s * 1e6, deliveries), per(scheduled_ns / 1e3, deliveries),
            scheduled_ns * 100 / wall_ns,
-           per((run->after.core.busy_s - run->before.core.busy_s) * 1e6, deliveries),
-           run->after.core.stolen_s - run->before.core.stolen_s,
-           (run->after.own_s - run->before.own_s) * 100e9 / wall_ns);
+           per((after->core.busy_s - before->core.busy_s) * 1e6, deliveries),
+           after->core.stolen_s - before->core.stolen_s,
+           (after->own_s - before->own_s) * 100e9 / wall_ns);
     printf(prose ? "server's memory: %ld bytes, all joined %ld: %.0f a client, at the end %ld; "
                    "joining took %.2f s\n"
                  : " rss0=%ld rss_idle=%ld idle_b=%.0f rss_end=%ld join_s=%.2f\n",
            run->memory_empty, run->memory_idle,
-           (double)(run->memory_idle - run->memory_empty) / options->subscribers,
-           run->after.server.memory_bytes, run->join_s);
+           (double)(run->memory_idle - run->memory_empty) / fan->options.subscribers,
+           after->server.memory_bytes, run->join_s);
 }
 
 /* What the warm-up has left behind: nothing, unless messages were lost in it. */
@@ -386,11 +392,26 @@ static int fan_measure(Fan *fan)
     run.lost += run.messages * (uint64_t)fan_counted(fan) - fan->deliveries;
     run.held = phase.held;
     run.seconds = (double)(fan->last_delivery_ns - phase.start_ns) / 1e9;
-    print_run(fan, &run);
-    return run.lost + fan->twice + fan->late + fan->malformed + fan->call_errors > 0 ||
-                   fan->closed > 0
-               ? 1
-               : 0;
+    print_deliveries(fan, &run);
+    print_costs(fan, &run);
+    uint64_t faults = run.lost + fan->twice + fan->late + fan->malformed + fan->call_errors;
+    return faults > 0 || fan->closed > 0 ? 1 : 0;
+}
+
+static void fan_free(Fan *fan)
+{
+    for (int i = 0; i <= fan->options.subscribers; i++) {
+        Client *client = &fan->clients[i];
+        connection_done(&client->connection);
+        buffer_free(&client->gathered);
+        buffer_free(&client->reader.rest);
+        buffer_free(&client->h2.body);
+        mem_free(client->skipped);
+    }
+    close(fan->poll);
+    mem_free(fan->clients);
+    mem_free(fan->scratch);
+    mem_free(fan);
 }
 
 /* ---- options ---- */
@@ -574,5 +595,7 @@ int main(int argc, char **argv)
     if (fan->poll < 0) {
         give_up("epoll: %s", strerror(errno));
     }
-    return fan_measure(fan);
+    int code = fan_measure(fan);
+    fan_free(fan);
+    return code;
 }

@@ -55,9 +55,7 @@ static void guest_leave(Floor *server, Guest *guest)
     Guest *last = server->guests[--server->count];
     server->guests[guest->place] = last;
     last->place = guest->place;
-    connection_close(&guest->connection);
-    mem_free(guest->connection.out.bytes);
-    mem_free(guest->connection.rest.bytes);
+    connection_done(&guest->connection);
     mem_free(guest);
 }
 

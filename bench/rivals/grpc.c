@@ -6,8 +6,12 @@ enum {
 };
 
 /* Bytes used; 0: it is not all there. */
-static size_t varint_read(const char *bytes, size_t len, uint64_t *ret_value)
+static inline size_t varint_read(const char *bytes, size_t len, uint64_t *ret_value)
 {
+    if (len > 0 && (unsigned char)*bytes < 128) { /* nearly always */
+        *ret_value = (unsigned char)*bytes;
+        return 1;
+    }
     uint64_t value = 0;
     for (size_t i = 0; i < len && i < VARINT_BYTES_MAX; i++) {
         unsigned char byte = (unsigned char)bytes[i];

@@ -22,6 +22,7 @@ enum {
     FIELD_MESSAGES = 1, /* of SubscribeResponse and PublishRequest */
     FIELD_ANSWERED = 1, /* of PublishResponse */
     FIELD_REFUSED = 2,
+    FIELD_REFUSAL_TEXT = 3,
 };
 
 typedef struct Field {

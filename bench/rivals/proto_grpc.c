@@ -7,6 +7,7 @@
 #include "fan.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
@@ -145,6 +146,10 @@ static void on_end(void *context, uint32_t stream, const char *words)
     Client *client = context;
     if (client->publishes && client->calls > 0 && stream != client->stream) {
         client->calls--;
+        if (strstr(words, "grpc-message") != NULL) { /* later ones refer to the first: enough */
+            client->fan->call_errors++;
+            complain("a call has failed: %s", words);
+        }
         return;
     }
     client->fan->call_errors++;

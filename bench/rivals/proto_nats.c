@@ -1,7 +1,7 @@
 /* NATS, its plain client protocol: one subject. */
 #include "fan.h"
+#include "nats.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void nats_hello(Client *client)
@@ -10,22 +10,6 @@ static void nats_hello(Client *client)
                         "CONNECT {\"verbose\":false,\"pedantic\":false,\"name\":\"r%d\",\"lang\":"
                         "\"c\",\"version\":\"0\",\"protocol\":1}\r\n%sPING\r\n",
                         client->id, client->publishes ? "" : "SUB room 1\r\n");
-}
-
-/* "MSG room 1 100\r\n" and behind it the payload with its own end; bytes used, 0: not all is there
- * yet. */
-static size_t nats_message(Client *client, const char *line, const char *end, const char *limit)
-{
-    const char *digits = end - 1;
-    while (digits > line && digits[-1] != ' ') {
-        digits--;
-    }
-    size_t len = strtoul(digits, NULL, 10);
-    if ((size_t)(limit - end - 1) < len + 2) {
-        return 0;
-    }
-    client_delivered(client, end + 1, len);
-    return (size_t)(end + 1 - line) + len + 2;
 }
 
 static size_t nats_parse(Client *client, char *bytes, size_t len)
@@ -39,10 +23,12 @@ static size_t nats_parse(Client *client, char *bytes, size_t len)
         }
         size_t took = (size_t)(end - line) + 1;
         if (strncmp(line, "MSG ", 4) == 0) {
-            took = nats_message(client, line, end, bytes + len);
+            size_t payload = 0;
+            took = nats_message(line, end, bytes + len, &payload);
             if (took == 0) {
                 return used;
             }
+            client_delivered(client, end + 1, payload);
         } else if (strncmp(line, "PING", 4) == 0) {
             connection_put_text(&client->connection, "PONG\r\n");
             connection_flush(&client->connection);

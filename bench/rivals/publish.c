@@ -197,6 +197,21 @@ static int bench_measure(Bench *bench)
     return bench->refused > 0 || bench->closed > 0 || bench->acknowledged == 0 ? 1 : 0;
 }
 
+static void bench_free(Bench *bench)
+{
+    for (unsigned i = 0; i < bench->options.writers; i++) {
+        Writer *writer = &bench->writers[i];
+        connection_done(&writer->connection);
+        buffer_free(&writer->gathered);
+        buffer_free(&writer->reader.rest);
+        buffer_free(&writer->h2.body);
+    }
+    close(bench->poll);
+    mem_free(bench->writers);
+    mem_free(bench->scratch);
+    mem_free(bench);
+}
+
 /* ---- options ---- */
 
 [[gnu::noreturn]] static void usage(void)
@@ -318,5 +333,7 @@ int main(int argc, char **argv)
     if (bench->poll < 0) {
         give_up("epoll: %s", strerror(errno));
     }
-    return bench_measure(bench);
+    int code = bench_measure(bench);
+    bench_free(bench);
+    return code;
 }

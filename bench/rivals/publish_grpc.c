@@ -21,6 +21,21 @@ static uint64_t number_of(uint32_t stream)
 
 /* ---- what comes ---- */
 
+/* A Refusal of a PublishResponse; its message is among the answered, too. */
+static void on_refused(Writer *writer, const Field *refusal)
+{
+    if (writer->bench->refused++ > 0) {
+        return; /* one is enough to read */
+    }
+    Field field;
+    for (size_t at = 0, took = 1; at < refusal->len && took > 0; at += took) {
+        took = field_read(refusal->bytes + at, refusal->len - at, &field);
+        if (took > 0 && field.number == FIELD_REFUSAL_TEXT) {
+            complain("refused: %.*s", (int)field.len, field.bytes);
+        }
+    }
+}
+
 static void on_field(void *context, const Field *field)
 {
     Writer *writer = context;
@@ -29,8 +44,7 @@ static void on_field(void *context, const Field *field)
             writer_acknowledged(writer, writer->done);
         }
     } else if (field->number == FIELD_REFUSED) {
-        writer->bench->refused++; /* and among the answered: counted there, too many */
-        complain("refused: %.*s", (int)field->len, field->bytes);
+        on_refused(writer, field);
     }
 }
 

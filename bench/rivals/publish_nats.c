@@ -3,6 +3,7 @@
  *
  * It comes when the message is in the file as far as the process knows: the server hands it to the
  * disk by itself only every two minutes (sync_interval). */
+#include "nats.h"
 #include "publish.h"
 
 #include <inttypes.h>
@@ -60,21 +61,6 @@ static void nats_pong(Writer *writer)
     }
 }
 
-/* "MSG ack.0.17 1 30\r\n{...}\r\n"; bytes used, 0: not all is there yet. */
-static size_t nats_message(Writer *writer, const char *line, const char *end, const char *limit)
-{
-    const char *digits = end - 1;
-    while (digits > line && digits[-1] != ' ') {
-        digits--;
-    }
-    size_t len = strtoul(digits, NULL, 10);
-    if ((size_t)(limit - end - 1) < len + 2) {
-        return 0;
-    }
-    nats_answer(writer, line + 4, end + 1, len);
-    return (size_t)(end + 1 - line) + len + 2;
-}
-
 static size_t nats_parse(Writer *writer, char *bytes, size_t len)
 {
     size_t used = 0;
@@ -86,10 +72,12 @@ static size_t nats_parse(Writer *writer, char *bytes, size_t len)
         }
         size_t took = (size_t)(end - line) + 1;
         if (strncmp(line, "MSG ", 4) == 0) {
-            took = nats_message(writer, line, end, bytes + len);
+            size_t payload = 0;
+            took = nats_message(line, end, bytes + len, &payload);
             if (took == 0) {
                 return used;
             }
+            nats_answer(writer, line + 4, end + 1, payload);
         } else if (strncmp(line, "PING", 4) == 0) {
             connection_put_text(&writer->connection, "PONG\r\n");
             connection_flush(&writer->connection);

@@ -1,4 +1,4 @@
-"""A chat server as one writes it first in Python: a queue for each client, a thread for each stream.
+"""A chat server as one writes it first in Python: a queue for each client, a thread for each call.
 
     python_server.py STUBS PORT [THREADS]      on loopback; STUBS: the folder of chat_pb2.py"""
 

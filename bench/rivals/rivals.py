@@ -155,7 +155,7 @@ def measure_sync():
 
 
 def measure_all(options, rooms, logs):
-    """Rounds, until all were made or the time is over; how many."""
+    """Rounds, until all were made or the time is over; how many that were."""
     results = Results()
     ends = time.monotonic() + options.minutes * 60
     rounds = 0
@@ -167,13 +167,13 @@ def measure_all(options, rooms, logs):
             if (server.name, size) in results.failed:
                 continue
             if time.monotonic() > ends:
-                return results, rounds
+                return results, f"{rounds} to {rounds + 1}"
             if not options.json and sys.stderr.isatty():
                 print(f"\rround {number + 1} of {options.reps}: {done + 1} of {len(work)}, "
                       f"{server.name} {size}\033[K", end="", file=sys.stderr, flush=True)
             measure(results, server, size, options)
         rounds += 1
-    return results, rounds
+    return results, str(rounds)
 
 
 # ------------------------------------------------------------------------------------- the table
@@ -183,8 +183,10 @@ def number(value, digits=0):
 
 
 def ratio(value, base):
-    return "-" if not value or not base else f"{value / base:.2f}" if value < 10 * base \
-        else f"{value / base:.0f}"
+    if not value or not base:
+        return "-"
+    times = value / base
+    return f"{times:,.0f}" if times >= 10 else f"{times:.2f}" if times >= 0.1 else f"{times:.2g}"
 
 
 def room_rows(results, rooms, sizes):

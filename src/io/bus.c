@@ -4,11 +4,15 @@
 #include <string.h>
 #include <utlist.h>
 
+enum { HELD_MAX_ITEMS = 256 };
+
 struct Bus {
     BusItem items[BUS_MAX_ITEMS];
     uint64_t oldest; /* positions, counting from 0 for ever */
     uint64_t head;   /* of the next item */
     size_t bytes;
+    bool held;
+    uint64_t woken; /* the head when followers were woken last */
     Follower *waiting;
     Follower *reading;
     Follower *paced;
@@ -58,6 +62,7 @@ void bus_free(Bus *bus)
  * not been woken yet. */
 static void bus_wake(Bus *bus)
 {
+    bus->woken = bus->head;
     while (bus->waiting != NULL && bus->waiting->cursor < bus->head) {
         Follower *follower = bus->waiting;
         DL_DELETE2(bus->waiting, follower, prev, next);
@@ -76,7 +81,17 @@ static void bus_publish(Bus *bus, BusItem item)
     }
     *bus_item(bus, bus->head++) = item;
     bus->bytes += cost;
-    bus_wake(bus);
+    if (!bus->held || bus->head - bus->woken >= HELD_MAX_ITEMS) {
+        bus_wake(bus);
+    }
+}
+
+void bus_hold(Bus *bus, bool held)
+{
+    bus->held = held;
+    if (!held) {
+        bus_wake(bus);
+    }
 }
 
 void bus_show(Bus *bus, Message *message, int64_t wall_ms)

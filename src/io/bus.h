@@ -49,13 +49,18 @@ Bus *bus_new(void);
 /* No follower may be left. NULL is fine. */
 void bus_free(Bus *bus);
 
-/* Take a reference to message; copy text. They wake the waiting followers before they return. */
+/* Take a reference to message; copy text. They wake the waiting followers before they return,
+ * unless the bus is held. */
 void bus_show(Bus *bus, Message *message, int64_t wall_ms);
 void bus_notice(Bus *bus, NoticeLevel level, const char *text, int64_t wall_ms);
 void bus_list(Bus *bus, int64_t wall_ms);
 /* snippet may be NULL. */
 void bus_history(Bus *bus, Message *message, Kept kept, const char *snippet, int64_t wall_ms);
 void bus_kept(Bus *bus, Message *message, Kept kept, int64_t wall_ms);
+
+/* Held: followers are woken once for all that is published until it is let go; or sooner, where
+ * that is so much that they might fall off the ring. */
+void bus_hold(Bus *bus, bool held);
 
 /* Follows from the next item on, waiting. wake and owner must be set. */
 void bus_follow(Bus *bus, Follower *follower);

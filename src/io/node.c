@@ -235,9 +235,11 @@ static StepResult node_step_now(Node *node, Event *event)
     node->stepping = true;
     actions_reset(&node->actions);
     core_step(node->core, event, &node->actions);
+    bus_hold(node->bus, true);
     for (size_t i = 0; i < node->actions.count; i++) {
         node_do(node, &node->actions.items[i], event, &result);
     }
+    bus_hold(node->bus, false);
     node_store_passed(node);
     node_set_timer(node, event->mono_ms);
     node->stepping = false;

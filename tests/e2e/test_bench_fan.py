@@ -71,10 +71,11 @@ def test_each_fault_is_found_and_counted(cluster, faulty):
 
 def test_a_fault_is_found_in_the_classic_calls_too(cluster, faulty):
     ports = faulty("lose", "refuse")
-    runs = [start(cluster, port, "grpc", "-r", 100) for port in ports.values()]
-    for child in runs:
+    runs = {fault: start(cluster, port, "grpc", "-r", 100) for fault, port in ports.items()}
+    for fault, child in runs.items():
         code, figures = result(child)
-        assert code == 1 and figures["lost"] > 0
+        assert code == 1 and figures["lost"] == (1 if fault == "lose" else SUBSCRIBERS)
+        assert figures["rpcerr"] == (fault == "refuse")
 
 
 def test_who_reads_nothing_is_not_counted(cluster, faulty):
@@ -132,7 +133,7 @@ def test_one_table_of_floor_and_node(cluster):
                           env={"CHAT_NODE": CHAT_NODE, "CHAT_BUILD": str(BUILD)})
     assert child.wait(50) == 0, child.err
     found = json.loads(child.out[-1])
-    assert found["rounds"] == 1 and not found["failed"]
+    assert found["rounds"] == "1" and not found["failed"]
     assert [(run["kind"], run["server"], run["size"]) for run in found["runs"]] == [
         ("moderate", "floor", 2), ("full", "floor", 2), ("log", "chat_node Publish", 1),
         ("log", "chat_node Publish", 16)]
