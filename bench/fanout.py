@@ -6,11 +6,11 @@
 The batched interface (Publish and Subscribe), the classic one (SendMessage and StreamMessages), and
 the floor: a bare epoll server that writes each line to each socket and keeps nothing; nats-server
 too, where it is installed, which keeps nothing either. Once at a moderate rate, once as fast as it
-goes. The server has one core, the load another; every run has a
-fresh server; medians of repeated runs, in which the servers take turns. What is lost, doubled,
-malformed or closed is a fault, and there must be none. "others" is what else ran on the server's
-core, which at saturation is near nothing, or the figures are worth nothing. Late is what came behind a later one: calls
-of SendMessage that are in flight together have no order, so the classic interface may have some.
+goes. The server has one core, the load another; every run has a fresh server; medians of repeated
+runs, in which the servers take turns. What is lost, doubled, malformed or closed is a fault, and
+there must be none. Late is what came behind a later one: calls of SendMessage that are in flight
+together have no order, so the classic interface may have some. "others" is what else ran on the
+server's core, which at saturation is near nothing, or the figures are worth nothing.
 
 The last rows: one of 1,000 subscribers does not read. Runs without it and with it take turns, and
 the ratio of what the others see is the median of the pairs' ratios."""

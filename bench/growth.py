@@ -5,7 +5,7 @@
     start     (and search) over the log       catch_up  over the log
     latency   over nodes                      memory    over subscribers, links, events
 
-All takes about half an hour, --quick some minutes with fewer sizes and runs. The soak, another half
+All takes some forty minutes, --quick a few with fewer sizes and runs. The soak, another half
 hour, is only run where --only names it."""
 
 import contextlib
