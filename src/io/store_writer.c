@@ -27,9 +27,12 @@ enum {
     WAL_IDLE_MS = 20,
     PROBE_MS = 1000,
     /* How long nothing comes before the index is written. A few lines may gather; where many wait,
-     * the gaps of a steady load of 1,000 a second still let it keep up. */
+     * the gaps of a steady load of 1,000 a second still let it keep up. But not those of a burst: it
+     * costs more than the events themselves, and they are what somebody waits for. */
     INDEX_IDLE_MS = 100,
     INDEX_IDLE_MANY_MS = 5,
+    BURST_MS = 250,
+    BURST_EVENTS = 1000, /* in that time */
     /* What a search waits for: some 30 ms. Where more is missing, after much came at once, it finds
      * what is indexed so far, and says how much is not. */
     INDEX_SEARCH_EVENTS = 2 * INDEX_EVENTS,
@@ -384,6 +387,20 @@ void writer_roll_back(Writer *writer)
     take_back(writer, 0);
 }
 
+/* In whole spans of BURST_MS: how many the last one had is known a span long. */
+static void count_burst(Writer *writer, const Job *first)
+{
+    uint64_t now_ms = loop_mono_ms();
+    if (now_ms >= writer->burst_at_ms + BURST_MS) {
+        writer->burst_events = writer->span_events;
+        writer->span_events = 0;
+        writer->burst_at_ms = now_ms;
+    }
+    for (const Job *job = first; job != NULL; job = job->next) {
+        writer->span_events += ((const Batch *)job)->count;
+    }
+}
+
 static void commit(Writer *writer, Job *first)
 {
     int code = transact(writer, write_batches, first);
@@ -391,6 +408,7 @@ static void commit(Writer *writer, Job *first)
     writer_set_degraded(writer, code);
     if (code == SQLITE_OK) {
         writer->commits++;
+        count_burst(writer, first);
     } else {
         writer_roll_back(writer);
         writer->room_len = 0; /* it may have been new */
@@ -553,6 +571,12 @@ static bool stays_idle(JobQueue *queue, int64_t ms)
            queue->first == NULL && !queue->closing;
 }
 
+static bool is_burst(const Writer *writer)
+{
+    return writer->burst_events >= BURST_EVENTS &&
+           loop_mono_ms() < writer->burst_at_ms + 2 * BURST_MS;
+}
+
 /* Under the queue's mutex, which is let go of while anything is written. */
 static void work(Writer *writer)
 {
@@ -571,7 +595,7 @@ static void work(Writer *writer)
     } else if (writer->commits > 0 && !writer->wal_is_long) {
         chore = stays_idle(queue, WAL_IDLE_MS) ? lengthen_wal : NULL;
     } else if (writer->behind != NULL && !writer->index_broken) {
-        bool many = writer->backlog >= INDEX_EVENTS;
+        bool many = writer->backlog >= INDEX_EVENTS && !is_burst(writer);
         writer->idle = writer->idle || stays_idle(queue, many ? INDEX_IDLE_MANY_MS : INDEX_IDLE_MS);
         chore = writer->idle ? index_idle : NULL;
     } else {

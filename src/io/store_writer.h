@@ -54,6 +54,10 @@ struct Writer {
     int64_t last_stream_id;
     bool degraded;
     uint64_t commits;
+    /* Events of the span that goes on, which began then, and of the last one. */
+    uint64_t burst_at_ms;
+    size_t span_events;
+    size_t burst_events;
     int wal_pages;
     bool wal_is_long; /* or cannot be made so */
 

@@ -87,6 +87,13 @@ def test_one_file_collects_the_parts_and_curves_are_drawn_of_it(cluster, tmp_pat
     assert names == {"nodes.svg", "log-length.svg"}
 
 
+def test_what_a_line_costs_is_measured(cluster, show):
+    out = run(cluster, BENCH / "say.py", "--json", "--count", sized(5000, 500), "--rounds", "1")
+    row = json.loads(out[-1])["here"]
+    assert row["lines_per_s"] > 0 and row["cpu_us_per_line"] > 0
+    show(f"said at once: {row['lines_per_s']} a second, {row['cpu_us_per_line']} us of CPU each")
+
+
 def test_a_short_soak(cluster):
     out = run(cluster, BENCH / "soak.py", "--minutes", "0.05", "--rate", "100")
     assert "every one shown 3 times in order" in out[-1]
