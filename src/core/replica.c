@@ -52,6 +52,12 @@ void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count)
     }
 }
 
+bool replica_verify(const Replica *replica, const LogEvent *event)
+{
+    return replica->config.verify != NULL ? replica->config.verify(event)
+                                          : checker_is_good(replica->checker, event);
+}
+
 static void stored(RStep *step)
 {
     Replica *replica = step->replica;
@@ -84,7 +90,7 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     own->have_interval_ms =
         config->have_interval_ms > 0 ? config->have_interval_ms : HAVE_INTERVAL_MS;
     own->have_fanout = config->have_fanout > 0 ? config->have_fanout : HAVE_FANOUT;
-    own->verify = config->verify != NULL ? config->verify : event_signature_is_good;
+    replica->checker = checker_new();
     snprintf(replica->name, sizeof(replica->name), "%s", config->name != NULL ? config->name : "");
     own->name = NULL;
     own->windows_bytes = config->windows_bytes > 0 ? config->windows_bytes : REPLICA_WINDOWS_BYTES;
@@ -134,6 +140,7 @@ void replica_free(Replica *replica)
         replica->batches = batch->next;
         mem_free(batch);
     }
+    checker_free(replica->checker);
     mem_free(replica->group);
     mem_free(replica->storing);
     mem_free(replica->streams);
