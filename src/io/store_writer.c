@@ -19,6 +19,10 @@ enum {
     COMMIT_MAX_BYTES = 1024 * 1024, /* a transaction's worth: beyond, joining saves nothing more */
     CHECKPOINT_PAGES = 1000,        /* 4 MB of -wal, SQLite's own measure: when there is time */
     CHECKPOINT_MUST_PAGES = 8000,   /* whatever else waits */
+    WAL_PIECE_BYTES = 256 * 1024,
+    /* Until the checkpoint, and what one transaction may add to that. */
+    WAL_LONG_BYTES = (CHECKPOINT_PAGES + 24) * (4096 + 24),
+    WAL_IDLE_MS = 20,
     PROBE_MS = 1000,
     /* How long nothing comes before the index is written. A few lines may gather; where many wait,
      * the gaps of a steady load of 1,000 a second still let it keep up. */
@@ -366,6 +370,37 @@ static void checkpoint(Writer *writer)
     }
 }
 
+/* A commit that makes the -wal longer has the file system write down its new length too: a third of
+ * what it takes. So zeros are laid before it while there is time, piece by piece, as far as it
+ * comes before the checkpoint; from there on it starts again at its beginning. SQLite stops reading
+ * where a page has not the salt of its -wal, and zeros never have. */
+static int lengthen(sqlite3_file *wal, bool *ret_long)
+{
+    static const uint8_t zeros[WAL_PIECE_BYTES];
+    sqlite3_int64 size = 0;
+    int code = wal->pMethods->xFileSize(wal, &size);
+    *ret_long = size >= WAL_LONG_BYTES;
+    if (code != SQLITE_OK || *ret_long) {
+        return code;
+    }
+    code = wal->pMethods->xWrite(wal, zeros, sizeof(zeros), size);
+    code = code == SQLITE_OK ? wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) : code;
+    if (code != SQLITE_OK) { /* a full disk: what there is is for the lines themselves */
+        wal->pMethods->xTruncate(wal, size);
+    }
+    return code;
+}
+
+static void lengthen_wal(Writer *writer)
+{
+    sqlite3_file *wal = NULL;
+    int code = sqlite3_file_control(writer->db.sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+    bool is_open = code == SQLITE_OK && wal != NULL && wal->pMethods != NULL;
+    if (!is_open || lengthen(wal, &writer->wal_is_long) != SQLITE_OK) {
+        writer->wal_is_long = true;
+    }
+}
+
 static void probe(Writer *writer)
 {
     int code = db_run(&writer->db, SQL_BEGIN);
@@ -477,6 +512,8 @@ static void work(Writer *writer)
         chore = checkpoint;
     } else if (writer->degraded) {
         chore = stays_idle(queue, PROBE_MS) ? probe : NULL;
+    } else if (writer->commits > 0 && !writer->wal_is_long) {
+        chore = stays_idle(queue, WAL_IDLE_MS) ? lengthen_wal : NULL;
     } else if (writer->behind != NULL && !writer->index_broken) {
         bool many = writer->backlog >= INDEX_EVENTS;
         writer->idle = writer->idle || stays_idle(queue, many ? INDEX_IDLE_MANY_MS : INDEX_IDLE_MS);

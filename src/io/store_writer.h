@@ -38,6 +38,7 @@ struct Writer {
     bool degraded;
     uint64_t commits;
     int wal_pages;
+    bool wal_is_long; /* or cannot be made so */
 
     /* Of the transaction; kept for the next, so that none allocates. */
     Undo *undo;
