@@ -48,9 +48,11 @@ bool queue_offer(JobQueue *queue, Job *job)
             queue->last->next = job;
         }
         queue->last = job;
-        pthread_cond_signal(&queue->wake);
     }
     pthread_mutex_unlock(&queue->mutex);
+    if (open) { /* now, so that who wakes does not find the mutex taken, and sleeps again */
+        pthread_cond_signal(&queue->wake);
+    }
     return open;
 }
 
