@@ -194,9 +194,9 @@ static void input_turn(uv_idle_t *idle)
 {
     PipeFace *face = idle->data;
     InputLine line;
-    reader_stop(face->reader);
     for (int i = 0; i < INPUT_BATCH_LINES; i++) {
         if (!input_may_go(face)) {
+            reader_stop(face->reader);
             uv_idle_stop(idle);
             return;
         }
@@ -214,6 +214,7 @@ static void input_turn(uv_idle_t *idle)
             face->style->take_line(face, &line);
         }
     }
+    reader_stop(face->reader); /* enough was read: the rest of it is for the next round */
 }
 
 /* From the loop, never from inside whatever calls this: a line must not be handed to the node

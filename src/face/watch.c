@@ -46,7 +46,9 @@ void watch_start(Watch *watch)
 
 void watch_stop(Watch *watch)
 {
-    uv_poll_stop(&watch->poll);
+    if (uv_is_active((uv_handle_t *)&watch->poll)) { /* else it is a system call for nothing */
+        uv_poll_stop(&watch->poll);
+    }
 }
 
 static void watch_closed(uv_handle_t *handle)
