@@ -120,6 +120,7 @@ void core_free(Core *core)
     rooms_free(core->rooms);
     presences_free(core->presences);
     fold_out_done(&core->fold_out);
+    replica_outputs_done(&core->replica_outputs);
     fold_free(core->fold);
     replica_free(core->replica);
     mem_free(core->store_reason);

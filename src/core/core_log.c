@@ -103,12 +103,15 @@ static void log_output(Step *step, ReplicaOutput *output)
 
 void log_input(Step *step, ReplicaInput input)
 {
-    ReplicaOutputs outputs = {0};
+    Core *core = step->core;
+    /* The memory of the last time; where this is called from within itself, some of its own. */
+    ReplicaOutputs outputs = core->replica_outputs;
+    core->replica_outputs = (ReplicaOutputs){0};
     input.mono_ms = step->event->mono_ms;
     input.wall_ms = step->event->wall_ms;
     input.random = step->event->random;
-    replica_step(step->core->replica, &input, &outputs);
-    step->core->replica_wake_ms = outputs.wake_at_ms;
+    replica_step(core->replica, &input, &outputs);
+    core->replica_wake_ms = outputs.wake_at_ms;
     /* What is durable goes out to others first, and to this node's own screen then: they have the
      * longer way. */
     bool sends_first = input.kind == REPLICA_STORED;
@@ -122,7 +125,9 @@ void log_input(Step *step, ReplicaInput input)
             log_output(step, &outputs.items[i]);
         }
     }
-    replica_outputs_done(&outputs);
+    replica_outputs_reset(&outputs);
+    replica_outputs_done(&core->replica_outputs);
+    core->replica_outputs = outputs;
 }
 
 void log_timer(Step *step)

@@ -83,6 +83,7 @@ struct Core {
     size_t mesh_count;
     Replica *replica;
     uint64_t replica_wake_ms;
+    ReplicaOutputs replica_outputs; /* empty between steps; kept for its memory */
     Fold *fold;
     FoldOut fold_out;
     uint64_t fold_wake_ms;
