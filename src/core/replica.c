@@ -64,8 +64,8 @@ static void stored(RStep *step)
     while (replica->batches != NULL && replica->batches->ticket <= step->input->ticket) {
         Batch *batch = replica->batches;
         replica->batches = batch->next;
-        if (batch->own) {
-            own_stored(step);
+        if (batch->own != NULL) {
+            own_stored(step, batch);
         } else {
             stream_set_durable(replica, stream_find(replica, &batch->stream), batch->hi,
                                &batch->hi_hash);
@@ -93,6 +93,7 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     replica->checker = checker_new();
     snprintf(replica->name, sizeof(replica->name), "%s", config->name != NULL ? config->name : "");
     own->name = NULL;
+    own->group_max = config->group_max > 0 ? config->group_max : EVENT_GROUP_MAX;
     own->windows_bytes = config->windows_bytes > 0 ? config->windows_bytes : REPLICA_WINDOWS_BYTES;
     own->streams_max = config->streams_max > 0 ? config->streams_max : REPLICA_STREAMS_MAX;
     own->streams_max += heads_count; /* they have a place in any case */
@@ -121,9 +122,6 @@ void replica_free(Replica *replica)
     for (size_t i = 0; i < replica->group_count; i++) {
         event_unref(replica->group[i]);
     }
-    for (size_t i = 0; i < replica->storing_count; i++) {
-        event_unref(replica->storing[i]);
-    }
     for (size_t i = 0; i < replica->links_cap; i++) {
         link_clear(&replica->links[i]);
     }
@@ -138,11 +136,14 @@ void replica_free(Replica *replica)
     while (replica->batches != NULL) {
         Batch *batch = replica->batches;
         replica->batches = batch->next;
+        for (size_t i = 0; i < batch->own_count; i++) {
+            event_unref(batch->own[i]);
+        }
+        mem_free(batch->own);
         mem_free(batch);
     }
     checker_free(replica->checker);
     mem_free(replica->group);
-    mem_free(replica->storing);
     mem_free(replica->streams);
     event_signer_done(&replica->config.signer);
     mem_free(replica);

@@ -51,6 +51,7 @@ typedef struct ReplicaConfig {
     uint32_t have_interval_ms; /* 0: 250 */
     uint32_t have_fanout;      /* links told of news at each interval; 0: 6 */
     uint32_t coalesce_ms;      /* a busy link's frames are held this long; 0: not at all */
+    size_t group_max;          /* own events in one group; 0: EVENT_GROUP_MAX */
     size_t windows_bytes;      /* 0: REPLICA_WINDOWS_BYTES */
     size_t streams_max;        /* 0: REPLICA_STREAMS_MAX */
     /* Takes every stream from one peer, the one with the lowest key, where that is lower than one's

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-enum { EPOCH_RANDOM_BITS = 16, EPOCH_RANDOM_MASK = 0xffff };
+enum {
+    EPOCH_RANDOM_BITS = 16,
+    EPOCH_RANDOM_MASK = 0xffff,
+    OWN_GROUPS_MAX = 4, /* with the store: one being written, and some for its next commit */
+};
 
 uint64_t replica_next_epoch(uint64_t stored, int64_t wall_ms, uint64_t random)
 {
@@ -15,48 +19,67 @@ uint64_t replica_next_epoch(uint64_t stored, int64_t wall_ms, uint64_t random)
     return ms << EPOCH_RANDOM_BITS | (random & EPOCH_RANDOM_MASK);
 }
 
-/* Signs and stores what has been said since the last group. One at a time: while it is written,
- * what is said meanwhile becomes the next. */
-static void own_store_group(RStep *step)
+/* How many of those that wait make the next group. */
+static size_t next_group(const Replica *replica, size_t *ret_bytes)
 {
-    Replica *replica = step->replica;
-    if (replica->storing_own || replica->group_count == 0) {
-        return;
-    }
     size_t count = 0;
     size_t bytes = 0;
-    while (count < replica->group_count && count < EVENT_GROUP_MAX &&
+    while (count < replica->group_count && count < replica->config.group_max &&
            bytes + frame_event_bytes(replica->group[count]) <= EVENT_GROUP_MAX_BYTES) {
         bytes += frame_event_bytes(replica->group[count++]);
     }
-    replica->group_bytes -= bytes;
+    *ret_bytes = bytes;
+    return count;
+}
+
+/* Signs it, and gives it to the store. */
+static void store_group(RStep *step, size_t count)
+{
+    Replica *replica = step->replica;
     event_sign(replica->group[count - 1], &replica->config.signer);
-    stream_store(step, replica->own, replica->group, count, NO_LINK, true);
-    replica->storing_own = true;
-    replica->storing = mem_array(count, sizeof(LogEvent *));
-    replica->storing_count = count;
-    memcpy(replica->storing, replica->group, count * sizeof(LogEvent *));
+    Batch *batch = stream_store(step, replica->own, replica->group, count, NO_LINK);
+    batch->own = mem_array(count, sizeof(LogEvent *)); /* with the references of the others */
+    batch->own_count = count;
+    memcpy(batch->own, replica->group, count * sizeof(LogEvent *));
+    replica->storing_own++;
     replica->group_count -= count;
     memmove(replica->group, replica->group + count, replica->group_count * sizeof(LogEvent *));
 }
 
-void own_stored(RStep *step)
+/* Signs and stores what has been said since the last group. While one is written, what is said
+ * meanwhile becomes the next, which waits: it may grow. One that is full does not wait, so that the
+ * store has something to go on with. */
+static void own_store_groups(RStep *step)
+{
+    Replica *replica = step->replica;
+    while (replica->group_count > 0 && replica->storing_own < OWN_GROUPS_MAX) {
+        size_t bytes = 0;
+        size_t count = next_group(replica, &bytes);
+        bool full = count < replica->group_count || count == replica->config.group_max;
+        if (replica->storing_own > 0 && !full) {
+            return;
+        }
+        replica->group_bytes -= bytes;
+        store_group(step, count);
+    }
+}
+
+void own_stored(RStep *step, Batch *batch)
 {
     Replica *replica = step->replica;
     Stream *own = replica->own;
     bool first = own->applied == 0;
-    stream_advance(step, own, replica->storing, replica->storing_count, NO_LINK);
+    stream_advance(step, own, batch->own, batch->own_count, NO_LINK);
     stream_set_durable(replica, own, own->applied, &own->last_hash);
-    for (size_t i = 0; i < replica->storing_count; i++) {
-        event_unref(replica->storing[i]);
+    for (size_t i = 0; i < batch->own_count; i++) {
+        event_unref(batch->own[i]);
     }
-    mem_free(TAKE(replica->storing));
-    replica->storing_count = 0;
-    replica->storing_own = false;
+    mem_free(TAKE(batch->own));
+    replica->storing_own--;
     if (first) {
         stream_tell_all(step);
     }
-    own_store_group(step);
+    own_store_groups(step);
 }
 
 void own_say(RStep *step)
@@ -83,5 +106,5 @@ void own_say(RStep *step)
     }
     replica->group[replica->group_count++] = event;
     replica->group_bytes += frame_event_bytes(event);
-    own_store_group(step);
+    own_store_groups(step);
 }

@@ -128,7 +128,8 @@ typedef struct Batch {
     StreamId stream;
     uint64_t hi;
     EventHash hi_hash;
-    bool own;
+    LogEvent **own; /* a group of this node's own, to be applied when it is stored; else NULL */
+    size_t own_count;
     struct Batch *next;
 } Batch;
 
@@ -167,10 +168,8 @@ struct Replica {
     size_t group_cap;
     size_t group_bytes;
     size_t storing_bytes;
-    bool storing_own;
-    LogEvent **storing; /* the group that is being stored */
-    size_t storing_count;
-    uint64_t said; /* the last own number */
+    size_t storing_own; /* groups of this node's own that are being stored */
+    uint64_t said;      /* the last own number */
     EventHash said_hash;
 
     Batch *batches;    /* oldest first */
@@ -214,7 +213,7 @@ void link_drop(RStep *step, size_t link, const char *reason);
 
 /* replica_own.c */
 void own_say(RStep *step);
-void own_stored(RStep *step);
+void own_stored(RStep *step, Batch *batch);
 
 /* replica_proof.c */
 /* The run, whose signature is good, names another event for place seq than this node holds. */
@@ -240,8 +239,8 @@ void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t c
 /* The parts of it; own ones are stored first. */
 void stream_advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count,
                     size_t link);
-void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link,
-                  bool own);
+Batch *stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count,
+                    size_t link);
 /* Its author may go on in it. */
 void stream_note_newest(Stream *stream);
 /* Nobody may know it yet: all are told, and at once. */

@@ -277,8 +277,7 @@ void windows_trim(Replica *replica)
     }
 }
 
-void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link,
-                  bool own)
+Batch *stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     Replica *replica = step->replica;
     Batch *batch = mem_new(Batch);
@@ -288,7 +287,6 @@ void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t c
     batch->stream = stream->id;
     batch->hi = events[count - 1]->fields.seq;
     batch->hi_hash = events[count - 1]->hash;
-    batch->own = own;
     for (size_t i = 0; i < count; i++) {
         batch->bytes += frame_event_bytes(events[i]);
     }
@@ -302,6 +300,7 @@ void stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t c
     ReplicaOutput *output = rstep_add(step, REPLICA_STORE);
     rstep_events(output, events, count);
     output->ticket = batch->ticket;
+    return batch;
 }
 
 void stream_advance(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
@@ -333,7 +332,7 @@ void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t c
 {
     bool first = stream->applied == 0;
     stream_advance(step, stream, events, count, link);
-    stream_store(step, stream, events, count, link, false);
+    (void)stream_store(step, stream, events, count, link);
     pull_progress(step, stream);
     if (first) {
         stream_tell_all(step);

@@ -332,6 +332,8 @@ void node_start(World *world, int at)
         .have_interval_ms = world->config.have_interval_ms,
         .have_fanout = world->config.have_fanout,
         .frugal = world->config.frugal,
+        /* Small ones in some seeds, so that several are on their way to the disk at once. */
+        .group_max = world->config.seed % 4 == 1 ? 1 + (size_t)at % 3 : 0,
         .verify = world->config.mutation == MUTATION_NO_VERIFY ? verify_nothing : check_verify_once,
     };
     event_signer_init(&config.signer, node->seed);

@@ -50,6 +50,31 @@ static void nothing_is_shown_or_sent_before_it_is_durable(void **state)
     mesh_done(&mesh);
 }
 
+static void full_group_does_not_wait_for_the_one_that_is_written(void **state)
+{
+    (void)state;
+    Mesh mesh = mesh_new();
+    mesh_link(&mesh, 0, 1);
+    mesh.disks_stand_still = true;
+    mesh_say(&mesh, 0, "first");
+    uint64_t first = mesh.tickets[0];
+    for (size_t i = 0; i + 1 < EVENT_GROUP_MAX; i++) {
+        mesh_say(&mesh, 0, "more");
+    }
+    assert_int_equal(mesh.tickets[0], first); /* it may still grow */
+    mesh_say(&mesh, 0, "and one");
+    assert_int_equal(mesh.tickets[0], first + 1);
+    mesh_step(&mesh, 0, (ReplicaInput){.kind = REPLICA_STORED, .ticket = first});
+    mesh_settle(&mesh);
+    assert_int_equal(mesh.peers[1].shown, 1);
+    mesh_step(&mesh, 0, (ReplicaInput){.kind = REPLICA_STORED, .ticket = first + 1});
+    mesh_settle(&mesh);
+    assert_int_equal(mesh.peers[0].shown, EVENT_GROUP_MAX + 1);
+    assert_int_equal(mesh.peers[1].shown, EVENT_GROUP_MAX + 1);
+    assert_string_equal(mesh.peers[1].last, "and one");
+    mesh_done(&mesh);
+}
+
 static void late_comer_gets_all_and_others_know_it(void **state)
 {
     (void)state;
@@ -285,6 +310,7 @@ int main(void)
         cmocka_unit_test(line_crosses_a_link_at_once),
         cmocka_unit_test(line_reaches_a_peer_of_a_peer_once),
         cmocka_unit_test(nothing_is_shown_or_sent_before_it_is_durable),
+        cmocka_unit_test(full_group_does_not_wait_for_the_one_that_is_written),
         cmocka_unit_test(late_comer_gets_all_and_others_know_it),
         cmocka_unit_test(upstream_that_goes_silent_is_left),
         cmocka_unit_test(restart_reads_the_old_part_from_the_store),
