@@ -23,6 +23,13 @@ def test_latency_is_measured_beside_its_floors(cluster, show):
         f"{name} {value}" for name, value in rows[2].items()))
 
 
+def test_what_a_line_costs_is_measured(cluster, show):
+    out = run(cluster, BENCH / "say.py", "--json", "--count", sized(5000, 500), "--rounds", "1")
+    row = json.loads(out[-1])["here"]
+    assert row["lines_per_s"] > 0 and row["cpu_us_per_line"] > 0
+    show(f"said at once: {row['lines_per_s']} a second, {row['cpu_us_per_line']} us of CPU each")
+
+
 def test_a_short_soak(cluster):
     out = run(cluster, BENCH / "soak.py", "--minutes", "0.05", "--rate", "100")
     assert "every one shown 3 times in order" in out[-1]
