@@ -113,8 +113,9 @@ int32_t loop_utc_offset_s(int64_t wall_ms)
 int32_t utc_offset_s(UtcOffset *kept, int64_t wall_ms)
 {
     int64_t quarter = wall_ms / MS_PER_QUARTER;
-    if (quarter != kept->quarter) {
-        *kept = (UtcOffset){.quarter = quarter, .offset_s = loop_utc_offset_s(wall_ms)};
+    if (!kept->known || quarter != kept->quarter) {
+        *kept =
+            (UtcOffset){.known = true, .quarter = quarter, .offset_s = loop_utc_offset_s(wall_ms)};
     }
     return kept->offset_s;
 }

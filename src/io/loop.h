@@ -42,7 +42,8 @@ int32_t loop_utc_offset_s(int64_t wall_ms);
 /* The same for who asks at each line: a zone changes at a quarter of an hour, and not in between.
  * All zeros to begin with. */
 typedef struct UtcOffset {
-    int64_t quarter; /* of an hour since 1970, that it was asked for last; 0: not yet */
+    bool known;
+    int64_t quarter; /* of an hour since 1970, that it was asked for last */
     int32_t offset_s;
 } UtcOffset;
 
