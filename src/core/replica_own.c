@@ -53,12 +53,13 @@ static void own_store_groups(RStep *step)
 {
     Replica *replica = step->replica;
     while (replica->group_count > 0 && replica->storing_own < OWN_GROUPS_MAX) {
-        size_t bytes = 0;
-        size_t count = next_group(replica, &bytes);
-        bool full = count < replica->group_count || count == replica->config.group_max;
+        bool full = replica->group_count >= replica->config.group_max ||
+                    replica->group_bytes > EVENT_GROUP_MAX_BYTES;
         if (replica->storing_own > 0 && !full) {
             return;
         }
+        size_t bytes = 0;
+        size_t count = next_group(replica, &bytes);
         replica->group_bytes -= bytes;
         store_group(step, count);
     }
