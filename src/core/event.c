@@ -9,7 +9,7 @@
 #include <sodium.h>
 #include <string.h>
 
-static const char SIGNATURE_DOMAIN[EVENT_DOMAIN_BYTES] = "chat_node event 1";
+static const char SIGNATURE_DOMAIN[] = "chat_node event 1";
 
 /* ---- signing ---- */
 
@@ -23,9 +23,13 @@ void event_signer_done(EventSigner *signer)
     sodium_memzero(signer->secret, sizeof(signer->secret));
 }
 
-EventSignedText event_signed_text(const EventHash *hash)
+typedef struct SignedWords {
+    uint8_t bytes[sizeof(SIGNATURE_DOMAIN) + EVENT_HASH_BYTES];
+} SignedWords;
+
+static SignedWords signed_words(const EventHash *hash)
 {
-    EventSignedText words;
+    SignedWords words;
     memcpy(words.bytes, SIGNATURE_DOMAIN, sizeof(SIGNATURE_DOMAIN));
     memcpy(words.bytes + sizeof(SIGNATURE_DOMAIN), hash->bytes, EVENT_HASH_BYTES);
     return words;
@@ -33,7 +37,7 @@ EventSignedText event_signed_text(const EventHash *hash)
 
 void event_sign(LogEvent *event, const EventSigner *signer)
 {
-    EventSignedText words = event_signed_text(&event->hash);
+    SignedWords words = signed_words(&event->hash);
     crypto_sign_detached(event->signature, NULL, words.bytes, sizeof(words.bytes), signer->secret);
     event->is_signed = true;
     event->verified = true;
@@ -41,7 +45,7 @@ void event_sign(LogEvent *event, const EventSigner *signer)
 
 bool event_signature_is_good(const LogEvent *event)
 {
-    EventSignedText words = event_signed_text(&event->hash);
+    SignedWords words = signed_words(&event->hash);
     return event->is_signed &&
            crypto_sign_verify_detached(event->signature, words.bytes, sizeof(words.bytes),
                                        event->fields.stream.origin) == 0;

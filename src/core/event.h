@@ -125,17 +125,7 @@ void event_sign(LogEvent *event, const EventSigner *signer);
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
                  const char **ret_reason);
 
-/* What a signature of an event with that hash signs. */
-enum { EVENT_DOMAIN_BYTES = sizeof("chat_node event 1") };
-
-typedef struct EventSignedText {
-    uint8_t bytes[EVENT_DOMAIN_BYTES + EVENT_HASH_BYTES];
-} EventSignedText;
-
-EventSignedText event_signed_text(const EventHash *hash);
-
-/* Is the event's own signature there and good? One Ed25519 check: some 70 us. signature.h is faster
- * for who checks many. */
+/* Is the event's own signature there and good? One Ed25519 check: some 70 us. */
 bool event_signature_is_good(const LogEvent *event);
 
 LogEvent *event_ref(LogEvent *event);

@@ -52,12 +52,6 @@ void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count)
     }
 }
 
-bool replica_verify(const Replica *replica, const LogEvent *event)
-{
-    return replica->config.verify != NULL ? replica->config.verify(event)
-                                          : checker_is_good(replica->checker, event);
-}
-
 static void stored(RStep *step)
 {
     Replica *replica = step->replica;
@@ -90,7 +84,7 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     own->have_interval_ms =
         config->have_interval_ms > 0 ? config->have_interval_ms : HAVE_INTERVAL_MS;
     own->have_fanout = config->have_fanout > 0 ? config->have_fanout : HAVE_FANOUT;
-    replica->checker = checker_new();
+    own->verify = config->verify != NULL ? config->verify : event_signature_is_good;
     snprintf(replica->name, sizeof(replica->name), "%s", config->name != NULL ? config->name : "");
     own->name = NULL;
     own->group_max = config->group_max > 0 ? config->group_max : EVENT_GROUP_MAX;
@@ -142,7 +136,6 @@ void replica_free(Replica *replica)
         mem_free(batch->own);
         mem_free(batch);
     }
-    checker_free(replica->checker);
     mem_free(replica->group);
     mem_free(replica->streams);
     event_signer_done(&replica->config.signer);

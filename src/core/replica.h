@@ -58,7 +58,7 @@ typedef struct ReplicaConfig {
      * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
      * For nodes that pay for each frame. */
     bool frugal;
-    /* Is the event's signature good? NULL: as signature.h finds it. A simulator may remember. */
+    /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
 } ReplicaConfig;
 

@@ -46,7 +46,7 @@ static FrameRun run_cut(const Replica *replica, LogEvent *const *events, size_t 
 {
     for (size_t i = 0; i < count; i++) {
         LogEvent *event = events[i];
-        event->verified = event->verified || (event->is_signed && replica_verify(replica, event));
+        event->verified = event->verified || (event->is_signed && replica->config.verify(event));
         if (event->verified) {
             return run_copy(events, i + 1);
         }
@@ -90,7 +90,7 @@ static bool run_is_sound(const Replica *replica, const FrameRun *run)
 {
     LogEvent *last = run->events[run->count - 1];
     return run_chain_holds(run, 1, &run->events[0]->hash) && run_is_of_network(replica, run) &&
-           replica_verify(replica, last);
+           replica->config.verify(last);
 }
 
 static bool proof_is_good(const Replica *replica, const FrameRun *a, const FrameRun *b)

@@ -164,7 +164,7 @@ static bool run_is_signed(RStep *step, const FrameRun *run)
     bool each = run_bytes(run, run->count) > RUN_MAX_BYTES;
     for (size_t i = each ? 0 : run->count - 1; i < run->count; i++) {
         LogEvent *event = run->events[i];
-        event->verified = event->is_signed && replica_verify(step->replica, event);
+        event->verified = event->is_signed && step->replica->config.verify(event);
         if (event->is_signed && !event->verified) {
             return false;
         }

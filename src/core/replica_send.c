@@ -203,7 +203,7 @@ static size_t find_run(Replica *replica, const Stream *stream, uint64_t next, si
             continue; /* a later one will do */
         }
         if (event->is_signed && !event->verified) {
-            event->verified = replica_verify(replica, event);
+            event->verified = replica->config.verify(event);
         }
         good = event->verified ? count : good;
     }
@@ -409,7 +409,7 @@ static size_t count_good(const Replica *replica, LogEvent *const *events, size_t
     }
     while (fit > 0) {
         LogEvent *last = events[fit - 1];
-        last->verified = last->verified || (last->is_signed && replica_verify(replica, last));
+        last->verified = last->verified || (last->is_signed && replica->config.verify(last));
         if (last->verified) {
             break;
         }

@@ -3,7 +3,6 @@
 
 #include "core/frame.h"
 #include "core/replica.h"
-#include "core/signature.h"
 
 #include <uthash.h>
 
@@ -144,7 +143,6 @@ typedef struct Proof {
 
 struct Replica {
     ReplicaConfig config;
-    Checker *checker;
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
     Hlc clock;
     Stream *by_id;
@@ -204,8 +202,6 @@ void index_list_done(IndexList *list);
 void link_clear(ReplicaLink *link); /* but for its life, which goes on counting */
 
 /* replica.c */
-/* Is its signature there and good? */
-bool replica_verify(const Replica *replica, const LogEvent *event);
 ReplicaOutput *rstep_add(RStep *step, ReplicaOutputKind kind);
 /* A reference to each. */
 void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count);
