@@ -183,8 +183,7 @@ static void client_pump(Client *client)
         }
         if (bus_item_is_public(item)) {
             client->sending = true;
-            bool more = client->held_back < HELD_BACK_MAX &&
-                        bus_has_public(bus, &client->follower);
+            bool more = client->held_back < HELD_BACK_MAX && bus_has_public(bus, &client->follower);
             client->held_back = more ? client->held_back + 1 : 0;
             rpc_server_call_send(client->call, wire_response(item->message), more);
         }

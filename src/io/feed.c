@@ -44,9 +44,9 @@ uint64_t feed_position(const Feed *feed)
     return feed->position;
 }
 
-bool feed_has_readers(const Feed *feed)
+size_t feed_readers(const Feed *feed)
 {
-    return feed->readers > 0;
+    return feed->readers;
 }
 
 /* ---- what comes ---- */

@@ -80,7 +80,7 @@ void feed_add(Feed *feed, uint64_t position, Message *message);
 void feed_flush(Feed *feed);
 /* The last position that was added. */
 uint64_t feed_position(const Feed *feed);
-bool feed_has_readers(const Feed *feed);
+size_t feed_readers(const Feed *feed);
 
 /* Rooms as room_name_parse gives them, FEED_ROOMS_MAX at most, in any order. The reader begins
  * behind `position`, which is one of the journal's. */

@@ -230,10 +230,7 @@ void log_writer_state_changed(LogWriter *writer)
     try_again(&writer->retry);
 }
 
-size_t log_writer_waiting(const LogWriter *writer)
+bool log_writer_waiting(const LogWriter *writer)
 {
-    size_t count = 0;
-    Batch *batch;
-    DL_COUNT(writer->batches, batch, count);
-    return count;
+    return writer->batches != NULL;
 }

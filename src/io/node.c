@@ -24,6 +24,12 @@ typedef struct Deferred {
 
 enum { RANDOMS = 32 };
 
+enum {
+    /* Of as many readers, a round of writes takes longer than a commit. */
+    GATHER_READERS = 32,
+    GATHER_MS = 5,
+};
+
 struct Node {
     Loop *loop;
     Core *core;
@@ -42,6 +48,8 @@ struct Node {
     uv_timer_t timer;
     Mail said; /* posted by the first line that a turn of the loop brings */
     bool said_posted;
+    uv_timer_t gathering;
+    bool gathers;         /* subscribers are not woken yet: more comes from the disk */
     uint64_t timer_at_ms; /* what it is set to, while it is active */
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
@@ -105,7 +113,7 @@ static void node_store_passed(Node *node)
 {
     if (journal_waits(node->journal) && node->closed == NULL) {
         JournalShare share = journal_take(node->journal, 0);
-        log_writer_add_share(node->log_writer, &share, feed_has_readers(node->feed));
+        log_writer_add_share(node->log_writer, &share, feed_readers(node->feed) > 0);
     }
 }
 
@@ -432,11 +440,28 @@ static void node_journaled(void *context, uint64_t position)
     journal_durable(node->journal, position);
 }
 
+/* At the latest; a disk may stand still. */
+static void node_gathered(uv_timer_t *timer)
+{
+    Node *node = timer->data;
+    node->gathers = false;
+    uv_timer_stop(timer);
+    feed_flush(node->feed);
+}
+
 static void node_settled(void *context)
 {
     Node *node = context;
     journal_settle(node->journal);
-    feed_flush(node->feed);
+    /* What is on its way to the disk may go with it: once, where a round of writes to all who read
+     * takes longer than the disk. */
+    bool more = node->said_posted || log_writer_waiting(node->log_writer);
+    if (more && !node->gathers && feed_readers(node->feed) >= GATHER_READERS) {
+        node->gathers = true;
+        uv_timer_start(&node->gathering, node_gathered, GATHER_MS, 0);
+    } else {
+        node_gathered(&node->gathering);
+    }
 }
 
 static void node_add_log(Node *node)
@@ -486,6 +511,8 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
     node->timer.data = node;
+    uv_timer_init(loop_uv(loop), &node->gathering);
+    node->gathering.data = node;
     node->said.deliver = node_said;
     *ret_node = node;
     return ERR_OK;
@@ -511,6 +538,7 @@ static void node_store_closed(void *context)
     log_writer_free(TAKE(node->log_writer));
     log_reader_free(TAKE(node->log_reader));
     pace_free(TAKE(node->pace));
+    uv_close((uv_handle_t *)&node->gathering, NULL);
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
