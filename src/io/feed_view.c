@@ -1,7 +1,7 @@
 /* Chunks that readers share. */
 #include "io/feed_view.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -33,6 +33,7 @@ static void room_drop_view(FeedViews *views, const char *name, const FeedView *v
 {
     FeedRoom *room = NULL;
     HASH_FIND_STR(views->rooms, name, room);
+    assert(room != NULL);
     size_t at = 0;
     while (room->views[at] != view) {
         at++;

@@ -27,8 +27,8 @@ enum {
     WAL_IDLE_MS = 20,
     PROBE_MS = 1000,
     /* How long nothing comes before the index is written. A few lines may gather; where many wait,
-     * the gaps of a steady load of 1,000 a second still let it keep up. But not those of a burst: it
-     * costs more than the events themselves, and they are what somebody waits for. */
+     * the gaps of a steady load of 1,000 a second still let it keep up. But not those of a burst:
+     * it costs more than the events themselves, and they are what somebody waits for. */
     INDEX_IDLE_MS = 100,
     INDEX_IDLE_MANY_MS = 5,
     BURST_MS = 250,
