@@ -75,6 +75,8 @@ void feed_add(Feed *feed, uint64_t position, Message *message)
     }
 }
 
+static void read_next(Feed *feed);
+
 /* A reader that is woken may leave, and with it its view; so the view that is worked on is held. */
 static void wake_all(Feed *feed, FeedView *view)
 {
@@ -94,6 +96,7 @@ static void wake_all(Feed *feed, FeedView *view)
 
 void feed_flush(Feed *feed)
 {
+    read_next(feed); /* where the store had too much to do for others */
     while (feed->views.added != NULL) {
         FeedView *view = feed->views.added;
         feed_views_note(&feed->views, view, false);

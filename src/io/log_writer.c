@@ -29,6 +29,7 @@ struct LogWriter {
     size_t given;
     bool failed; /* one was not taken: none is given before all the others are answered */
     bool broken;
+    bool closed;
     /* Nothing can be written, and that was told. A disk that is full takes a small write and not
      * the next large one: so it is well again once all that waited at the last failure is on it. */
     bool told_bad;
@@ -77,7 +78,7 @@ static void appended(void *context, const StoreAppended *result);
 static void give_more(LogWriter *writer)
 {
     Batch *batch;
-    if (writer->failed || writer->broken) {
+    if (writer->failed || writer->broken || writer->closed) {
         return;
     }
     uv_timer_stop(&writer->retry);
@@ -228,6 +229,11 @@ void log_writer_state_changed(LogWriter *writer)
         tell_if_well(writer);
     }
     try_again(&writer->retry);
+}
+
+void log_writer_close(LogWriter *writer)
+{
+    writer->closed = true;
 }
 
 bool log_writer_waiting(const LogWriter *writer)

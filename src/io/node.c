@@ -11,6 +11,7 @@
 #include "io/mesh_links.h"
 #include "io/node_connection.h"
 #include "io/pace.h"
+#include "io/passing.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -24,18 +25,11 @@ typedef struct Deferred {
 
 enum { RANDOMS = 32 };
 
-enum {
-    /* Of as many readers, a round of writes takes longer than a commit. */
-    GATHER_READERS = 32,
-    GATHER_MS = 5,
-};
-
 struct Node {
     Loop *loop;
     Core *core;
     Bus *bus;
-    Journal *journal;
-    Feed *feed;
+    Passing *passing;
     Rpc *rpc;
     Store *store;
     char *store_notice; /* the last one told */
@@ -48,8 +42,6 @@ struct Node {
     uv_timer_t timer;
     Mail said; /* posted by the first line that a turn of the loop brings */
     bool said_posted;
-    uv_timer_t gathering;
-    bool gathers;         /* subscribers are not woken yet: more comes from the disk */
     uint64_t timer_at_ms; /* what it is set to, while it is active */
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
@@ -87,23 +79,13 @@ static void node_answer(Action *action)
     receipt->done(receipt, action->err, action->message, action->text);
 }
 
-/* Own events have had their place since they went to the disk. */
-static void node_pass(Node *node, const Action *action)
-{
-    if (action->own) {
-        journal_own(node->journal, action->message);
-    } else {
-        journal_pass(node->journal, &action->stream, action->from, action->message);
-    }
-}
-
 /* Own events go into the journal behind all that was passed before them. Others' come there once
  * they have passed the fold. */
 static void node_store(Node *node, Action *action)
 {
     JournalShare share = {0};
     if (action->own) {
-        share = journal_take(node->journal, action->events_count);
+        share = passing_share(node->passing, action->events_count);
     }
     log_writer_add(node->log_writer, action, &share);
 }
@@ -111,9 +93,10 @@ static void node_store(Node *node, Action *action)
 /* What was passed in this step, and goes with no own events. */
 static void node_store_passed(Node *node)
 {
-    if (journal_waits(node->journal) && node->closed == NULL) {
-        JournalShare share = journal_take(node->journal, 0);
-        log_writer_add_share(node->log_writer, &share, feed_readers(node->feed) > 0);
+    if (passing_waits(node->passing) && node->closed == NULL) {
+        JournalShare share = passing_share(node->passing, 0);
+        log_writer_add_share(node->log_writer, &share,
+                             feed_readers(passing_feed(node->passing)) > 0);
     }
 }
 
@@ -133,7 +116,7 @@ static void node_do_log(Node *node, Action *action)
         mesh_links_send(node->mesh_links, action->mesh, action->frame);
         return;
     case ACTION_PASSED:
-        node_pass(node, action);
+        passing_take(node->passing, action);
         return;
     case ACTION_STORE:
         if (node->closed == NULL) { /* what is left after that was told to be lost */
@@ -428,47 +411,21 @@ static void node_report_mesh(void *context, Event *event)
     node_step(node, event);
 }
 
-static void node_release(void *context, uint64_t position, Message *message)
-{
-    Node *node = context;
-    feed_add(node->feed, position, message);
-}
-
 static void node_journaled(void *context, uint64_t position)
 {
     Node *node = context;
-    journal_durable(node->journal, position);
-}
-
-/* At the latest; a disk may stand still. */
-static void node_gathered(uv_timer_t *timer)
-{
-    Node *node = timer->data;
-    node->gathers = false;
-    uv_timer_stop(timer);
-    feed_flush(node->feed);
+    passing_durable(node->passing, position);
 }
 
 static void node_settled(void *context)
 {
     Node *node = context;
-    journal_settle(node->journal);
-    /* What is on its way to the disk may go with it: once, where a round of writes to all who read
-     * takes longer than the disk. */
-    bool more = node->said_posted || log_writer_waiting(node->log_writer);
-    if (more && !node->gathers && feed_readers(node->feed) >= GATHER_READERS) {
-        node->gathers = true;
-        uv_timer_start(&node->gathering, node_gathered, GATHER_MS, 0);
-    } else {
-        node_gathered(&node->gathering);
-    }
+    passing_settled(node->passing, node->said_posted || log_writer_waiting(node->log_writer));
 }
 
 static void node_add_log(Node *node)
 {
-    uint64_t position = store_position(node->store);
-    node->journal = journal_new(position, node_release, node);
-    node->feed = feed_new(node->store, position);
+    node->passing = passing_new(node->loop, node->store);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,
@@ -511,8 +468,6 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
     node->timer.data = node;
-    uv_timer_init(loop_uv(loop), &node->gathering);
-    node->gathering.data = node;
     node->said.deliver = node_said;
     *ret_node = node;
     return ERR_OK;
@@ -538,7 +493,7 @@ static void node_store_closed(void *context)
     log_writer_free(TAKE(node->log_writer));
     log_reader_free(TAKE(node->log_reader));
     pace_free(TAKE(node->pace));
-    uv_close((uv_handle_t *)&node->gathering, NULL);
+    passing_free(TAKE(node->passing));
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
@@ -550,6 +505,7 @@ void node_close(Node *node, void (*done)(void *context), void *context)
     for (size_t i = 0; i < node->connections_count; i++) {
         node_connection_disconnect(node->connections[i]);
     }
+    log_writer_close(node->log_writer);
     store_close(node->store, node_store_closed, node);
 }
 
@@ -566,8 +522,6 @@ void node_free(Node *node)
     mesh_links_free(node->mesh_links);
     actions_done(&node->actions);
     core_free(node->core);
-    journal_free(node->journal);
-    feed_free(node->feed);
     bus_free(node->bus);
     wire_arena_free(node->arena);
     mem_free(node);
@@ -667,7 +621,7 @@ Bus *node_bus(Node *node)
 
 Feed *node_feed(Node *node)
 {
-    return node->feed;
+    return passing_feed(node->passing);
 }
 
 uint64_t node_life(const Node *node)

@@ -19,11 +19,6 @@
 
 enum {
     COMMIT_MAX_BYTES = 1024 * 1024, /* a transaction's worth: beyond, joining saves nothing more */
-    CHECKPOINT_PAGES = 1000,        /* 4 MB of -wal, SQLite's own measure: when there is time */
-    CHECKPOINT_MUST_PAGES = 8000,   /* whatever else waits */
-    WAL_PIECE_BYTES = 256 * 1024,
-    /* Until the checkpoint, and what one transaction may add to that. */
-    WAL_LONG_BYTES = (CHECKPOINT_PAGES + 24) * (4096 + 24),
     WAL_IDLE_MS = 20,
     PROBE_MS = 1000,
     /* How long nothing comes before the index is written. A few lines may gather; where many wait,
@@ -426,57 +421,6 @@ static void commit(Writer *writer, Job *first)
 
 /* ---- between transactions ---- */
 
-static int on_wal(void *context, sqlite3 *sqlite, const char *name, int pages)
-{
-    (void)sqlite;
-    (void)name;
-    ((Writer *)context)->wal_pages = pages;
-    return SQLITE_OK;
-}
-
-/* A disk that is full may be too full for this and not for the next commit, whose pages come back
- * to the start of the -wal: whether writing works is for commits to tell. */
-static void checkpoint(Writer *writer)
-{
-    writer->wal_pages = 0;
-    int code =
-        sqlite3_wal_checkpoint_v2(writer->db.sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (code != SQLITE_OK) {
-        log_debug("%s: checkpoint: %s", writer->store->file, db_reason(&writer->db, code));
-    }
-}
-
-/* A commit that makes the -wal longer has the file system write down its new length too: a third of
- * what it takes. So zeros are laid before it while there is time, piece by piece, as far as it
- * comes before the checkpoint; from there on it starts again at its beginning. SQLite stops reading
- * where a page has not the salt of its -wal, and zeros never have. */
-static int lengthen(sqlite3_file *wal, bool *ret_long)
-{
-    static const uint8_t zeros[WAL_PIECE_BYTES];
-    sqlite3_int64 size = 0;
-    int code = wal->pMethods->xFileSize(wal, &size);
-    *ret_long = size >= WAL_LONG_BYTES;
-    if (code != SQLITE_OK || *ret_long) {
-        return code;
-    }
-    code = wal->pMethods->xWrite(wal, zeros, sizeof(zeros), size);
-    code = code == SQLITE_OK ? wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) : code;
-    if (code != SQLITE_OK) { /* a full disk: what there is is for the lines themselves */
-        wal->pMethods->xTruncate(wal, size);
-    }
-    return code;
-}
-
-static void lengthen_wal(Writer *writer)
-{
-    sqlite3_file *wal = NULL;
-    int code = sqlite3_file_control(writer->db.sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-    bool is_open = code == SQLITE_OK && wal != NULL && wal->pMethods != NULL;
-    if (!is_open || lengthen(wal, &writer->wal_is_long) != SQLITE_OK) {
-        writer->wal_is_long = true;
-    }
-}
-
 static void probe(Writer *writer)
 {
     int code = transact(writer, write_probe, NULL);
@@ -589,11 +533,11 @@ static void work(Writer *writer)
         }
         take_next(writer);
     } else if (writer->wal_pages >= CHECKPOINT_PAGES) {
-        chore = checkpoint;
+        chore = wal_checkpoint;
     } else if (writer->degraded) {
         chore = stays_idle(queue, PROBE_MS) ? probe : NULL;
     } else if (writer->commits > 0 && !writer->wal_is_long) {
-        chore = stays_idle(queue, WAL_IDLE_MS) ? lengthen_wal : NULL;
+        chore = stays_idle(queue, WAL_IDLE_MS) ? wal_lengthen : NULL;
     } else if (writer->behind != NULL && !writer->index_broken) {
         bool many = writer->backlog >= INDEX_EVENTS && !is_burst(writer);
         writer->idle = writer->idle || stays_idle(queue, many ? INDEX_IDLE_MANY_MS : INDEX_IDLE_MS);
@@ -668,7 +612,7 @@ Writer *writer_new(Store *store, Db *db)
     writer->db = *db;
     memset(db, 0, sizeof(*db));
     queue_init(&writer->queue);
-    sqlite3_wal_hook(writer->db.sqlite, on_wal, writer);
+    wal_watch(writer);
     load_heads(writer);
     begin_life(writer);
     return writer;

@@ -105,6 +105,21 @@ int share_end(Writer *writer);
 void share_settle(Writer *writer);
 void share_take_back(Writer *writer);
 
+/* ---- store_wal.c ---- */
+
+enum {
+    CHECKPOINT_PAGES = 1000,      /* 4 MB of -wal, SQLite's own measure: when there is time */
+    CHECKPOINT_MUST_PAGES = 8000, /* whatever else waits */
+};
+
+/* Writer.wal_pages is told from now on. */
+void wal_watch(Writer *writer);
+/* Moves what is in the -wal into log.db. */
+void wal_checkpoint(Writer *writer);
+/* Makes the -wal longer by a piece, ahead of the commits that would have to; then, or where that
+ * cannot be, wal_is_long. */
+void wal_lengthen(Writer *writer);
+
 /* ---- store_index.c ---- */
 
 enum {
