@@ -143,8 +143,8 @@ static bool is_new_from_caller(Step *step, const MessageDraft *draft, Message *m
     if (draft->id_len > 0) {
         return seen_id(core->seen, &message->id);
     }
-    message->heard = true;
-    return !message->clock_told ||
+    message->heard = !draft->once;
+    return draft->once || !message->clock_told ||
            classic_line_is_new(core->classic_lines, draft, message->second_of_day, message->time_ms,
                                NULL);
 }
@@ -233,7 +233,7 @@ void lines_received(Step *step)
         LogLine line = {
             .fields = fields_of(message),
             .message = message,
-            .for_classic = draft->id_len > 0,
+            .for_classic = draft->id_len > 0 || draft->once,
             .token = event->token,
             .more = event->more,
         };
@@ -241,7 +241,7 @@ void lines_received(Step *step)
         line.fields.id_len = draft->id_len;
         line.fields.stamp = draft->timestamp;
         line.fields.stamp_len = draft->timestamp_len;
-        line.fields.heard = draft->id_len == 0;
+        line.fields.heard = message->heard;
         err = log_say(step, &line, &reason);
         if (err != ERR_OK) {
             seen_forget_id(step->core->seen, &message->id);

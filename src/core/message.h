@@ -53,6 +53,7 @@ typedef struct MessageDraft {
     int64_t time_ms; /* 0: not told */
     MessageKind kind;
     bool heard; /* from a caller without an id, who may have called other nodes too */
+    bool once;  /* its caller tells it here alone, and once: no classic node does */
 } MessageDraft;
 
 typedef struct Message {

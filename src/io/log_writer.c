@@ -235,8 +235,3 @@ void log_writer_close(LogWriter *writer)
 {
     writer->closed = true;
 }
-
-bool log_writer_waiting(const LogWriter *writer)
-{
-    return writer->batches != NULL;
-}

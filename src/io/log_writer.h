@@ -37,5 +37,3 @@ void log_writer_add_share(LogWriter *writer, const JournalShare *share, bool in_
 void log_writer_state_changed(LogWriter *writer);
 /* Before the store is closed: what it has not been given by now is not written. */
 void log_writer_close(LogWriter *writer);
-/* Is any batch not on the disk? */
-bool log_writer_waiting(const LogWriter *writer);

@@ -420,12 +420,12 @@ static void node_journaled(void *context, uint64_t position)
 static void node_settled(void *context)
 {
     Node *node = context;
-    passing_settled(node->passing, node->said_posted || log_writer_waiting(node->log_writer));
+    passing_settled(node->passing);
 }
 
 static void node_add_log(Node *node)
 {
-    node->passing = passing_new(node->loop, node->store);
+    node->passing = passing_new(node->store);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,

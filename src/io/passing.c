@@ -1,17 +1,9 @@
 /* The journal and the feed, joined. */
 #include "io/passing.h"
 
-enum {
-    /* Of as many readers, a round of writes takes longer than a commit. */
-    GATHER_READERS = 32,
-    GATHER_MS = 5, /* a disk may stand still */
-};
-
 struct Passing {
     Journal *journal;
     Feed *feed;
-    uv_timer_t timer;
-    bool gathers; /* subscribers are not woken yet: more comes from the disk */
 };
 
 static void passing_release(void *context, uint64_t position, Message *message)
@@ -20,20 +12,13 @@ static void passing_release(void *context, uint64_t position, Message *message)
     feed_add(passing->feed, position, message);
 }
 
-Passing *passing_new(Loop *loop, Store *store)
+Passing *passing_new(Store *store)
 {
     Passing *passing = mem_new(Passing);
     uint64_t position = store_position(store);
     passing->journal = journal_new(position, passing_release, passing);
     passing->feed = feed_new(store, position);
-    uv_timer_init(loop_uv(loop), &passing->timer);
-    passing->timer.data = passing;
     return passing;
-}
-
-static void passing_closed(uv_handle_t *timer)
-{
-    mem_free(timer->data);
 }
 
 void passing_free(Passing *passing)
@@ -43,7 +28,7 @@ void passing_free(Passing *passing)
     }
     journal_free(passing->journal);
     feed_free(passing->feed);
-    uv_close((uv_handle_t *)&passing->timer, passing_closed);
+    mem_free(passing);
 }
 
 Feed *passing_feed(Passing *passing)
@@ -76,21 +61,8 @@ void passing_durable(Passing *passing, uint64_t position)
     journal_durable(passing->journal, position);
 }
 
-static void passing_wake(uv_timer_t *timer)
-{
-    Passing *passing = timer->data;
-    passing->gathers = false;
-    uv_timer_stop(timer);
-    feed_flush(passing->feed);
-}
-
-void passing_settled(Passing *passing, bool more)
+void passing_settled(Passing *passing)
 {
     journal_settle(passing->journal);
-    if (more && !passing->gathers && feed_readers(passing->feed) >= GATHER_READERS) {
-        passing->gathers = true;
-        uv_timer_start(&passing->timer, passing_wake, GATHER_MS, 0);
-    } else {
-        passing_wake(&passing->timer);
-    }
+    feed_flush(passing->feed);
 }

@@ -5,8 +5,7 @@
  *                        |                                 |
  *                        +--> feed --> subscribers <-------+  durable
  *
- * Subscribers are woken once for all that a commit has made durable; and where there are many of
- * them, once for what is on its way to the disk just then, too. */
+ * Subscribers are woken once for all that a commit has made durable. */
 #pragma once
 
 #include "core/core.h"
@@ -15,8 +14,8 @@
 
 typedef struct Passing Passing;
 
-Passing *passing_new(Loop *loop, Store *store);
-/* Once the store is closed; no subscriber may be left. The loop frees it. NULL is fine. */
+Passing *passing_new(Store *store);
+/* Once the store is closed; no subscriber may be left. NULL is fine. */
 void passing_free(Passing *passing);
 Feed *passing_feed(Passing *passing);
 
@@ -28,5 +27,5 @@ bool passing_waits(const Passing *passing);
 JournalShare passing_share(Passing *passing, size_t own_count);
 /* The journal is on the disk up to there. */
 void passing_durable(Passing *passing, uint64_t position);
-/* After what was stored was reported. more: the disk is writing, or about to. */
-void passing_settled(Passing *passing, bool more);
+/* After what was stored was reported. */
+void passing_settled(Passing *passing);

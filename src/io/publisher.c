@@ -187,6 +187,7 @@ static void publisher_say(Publisher *publisher, const uint8_t *data, size_t len)
                "the message is not what proto/chat.proto says");
         return;
     }
+    draft.once = true;
     Said *said = mem_new(Said);
     said->receipt.done = said_done;
     said->publisher = publisher;
