@@ -34,6 +34,9 @@ void mem_free(void *memory);
         take_value_;                                                                               \
     })
 
+/* The struct of which member is a part. */
+#define CONTAINER_OF(pointer, Type, member) ((Type *)((char *)(pointer)-offsetof(Type, member)))
+
 /* AUTO_FREE char *text = ...: freed where the scope ends, unless taken. */
 static inline void mem_free_at(void *pointer)
 {

@@ -317,7 +317,7 @@ static void node_report(void *context, Event *event)
 static void node_said(Mail *mail, bool ok)
 {
     (void)ok;
-    Node *node = (Node *)((char *)mail - offsetof(Node, said));
+    Node *node = CONTAINER_OF(mail, Node, said);
     node->said_posted = false;
     node_step(node, &(Event){.kind = EVENT_SAID});
 }

@@ -57,8 +57,6 @@ typedef struct Said {
     uint64_t number;
 } Said;
 
-#define PUBLISHER_OF(pointer, member) ((Publisher *)((char *)(pointer)-offsetof(Publisher, member)))
-
 static void publisher_unref(Publisher *publisher)
 {
     if (--publisher->refs > 0) {
@@ -283,13 +281,13 @@ static void publisher_take(Publisher *publisher)
 
 static void publisher_room(NodeWaiter *waiter)
 {
-    publisher_take(PUBLISHER_OF(waiter, room));
+    publisher_take(CONTAINER_OF(waiter, Publisher, room));
 }
 
 static void publisher_next_turn(Mail *mail, bool ok)
 {
     (void)ok;
-    Publisher *publisher = PUBLISHER_OF(mail, next_turn);
+    Publisher *publisher = CONTAINER_OF(mail, Publisher, next_turn);
     publisher->mailed = false;
     publisher_take(publisher);
     publisher_unref(publisher);
@@ -306,7 +304,7 @@ static void publisher_go_on(Publisher *publisher)
 
 static void publisher_after_step(NodeWaiter *waiter)
 {
-    publisher_go_on(PUBLISHER_OF(waiter, after_step));
+    publisher_go_on(CONTAINER_OF(waiter, Publisher, after_step));
 }
 
 static void publisher_received(void *context, const uint8_t *data, size_t len)

@@ -30,9 +30,6 @@ struct Rpc {
 #define TAG_BACK(tag) ((void)(tag))
 #endif
 
-/* The struct of which member is a part. */
-#define CONTAINER_OF(pointer, Type, member) ((Type *)((char *)(pointer)-offsetof(Type, member)))
-
 /* Starts a batch whose completion is delivered to mail. A batch is refused only where this program
  * breaks the library's rules: that is a bug, and aborts. */
 void rpc_start_batch(grpc_call *call, const grpc_op *ops, size_t count, Mail *mail);
