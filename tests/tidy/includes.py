@@ -25,8 +25,12 @@ CORE_SYSTEM_HEADERS = {
 # A header of which only some files may know: (header, who may, why).
 KEPT_HEADERS = [
     (re.compile(r"^grpc/"), re.compile(r"^src/io/rpc[^/]*$"), "gRPC stays in src/io/rpc*"),
-    (re.compile(r"\.pb-c\.h$"), re.compile(r"^src/(io/wire[^/]*|core/(event|frame)\.c)$"),
-     "generated messages stay in src/io/wire* and src/core/{event,frame}.c"),
+    (re.compile(r"\.pb-c\.h$"),
+     re.compile(r"^src/(io/wire[^/]*|core/(event|frame|invite|(members|sealed)[^/]*)\.c)$"),
+     "generated messages stay in src/io/wire* and src/core/{event,frame,invite,members*,sealed*}.c"),
+    (re.compile(r"^openssl/"), re.compile(r"^src/io/gate[^/]*$"), "OpenSSL stays in src/io/gate*"),
+    (re.compile(r"^unicode/"), re.compile(r"^src/base/lookalike\.c$"),
+     "ICU stays in src/base/lookalike.c"),
     (re.compile(r"^readline/"), re.compile(r"^src/face/"), "readline stays in src/face"),
 ]
 

@@ -1,0 +1,100 @@
+/* Who is in a private network, pure: the founder, those whom members have let in, and those whom
+ * the founder has revoked.
+ *
+ *   genesis --+
+ *   MEMBER ---+--> members ---> may this key link?  how far does this stream count?
+ *   REVOKE ---+
+ *
+ * The answer depends on what is known and never on the order in which it came: so all nodes that
+ * hold the same log give the same one. A membership counts where its inviter counts; where the
+ * inviter was revoked, only if the event that holds it is within his cut. A membership that was
+ * shown at the door (members_take_proof), and is in no event yet, counts while its inviter is not
+ * revoked. Who was revoked stays so: to come back takes a new key. */
+#pragma once
+
+#include "core/event.h"
+
+typedef struct Members Members;
+
+enum {
+    MEMBERS_MAX = 10000,
+    MEMBER_PROOF_MAX = 16,               /* from the founder to a member */
+    MEMBER_PROOF_MAX_BYTES = 16 * 1024,
+    MEMBER_NAME_MAX_BYTES = 64,
+    MEMBER_ADDRESSES_MAX = 4,
+    MEMBER_ADDRESS_MAX_BYTES = 280,      /* "host:port" */
+    MEMBERSHIPS_OF_KEY_MAX = 8,          /* more of one key are passed over */
+    NETWORK_NAME_MAX_BYTES = 64,
+    GENESIS_MAX_BYTES = 256,
+    REVOCATION_PARTS_MAX = 64,
+    REVOCATION_CUTS_MAX = 100,           /* in a part */
+    FINGERPRINT_BYTES = 20,              /* "3f2a-91bc-04d7-be11" and a NUL */
+};
+
+/* Encoded, owned by the caller: a new network of that name. */
+Err genesis_new(const char *name, const uint8_t founder[EVENT_KEY_BYTES], const uint8_t salt[16],
+                int64_t wall_ms, Bytes **ret_genesis, const char **ret_reason);
+
+/* ERR_INVALID: no genesis; *ret_reason (static) says what is wrong with it. */
+Err members_new(const uint8_t *genesis, size_t len, Members **ret_members,
+                const char **ret_reason);
+/* NULL is fine. */
+void members_free(Members *members);
+
+const char *members_network_name(const Members *members);
+const uint8_t *members_network(const Members *members); /* EVENT_NETWORK_BYTES */
+const uint8_t *members_founder(const Members *members); /* EVENT_KEY_BYTES */
+const Bytes *members_genesis(const Members *members);
+
+/* The body of a MEMBER event: signed by the inviter. addresses: "host:port". */
+Bytes *membership_new(const Members *members, const EventSigner *inviter,
+                      const uint8_t key[EVENT_KEY_BYTES], const char *name,
+                      const char *const *addresses, size_t addresses_count, int64_t wall_ms);
+
+/* A MEMBER or REVOKE event that was applied, or that the store holds; others are passed over.
+ * Returns whether the answers to the questions below may have changed. What is wrong with it, is
+ * passed over too: it is in the log, and says nothing. */
+bool members_take(Members *members, const LogEvent *event);
+
+/* An encoded MemberProof, whose last membership is key's. ERR_INVALID: it proves nothing;
+ * *ret_reason says why. ERR_LIMIT: MEMBERS_MAX. */
+Err members_take_proof(Members *members, const uint8_t key[EVENT_KEY_BYTES], const uint8_t *proof,
+                       size_t len, const char **ret_reason);
+/* What that member has to show: an encoded MemberProof; of the founder an empty one. NULL: no
+ * member. The caller owns it. */
+Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
+
+typedef enum MemberState { MEMBER_NONE, MEMBER_GOOD, MEMBER_REVOKED } MemberState;
+MemberState members_state(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
+
+/* The last number of a stream that counts: UINT64_MAX for a member's, 0 where nothing of it does.
+ * Of a cut: *ret_hash is the hash of the event there. ret_hash may be NULL. */
+uint64_t members_cut(const Members *members, const StreamId *stream, EventHash *ret_hash);
+
+typedef struct Member {
+    uint8_t key[EVENT_KEY_BYTES];
+    char name[MEMBER_NAME_MAX_BYTES + 1];
+    uint8_t inviter[EVENT_KEY_BYTES]; /* zeros: the founder */
+    int64_t since_ms;
+    bool revoked;
+    const char *const *addresses;
+    size_t addresses_count;
+} Member;
+
+/* All, and those revoked, by the moment in which they were let in; index < members_count. */
+size_t members_count(const Members *members);
+const Member *members_at(const Members *members, size_t index);
+const Member *members_find(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
+
+/* Of a revocation: bodies of REVOKE events, one a part; the caller owns them. cuts: of all streams
+ * of the key that count, each with the hash of its event. ERR_LIMIT: too many streams. */
+typedef struct MemberCut {
+    uint64_t epoch;
+    uint64_t seq;
+    EventHash hash;
+} MemberCut;
+Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], const MemberCut *cuts,
+                   size_t cuts_count, Bytes **ret_parts, size_t *ret_count);
+
+/* The first 8 bytes of BLAKE2b-256 of the key, in hex: "3f2a-91bc-04d7-be11". */
+void fingerprint_text(const uint8_t key[EVENT_KEY_BYTES], char ret_text[FINGERPRINT_BYTES]);
