@@ -35,6 +35,14 @@ typedef struct CoreConfig {
     uint64_t epoch;          /* of the own stream: replica_next_epoch */
     const StreamHead *heads; /* what the store holds */
     size_t heads_count;
+    /* Of a private network: its Genesis, and all control events that the store holds, in any
+     * order; NULL: open mode. */
+    const uint8_t *genesis;
+    size_t genesis_len;
+    const uint8_t *proof; /* of this node: an encoded MemberProof */
+    size_t proof_len;
+    LogEvent *const *control_events;
+    size_t control_count;
     uint32_t coalesce_ms; /* ReplicaConfig.coalesce_ms */
     bool recap; /* missed lines are told at the end of catching up, the last of them shown again */
     int64_t wall_ms;
@@ -90,6 +98,11 @@ typedef enum EventKind {
     EVENT_STORE_STATE,   /* text: nothing can be written, why; NULL: it can */
     EVENT_READ_DONE,     /* mesh, stream, from, events: the answer to ACTION_READ */
     EVENT_ANSWER,        /* query, and what it asked for; text: it failed, why */
+    EVENT_KNOCK,         /* key, data, len, token: somebody at the gate holds that key, and shows
+                            that MemberProof */
+    EVENT_ADMIT,         /* key, peer_name, text ("host:port" or NULL), token: an invitation was
+                            good: make it a member */
+    EVENT_COMMAND,       /* text, token: as typed, but the answer is for the caller alone */
     EVENT_TIMER,
 } EventKind;
 
@@ -106,6 +119,8 @@ typedef struct Event {
     const MessageDraft *draft; /* RECEIVED */
     void *token;               /* RECEIVED: given back with ACCEPT or REJECT */
     size_t mesh;
+    const uint8_t *key;     /* MESH_UP: the peer's, as TLS has proved it; NULL in open mode */
+    const uint8_t *binding; /* MESH_UP: of the connection (io/gate.h); NULL in open mode */
     const uint8_t *data;
     size_t len;
     uint64_t ticket;
@@ -147,6 +162,15 @@ typedef enum ActionKind {
     ACTION_QUERY,      /* query */
     ACTION_HISTORY,    /* message, kept, text: the snippet or NULL */
     ACTION_KEPT,       /* message, kept */
+    ACTION_LET_IN,     /* token: of KNOCK */
+    ACTION_TURN_AWAY,  /* token: of KNOCK or ADMIT; text: why, for the other end */
+    ACTION_WELCOME,    /* token: of ADMIT; frame: the newcomer's MemberProof, durable here */
+    ACTION_REPLY,      /* token: of COMMAND; level, text: a line of the answer */
+    ACTION_REPLIED,    /* token: of COMMAND; err: that was all */
+    ACTION_INVITE,     /* token or NULL, hours, text: addresses, or "": make an invitation, and tell
+                          it */
+    ACTION_CUT,        /* stream, from: what is stored of it past that number goes */
+    ACTION_CUT_KEY,    /* key: a member no more: its connections are to end */
     ACTION_QUIT,       /* exit_code */
 } ActionKind;
 
@@ -176,6 +200,8 @@ typedef struct Action {
     uint64_t from;
     Query *query; /* owned */
     Kept kept;
+    unsigned hours; /* INVITE: until it expires */
+    uint8_t key[EVENT_KEY_BYTES];
 } Action;
 
 /* What one step asks for, in order; then when to come back with EVENT_TIMER. */

@@ -92,6 +92,11 @@ static void log_output(Step *step, ReplicaOutput *output)
     case REPLICA_FROZEN:
         tell_frozen(step, output->events[0]);
         return;
+    case REPLICA_CUT:
+        action = step_add(step, ACTION_CUT);
+        action->stream = output->stream;
+        action->from = output->from;
+        return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);
         return;

@@ -66,6 +66,10 @@ typedef enum LogKind {
     LOG_PART = 4,
     LOG_NICK = 5,
     LOG_TOPIC = 6,
+    LOG_ROOM_KEY = 7,
+    LOG_MEMBER = 8,
+    LOG_REVOKE = 9,
+    LOG_SEALED = 10,
 } LogKind;
 
 /* What an event says. Borrowed from the bytes it was decoded from, or from the caller. */

@@ -18,17 +18,17 @@ typedef struct Members Members;
 
 enum {
     MEMBERS_MAX = 10000,
-    MEMBER_PROOF_MAX = 16,               /* from the founder to a member */
+    MEMBER_PROOF_MAX = 16, /* from the founder to a member */
     MEMBER_PROOF_MAX_BYTES = 16 * 1024,
     MEMBER_NAME_MAX_BYTES = 64,
     MEMBER_ADDRESSES_MAX = 4,
-    MEMBER_ADDRESS_MAX_BYTES = 280,      /* "host:port" */
-    MEMBERSHIPS_OF_KEY_MAX = 8,          /* more of one key are passed over */
+    MEMBER_ADDRESS_MAX_BYTES = 280, /* "host:port" */
+    MEMBERSHIPS_OF_KEY_MAX = 8,     /* more of one key are passed over */
     NETWORK_NAME_MAX_BYTES = 64,
     GENESIS_MAX_BYTES = 256,
     REVOCATION_PARTS_MAX = 64,
-    REVOCATION_CUTS_MAX = 100,           /* in a part */
-    FINGERPRINT_BYTES = 20,              /* "3f2a-91bc-04d7-be11" and a NUL */
+    REVOCATION_CUTS_MAX = 100, /* in a part */
+    FINGERPRINT_BYTES = 20,    /* "3f2a-91bc-04d7-be11" and a NUL */
 };
 
 /* Encoded, owned by the caller: a new network of that name. */
@@ -36,8 +36,7 @@ Err genesis_new(const char *name, const uint8_t founder[EVENT_KEY_BYTES], const 
                 int64_t wall_ms, Bytes **ret_genesis, const char **ret_reason);
 
 /* ERR_INVALID: no genesis; *ret_reason (static) says what is wrong with it. */
-Err members_new(const uint8_t *genesis, size_t len, Members **ret_members,
-                const char **ret_reason);
+Err members_new(const uint8_t *genesis, size_t len, Members **ret_members, const char **ret_reason);
 /* NULL is fine. */
 void members_free(Members *members);
 

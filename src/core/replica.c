@@ -181,6 +181,8 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
     case REPLICA_TELL:
         send_tell(&step);
         break;
+    case REPLICA_MEMBERS:
+        break;
     case REPLICA_RENAME:
         snprintf(replica->name, sizeof(replica->name), "%s", input->name);
         break;

@@ -60,6 +60,10 @@ typedef struct ReplicaConfig {
     bool frugal;
     /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
+    /* How far a stream counts (members_cut): nothing past it is taken, given or kept. NULL: open
+     * mode, all of every stream counts. */
+    uint64_t (*cut)(void *context, const StreamId *stream, EventHash *ret_hash);
+    void *cut_context;
 } ReplicaConfig;
 
 /* Where a stream in the store ends. */
@@ -74,12 +78,13 @@ typedef enum ReplicaInputKind {
     REPLICA_SAID,      /* what was said with `more` goes to the disk now */
     REPLICA_STORED,    /* ticket: that STORE, and all before it, are durable */
     REPLICA_READ_DONE, /* link, stream, from, events: the answer to READ; none: not there */
-    REPLICA_LINK_UP,   /* link: a new connection */
+    REPLICA_LINK_UP,   /* link: a new connection; in a private network dialled, binding, peer_key */
     REPLICA_LINK_DOWN, /* link */
     REPLICA_FRAME,     /* link, data, len */
     REPLICA_SENT,      /* link: the last frame is on its way, the next may come */
     REPLICA_TELL,      /* presences: to be sent on link; REPLICA_LINKS_MAX: on all but except */
     REPLICA_RENAME,    /* name: in the hellos from now on */
+    REPLICA_MEMBERS,   /* what `cut` says may have changed */
     REPLICA_TIMER,
 } ReplicaInputKind;
 
@@ -102,6 +107,9 @@ typedef struct ReplicaInput {
     size_t presences_count;
     size_t except;
     const char *name;
+    bool dialled;            /* by this side */
+    const uint8_t *binding;  /* 32 bytes that both ends of the connection, and nobody else, know */
+    const uint8_t *peer_key; /* as the connection has proved it */
 } ReplicaInput;
 
 typedef enum ReplicaOutputKind {
@@ -113,6 +121,7 @@ typedef enum ReplicaOutputKind {
     REPLICA_APPLY,  /* events, link: new here, in the stream's order; own ones once durable */
     REPLICA_FROZEN, /* stream: its author has signed two events for one place. frame: the proof, to
                       * be kept, and given to replica_load_proofs; NULL: it comes later, or never */
+    REPLICA_CUT,    /* stream, from: what was applied of it past that number counts no more */
     REPLICA_GREETED, /* link, hello: who is there */
     REPLICA_HEARD,   /* link, presences */
 } ReplicaOutputKind;

@@ -106,8 +106,7 @@ void gate_welcome(GateKnock *knock, const uint8_t *genesis, size_t genesis_len,
 typedef struct GateCall GateCall;
 /* How dialling ended: ERR_OK, a descriptor to be taken over, and who is there; or text, for a
  * person ("connection refused: nothing listens there"; "it is not a member of this network"). */
-typedef void (*GateDialled)(void *context, Err err, int fd, const GatePeer *peer,
-                            const char *text);
+typedef void (*GateDialled)(void *context, Err err, int fd, const GatePeer *peer, const char *text);
 /* Resolves, connects (each address in turn), shakes hands, and passes: `knocked` is asked for the
  * verdict on the other side. */
 GateCall *gate_dial(Gate *gate, const char *host, uint16_t port, GateDialled done, void *context);

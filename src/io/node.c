@@ -179,6 +179,15 @@ static void node_do(Node *node, Action *action, const Event *event, StepResult *
     case ACTION_QUERY:
         node_do_log(node, action);
         return;
+    case ACTION_LET_IN:
+    case ACTION_TURN_AWAY:
+    case ACTION_WELCOME:
+    case ACTION_REPLY:
+    case ACTION_REPLIED:
+    case ACTION_INVITE:
+    case ACTION_CUT:
+    case ACTION_CUT_KEY:
+        return;
     case ACTION_QUIT:
         result->quit = true;
         result->exit_code = action->exit_code;

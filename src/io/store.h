@@ -107,6 +107,9 @@ typedef struct StoreHead {
  * store_heads_drop, which frees them (88 bytes a stream). */
 const StoreHead *store_heads(const Store *store, size_t *ret_count);
 void store_heads_drop(Store *store);
+/* All control events (LOG_MEMBER, LOG_REVOKE, LOG_ROOM_KEY) as they were at open; the store's until
+ * store_heads_drop. */
+LogEvent *const *store_control_events(const Store *store, size_t *ret_count);
 /* The highest epoch of that origin among them; 0: none. */
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES]);
 
@@ -188,6 +191,13 @@ typedef void (*StoreAppendDone)(void *context, const StoreAppended *result);
  * ERR_DENIED: the file system has become read-only. ERR_IO: else. The last three: see
  * store_degraded; batches that shared the transaction get the same. */
 Err store_append(Store *store, const StoreBatch *asked, StoreAppendDone done, void *context);
+
+typedef void (*StoreCutDone)(void *context, Err err);
+
+/* Deletes what is stored of a stream past hi (0: all of it), for search too; what of it was in the
+ * journal leaves its position empty. In the order of the batches; done comes after the commit. A
+ * stream that does not reach so far is left as it is. Errors as to StoreAppendDone. */
+void store_cut(Store *store, const StreamId *stream, uint64_t hi, StoreCutDone done, void *context);
 
 /* ---- reading ---- */
 

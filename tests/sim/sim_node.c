@@ -156,6 +156,7 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
     case REPLICA_FROZEN:
         freeze(world, at, output);
         return;
+    case REPLICA_CUT:
     case REPLICA_GREETED:
     case REPLICA_HEARD:
         return;

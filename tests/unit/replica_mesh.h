@@ -78,6 +78,7 @@ static inline void mesh_do(Mesh *mesh, size_t at, const ReplicaOutput *output)
             peer->proof = bytes_ref(output->frame);
         }
         return;
+    case REPLICA_CUT:
     case REPLICA_GREETED:
     case REPLICA_HEARD:
         return;
