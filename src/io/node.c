@@ -159,6 +159,7 @@ static void node_add_connections(Node *node, const NodeOptions *options)
             .report = node_report,
             .context = node,
             .link = i,
+            .gate = node->gate != NULL ? node_gate_gate(node->gate) : NULL,
         });
     }
 }
@@ -195,6 +196,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
             .stream = stored[i].stream, .hi = stored[i].hi, .last_hash = stored[i].hash};
     }
     int64_t wall_ms = loop_wall_ms();
+    size_t control_count = 0;
     CoreConfig config = {
         .node_id = node->id,
         .name = options->name,
@@ -205,7 +207,15 @@ static void node_add_core(Node *node, const NodeOptions *options)
         .recap = options->recap,
         .coalesce_ms = options->coalesce_ms,
         .wall_ms = wall_ms,
+        .control_events = store_control_events(node->store, &control_count),
     };
+    config.control_count = control_count;
+    if (options->network != NULL) {
+        config.genesis = options->network->genesis;
+        config.genesis_len = options->network->genesis_len;
+        config.proof = options->network->proof;
+        config.proof_len = options->network->proof_len;
+    }
     event_signer_init(&config.signer, store_seed(node->store));
     uint64_t epoch = store_epoch_max(node->store, config.signer.public_key);
     config.epoch = replica_next_epoch(epoch, wall_ms, random_u64());
@@ -266,6 +276,30 @@ static void node_add_log(Node *node)
     });
 }
 
+static void node_step_for_gate(Node *node, Event *event)
+{
+    node_step_and_after(node, event);
+}
+
+/* In a private network: nothing comes or goes but by the gate. */
+static Err node_add_gate(Node *node, const NodeOptions *options, char **ret_error)
+{
+    if (options->network == NULL) {
+        return ERR_OK;
+    }
+    return node_gate_open(
+        &(NodeGateOptions){.node = node,
+                           .network = options->network,
+                           .nodes = options->nodes,
+                           .nodes_count = options->nodes_count,
+                           .data_dir = options->data_dir,
+                           .seed = store_seed(node->store),
+                           .number = members_network(core_members(node->core)),
+                           .connections_max = options->network->connections_max,
+                           .step = node_step_for_gate},
+        &node->gate, ret_error);
+}
+
 Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
               Node **ret_node, char **ret_error)
 {
@@ -286,6 +320,10 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node->quit_context = context;
     random_bytes(node->id.bytes, sizeof(node->id.bytes));
     node_add_core(node, options);
+    err = node_add_gate(node, options, ret_error);
+    if (err != ERR_OK) {
+        return err; /* the program ends: nothing was begun that would have to be ended in order */
+    }
     node_add_connections(node, options);
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
@@ -319,6 +357,17 @@ static void node_store_closed(void *context)
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
+static void node_close_store(Node *node)
+{
+    log_writer_close(node->log_writer);
+    store_close(node->store, node_store_closed, node);
+}
+
+static void node_gate_closed(void *context)
+{
+    node_close_store(context);
+}
+
 void node_close(Node *node, void (*done)(void *context), void *context)
 {
     node->closed = done;
@@ -327,8 +376,11 @@ void node_close(Node *node, void (*done)(void *context), void *context)
     for (size_t i = 0; i < node->connections_count; i++) {
         node_connection_disconnect(node->connections[i]);
     }
-    log_writer_close(node->log_writer);
-    store_close(node->store, node_store_closed, node);
+    if (node->gate != NULL) {
+        node_gate_close(node->gate, node_gate_closed, node);
+    } else {
+        node_close_store(node);
+    }
 }
 
 void node_free(Node *node)
@@ -342,6 +394,7 @@ void node_free(Node *node)
     mem_free(node->connections);
     mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
+    node_gate_free(node->gate);
     actions_done(&node->actions);
     core_free(node->core);
     bus_free(node->bus);
