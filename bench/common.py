@@ -29,7 +29,7 @@ BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve(
 CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
 NATS = shutil.which("nats-server", path=os.defpath + ":/usr/sbin:/usr/local/bin") or "nats-server"
 HURRY = -15  # niceness: what else the machine does shall not be measured
-SENDER = "bench"  # of bench_fan
+SENDER = "pub"  # of bench_fan
 FILES = 32768  # descriptors: 10,000 subscribers and room
 LISTEN_SECONDS = 20
 LOAD_SECONDS = 110  # what a load program may take in all
