@@ -83,8 +83,8 @@ static Digest digest_of(LookalikeKey key, const char *name, StrBuf *ret_text)
     Digest digest;
     strbuf_clear(ret_text);
     lookalike_add_key(ret_text, key, name, strlen(name));
-    crypto_generichash(digest.bytes, sizeof(digest.bytes),
-                       (const uint8_t *)strbuf_text(ret_text), ret_text->len, NULL, 0);
+    crypto_generichash(digest.bytes, sizeof(digest.bytes), (const uint8_t *)strbuf_text(ret_text),
+                       ret_text->len, NULL, 0);
     return digest;
 }
 
@@ -401,8 +401,7 @@ void names_claim(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *n
 }
 
 /* Whose name it is; NULL: nobody's yet. */
-static const Row *first_alike(const Names *names, LookalikeKey like, const char *name,
-                              StrBuf *text)
+static const Row *first_alike(const Names *names, LookalikeKey like, const char *name, StrBuf *text)
 {
     Digest digest = digest_of(like, name, text);
     const Bucket *bucket = bucket_find(names, like, &digest);

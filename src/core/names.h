@@ -22,7 +22,7 @@ enum {
     NAMES_MAX = 4096,
     /* A node may serve many programs; one that makes up names takes none from others. */
     NAMES_OF_KEY_MAX = 64,
-    NAMES_MEMBERS_MAX = 10000, /* as members.h has it; beyond, a member is as anybody */
+    NAMES_MEMBERS_MAX = 10000,   /* as members.h has it; beyond, a member is as anybody */
     NAME_FINGERPRINT_BYTES = 10, /* "3f2a-91bc" and a NUL */
 };
 

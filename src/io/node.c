@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "io/ignored_file.h"
 #include "io/log_reader.h"
 #include "io/log_writer.h"
 #include "io/mesh_links.h"
@@ -46,6 +47,7 @@ struct Node {
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
     size_t randoms_count;
+    char *data_dir;
     NodeConnection **connections;
     size_t connections_count;
     Actions actions;
@@ -134,6 +136,16 @@ static void node_do_log(Node *node, Action *action)
     }
 }
 
+static void node_keep_ignored(Node *node, const char *text)
+{
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_write(node->data_dir, text, &error) != ERR_OK) {
+        AUTO_STRBUF StrBuf notice = {0};
+        strbuf_addf(&notice, "%s. It counts until this node leaves", error);
+        node_notice(node, NOTICE_ERROR, notice.text);
+    }
+}
+
 static void node_do(Node *node, Action *action, const Event *event, StepResult *result)
 {
     NodeConnection *connection =
@@ -165,6 +177,9 @@ static void node_do(Node *node, Action *action, const Event *event, StepResult *
         return;
     case ACTION_KEPT:
         bus_kept(node->bus, action->message, action->kept, event->wall_ms);
+        return;
+    case ACTION_IGNORED:
+        node_keep_ignored(node, action->text);
         return;
     case ACTION_ACCEPT:
     case ACTION_REJECT:
@@ -393,6 +408,13 @@ static void node_add_core(Node *node, const NodeOptions *options)
         .coalesce_ms = options->coalesce_ms,
         .wall_ms = wall_ms,
     };
+    AUTO_STRBUF StrBuf ignored = {0};
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_read(options->data_dir, &ignored, &error) != ERR_OK) {
+        node_notice(node, NOTICE_WARNING, error);
+    }
+    config.ignored = ignored.text;
+    config.ignored_len = ignored.len;
     event_signer_init(&config.signer, store_seed(node->store));
     uint64_t epoch = store_epoch_max(node->store, config.signer.public_key);
     config.epoch = replica_next_epoch(epoch, wall_ms, random_u64());
@@ -432,9 +454,16 @@ static void node_settled(void *context)
     passing_settled(node->passing);
 }
 
+static void node_mark(void *context, const LogEvent *event, Message *message)
+{
+    const Node *node = context;
+    core_mark(node->core, event, message);
+}
+
 static void node_add_log(Node *node)
 {
     node->passing = passing_new(node->store);
+    feed_set_mark(passing_feed(node->passing), node_mark, node);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,
@@ -468,6 +497,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node->loop = loop;
     node->rpc = rpc;
     node->bus = bus_new();
+    node->data_dir = mem_copy_string(options->data_dir);
     node->arena = wire_arena_new();
     node->on_quit = on_quit;
     node->quit_context = context;
@@ -527,6 +557,7 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->data_dir);
     mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
     actions_done(&node->actions);

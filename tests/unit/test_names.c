@@ -92,10 +92,12 @@ static void what_reads_like_the_program_is_marked_whoever_has_it(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "--",  "−−",   "— notice", "*",           "∗ ann", "[16:00:00]",    "ann: hi", "ann -> bob",
-        "#dev", "@bob", "/help",    "bob~3f2a-91bc", "bob∼3f2a", "\xe2\x80\x8b", "\xe2\xa0\x80",
+        "--",       "−−",           "— notice",     "*",    "∗ ann", "[16:00:00]",
+        "ann: hi",  "ann -> bob",   "#dev",         "@bob", "/help", "bob~3f2a-91bc",
+        "bob∼3f2a", "\xe2\x80\x8b", "\xe2\xa0\x80",
     };
-    static const char *const good[] = {"bob-2", "o'neil", "ann lee", "Jürgen", "田中", "x*y", "r2d2"};
+    static const char *const good[] = {"bob-2", "o'neil", "ann lee", "Jürgen",
+                                       "田中",  "x*y",    "r2d2"};
     Names *names = made();
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_true(hear(names, BOB, bad[i]));
