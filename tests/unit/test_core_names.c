@@ -19,6 +19,26 @@ static const char *told(const World *world, size_t at, const char *needle)
     return strstr(strbuf_text(&world->text), row);
 }
 
+/* And all that follows from it, everywhere. */
+static void say(World *world, size_t at, const char *text)
+{
+    world_line(world, at, text);
+    world_run(world, world->now_ms + 1000);
+}
+
+/* What that node's disk has, as the answer to /history. */
+static void history(World *world, size_t at)
+{
+    const WorldNode *node = &world->nodes[at];
+    const Query query = {.kind = QUERY_HISTORY, .room = MESSAGE_LOBBY, .count = 20};
+    strbuf_clear(&world->text);
+    world_step(world, at,
+               (Event){.kind = EVENT_ANSWER,
+                       .query = &query,
+                       .events = node->trace.disk,
+                       .events_count = node->trace.disk_count});
+}
+
 /* "bob~3f2a-91bc" of the node that was called name at first. */
 static const char *marked(const char *as, const char *name)
 {
@@ -43,13 +63,13 @@ static void who_takes_anothers_name_is_marked_everywhere(void **state)
 {
     (void)state;
     World *world = world_of_three();
-    world_line(world, 1, "/nick Ann");
+    say(world, 1, "/nick Ann");
     assert_non_null(told(world, 1, "warning: the name is somebody else's"));
-    world_line(world, 1, "I am ann");
+    say(world, 1, "I am ann");
     for (size_t i = 0; i < 3; i++) {
         assert_true(told_line(world, i, marked("Ann", "bob"), "I am ann"));
     }
-    world_line(world, 0, "no");
+    say(world, 0, "no");
     for (size_t i = 0; i < 3; i++) {
         assert_true(told_line(world, i, "ann", "no"));
     }
@@ -64,9 +84,9 @@ static void what_was_said_before_is_marked_in_the_history(void **state)
 {
     (void)state;
     World *world = world_of_three();
-    world_line(world, 1, "/nick cyd");
-    world_line(world, 1, "hello");
-    world_line(world, 2, "/history");
+    say(world, 1, "/nick cyd");
+    say(world, 1, "hello");
+    history(world, 2);
     AUTO_STRBUF StrBuf row = {0};
     strbuf_addf(&row, "%s: hello", marked("cyd", "bob"));
     assert_non_null(strstr(strbuf_text(&world->text), row.text));
@@ -140,12 +160,12 @@ static void ignored_lines_are_neither_shown_nor_found_until_unignored(void **sta
     strbuf_addf(&row, "info: nothing of %s is shown here any more", marked("ann", "ann"));
     assert_non_null(told(world, 2, row.text));
     assert_non_null(told(world, 2, "ignored "));
-    world_line(world, 0, "spam");
+    say(world, 0, "spam");
     assert_true(told_line(world, 1, "ann", "spam"));
     assert_false(told_line(world, 2, "ann", "spam"));
-    world_line(world, 2, "/history");
+    history(world, 2);
     assert_null(strstr(strbuf_text(&world->text), "spam"));
-    world_line(world, 1, "not spam");
+    say(world, 1, "not spam");
     assert_true(told_line(world, 2, "bob", "not spam"));
     world_line(world, 2, "/ignore");
     strbuf_clear(&row);
@@ -153,9 +173,9 @@ static void ignored_lines_are_neither_shown_nor_found_until_unignored(void **sta
     assert_non_null(told(world, 2, row.text));
     world_line(world, 2, "/unignore ann");
     assert_non_null(told(world, 2, "ignored nobody\n"));
-    world_line(world, 2, "/history");
+    history(world, 2);
     assert_non_null(strstr(strbuf_text(&world->text), "ann: spam"));
-    world_line(world, 0, "sorry");
+    say(world, 0, "sorry");
     assert_true(told_line(world, 2, "ann", "sorry"));
     world_free(world);
 }
@@ -164,7 +184,7 @@ static void who_is_ignored_must_be_one_and_somebody_else(void **state)
 {
     (void)state;
     World *world = world_of_three();
-    world_line(world, 1, "/nick ann");
+    say(world, 1, "/nick ann");
     world_line(world, 2, "/ignore ann");
     assert_non_null(told(world, 2, "error: that could be 2: "));
     assert_null(told(world, 2, "ignored"));
