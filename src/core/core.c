@@ -81,6 +81,8 @@ Core *core_new(const CoreConfig *config)
     core->seen = seen_new();
     core->classic_lines = classic_lines_new();
     core->rooms = rooms_new(core->key);
+    core->names = names_new(core->key, core->name);
+    ignore_load(core, config->ignored, config->ignored_len);
     core->presences =
         presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);
     core->fold = fold_new();
@@ -118,6 +120,8 @@ void core_free(Core *core)
     seen_free(core->seen);
     classic_lines_free(core->classic_lines);
     rooms_free(core->rooms);
+    names_free(core->names);
+    ignore_free(core);
     presences_free(core->presences);
     fold_out_done(&core->fold_out);
     replica_outputs_done(&core->replica_outputs);

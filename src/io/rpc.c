@@ -192,6 +192,8 @@ int rpc_code_of(Err err)
         return RPC_OK;
     case ERR_INVALID:
         return RPC_INVALID_ARGUMENT;
+    case ERR_DENIED:
+        return RPC_PERMISSION_DENIED;
     case ERR_LIMIT:
         return RPC_RESOURCE_EXHAUSTED;
     default:
