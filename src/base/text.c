@@ -134,8 +134,8 @@ static bool code_is_mark(int32_t code)
 }
 
 /* True where it says nothing behind what was shown last: a joiner that joins no letters that join,
- * and no signs (ASCII has neither), or joins twice; a choice of forms where there are none (of ASCII
- * keys of a telephone have them), or a second one. A text may go on where another one ended. */
+ * and no signs (ASCII has neither), or joins twice; a choice of forms where there are none (of
+ * ASCII, a telephone's keys have them), or a second one. A text may go on where another ended. */
 static bool code_is_idle(const Shown *last, int32_t code)
 {
     static const CodeRange joiners[] = {{0x200C, 0x200D}};
