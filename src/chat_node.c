@@ -13,6 +13,7 @@
 #include "io/data_dir.h"
 #include "io/host.h"
 #include "io/nodes_json.h"
+#include "io/process.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -545,6 +546,7 @@ static void app_greet(App *app)
 int main(int argc, char **argv)
 {
     open_standard_descriptors(argv);
+    process_keep_private();
     face_set_locale();
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");

@@ -289,7 +289,7 @@ static void call_report(RpcCall *call)
     if (done == NULL) {
         return;
     }
-    char *text = grpc_slice_to_c_string(call->status_text);
+    AUTO_FREE char *text = rpc_status_words(call->status_text);
     bool answered = call->answer_counts && call->answer != NULL;
     grpc_slice data = answered ? rpc_buffer_read(call->answer) : grpc_empty_slice();
     RpcResult result = {
@@ -302,7 +302,6 @@ static void call_report(RpcCall *call)
     call->done = NULL;
     done(call->context, &result);
     grpc_slice_unref(data);
-    gpr_free(text);
 }
 
 static void call_finished(Mail *mail, bool ok)

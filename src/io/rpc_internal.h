@@ -43,6 +43,9 @@ grpc_byte_buffer *rpc_buffer_of_part(Bytes *bytes, size_t offset, size_t len);
 /* The buffer's bytes in one piece; free with grpc_slice_unref. */
 grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
 
+/* A status' words, which the other side chose: one line, not long, safe to show. The caller's. */
+char *rpc_status_words(grpc_slice text);
+
 /* Channel arguments common to both sides; returns how many were written. */
 size_t rpc_common_args(grpc_arg *args);
 grpc_arg rpc_int_arg(const char *key, int value);

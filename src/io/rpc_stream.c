@@ -175,9 +175,8 @@ static void stream_say_end(RpcStream *stream, int code, const char *text)
 
 static void stream_report_client(RpcStream *stream, const RpcStreamEvents *events)
 {
-    char *text = grpc_slice_to_c_string(stream->status_text);
+    AUTO_FREE char *text = rpc_status_words(stream->status_text);
     events->ended(stream->context, (int)stream->status, text);
-    gpr_free(text);
 }
 
 static void stream_report_server(RpcStream *stream, const RpcStreamEvents *events)
