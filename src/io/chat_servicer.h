@@ -1,4 +1,4 @@
-/* The node's gRPC service: SendMessage, StreamMessages, and Hello among nodes.
+/* The node's gRPC services: ChatService, MeshService's two ends, and NodeService for its owner.
  *
  *   SendMessage    --> node_receive --> bus
  *   StreamMessages <-- follower of the bus, one message in flight, its bytes shared by all
@@ -7,8 +7,7 @@
  * RESOURCE_EXHAUSTED. One that vanishes is noticed by the transport. */
 #pragma once
 
-#include "io/node.h"
-#include "io/rpc.h"
+#include "io/authority.h"
 
 typedef struct ChatServicer ChatServicer;
 
@@ -19,6 +18,7 @@ enum {
 
 typedef struct ChatServicerOptions {
     uint32_t clients_max; /* open StreamMessages, nodes' included */
+    Authority *authority; /* borrowed, for longer than the servicer is there */
 } ChatServicerOptions;
 
 ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options);

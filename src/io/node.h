@@ -72,6 +72,21 @@ void node_wait_step(Node *node, NodeWaiter *waiter);
 bool node_wait_room(Node *node, NodeWaiter *waiter);
 void node_wait_end(NodeWaiter *waiter);
 
+/* Who gave a command from outside; embedded, and to live until done is called, once: also where the
+ * node leaves. line comes before, once for each line of the answer; text is borrowed. */
+typedef struct NodeReply NodeReply;
+struct NodeReply {
+    void (*line)(NodeReply *reply, NoticeLevel level, const char *text);
+    void (*done)(NodeReply *reply, Err err);
+};
+/* A command as typed ("/members"), whose answer is for the caller alone. It is answered now or
+ * later. */
+void node_command(Node *node, const char *line, size_t len, NodeReply *reply);
+
+/* Is that the name of somebody at another node of a private network, or so like it that people
+ * would take it for that? */
+bool node_name_is_anothers(const Node *node, const char *name, size_t len);
+
 /* Somebody's mesh link: from RpcMethod.open. */
 void node_accept_link(Node *node, RpcStream *stream);
 
