@@ -391,7 +391,12 @@ void rpc_stream_close(RpcStream *stream, int code, const char *text)
     }
 }
 
-char *rpc_stream_peer(RpcStream *stream)
+void rpc_stream_peer_info(const RpcStream *stream, RpcPeer *ret_peer)
 {
-    return rpc_listener_peer(stream->call);
+    rpc_peers_find(rpc_server_peers(stream->server), stream->call, ret_peer);
+}
+
+const char *rpc_stream_metadata(const RpcStream *stream, const char *key)
+{
+    return rpc_server_metadata(stream->server, key);
 }
