@@ -14,6 +14,7 @@
 #include "face/tool.h"
 #include "io/chat_servicer.h"
 #include "io/nodes_json.h"
+#include "io/owner_call.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -241,8 +242,9 @@ static void show_invitation(const App *app)
     qr_write_for(&text, line, color, STDOUT_FILENO);
     fputs(text.text, stdout);
     fflush(stdout);
-    fprintf(stderr, "-- %s was made. The line above invites one person, for 24 hours; on the other "
-                    "machine: chat_node join LINE\n",
+    fprintf(stderr,
+            "-- %s was made. The line above invites one person, for 24 hours; on the other "
+            "machine: chat_node join LINE\n",
             app->network.network_name);
 }
 
@@ -322,6 +324,17 @@ static void app_listen(App *app)
     }
 }
 
+/* A chat is one without it, too: on some file systems there are no sockets. */
+static void app_listen_for_owner(App *app)
+{
+    AUTO_STRBUF StrBuf path = {0};
+    AUTO_FREE char *text = NULL;
+    strbuf_addf(&path, "%s/%s", app->network.directory, OWNER_SOCKET_NAME);
+    if (chat_servicer_listen_unix(app->servicer, path.text, &text) != ERR_OK) {
+        log_warning("no socket for chat_node's own commands: %s", text);
+    }
+}
+
 static void app_open_face(App *app)
 {
     const Settings *settings = &app->settings;
@@ -381,6 +394,11 @@ int main(int argc, char **argv)
         network_start_done(&app.network);
         return EXIT_SUCCESS;
     }
+    if (app.network.is_private) {
+        fprintf(stderr, "chat_node: this version makes and joins private networks, and does not "
+                        "run their nodes yet\n");
+        return EXIT_FAILURE;
+    }
     app_load_nodes(&app);
     raise_descriptor_limit();
 
@@ -388,15 +406,13 @@ int main(int argc, char **argv)
     app_catch_signals(&app);
     app.rpc = rpc_open(app.loop);
     app_open_node(&app);
-    app.authority = authority_new(&(AuthorityOptions){.loop = app.loop,
-                                                      .node = app.node,
-                                                      .data_dir = app.network.directory,
-                                                      .open_mode = !app.network.is_private});
-    app.servicer =
-        chat_servicer_new(app.rpc, app.node,
-                          &(ChatServicerOptions){.clients_max = app.settings.clients_max,
-                                                 .authority = app.authority});
+    app.authority = authority_new(&(AuthorityOptions){
+        .loop = app.loop, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
+    app.servicer = chat_servicer_new(app.rpc, app.node,
+                                     &(ChatServicerOptions){.clients_max = app.settings.clients_max,
+                                                            .authority = app.authority});
     app_listen(&app);
+    app_listen_for_owner(&app);
     app_open_face(&app);
     app_greet(&app);
     node_start(app.node, app_serve, &app);

@@ -142,12 +142,11 @@ static void join_end(Join *join, Err err, char *error)
     }
 }
 
-static void join_fail(Join *join, Err err, const char *format, const char *text)
+static void join_fail(Join *join, Err err, const char *about, const char *text)
 {
     StrBuf error = {0};
-    AUTO_STRBUF StrBuf safe = {0};
-    text_sanitise(&safe, text, strlen(text));
-    strbuf_addf(&error, format, strbuf_text(&safe)); /* NOLINT: all are below */
+    strbuf_addf(&error, "%s: ", about);
+    text_sanitise(&error, text, strlen(text));
     join_end(join, err, strbuf_take(&error));
 }
 
@@ -209,7 +208,7 @@ static void take_welcome(Attempt *attempt, const GateWelcomed *welcomed)
     const char *reason = "";
     char *error = NULL;
     if (check_welcome(join, welcomed, &reason) != ERR_OK) {
-        join_fail(join, ERR_INVALID, "what the inviter has sent is no network to join: %s", reason);
+        join_fail(join, ERR_INVALID, "what the inviter has sent is no network to join", reason);
         return;
     }
     Err err = save(join, attempt->address, welcomed, &error);
@@ -249,7 +248,7 @@ static void attempt_done(void *context, Err err, const GateWelcomed *welcomed, c
     if (err == ERR_OK) {
         take_welcome(attempt, welcomed);
     } else if (err == ERR_DENIED) {
-        join_fail(attempt->join, err, "the inviter's node has refused: %s", text);
+        join_fail(attempt->join, err, "the inviter's node has refused", text);
     } else if (err == ERR_INVALID) {
         attempt_failed(attempt, "another node is there, not the inviter's: its key is another");
     } else {
@@ -273,8 +272,8 @@ static void begin_next(Join *join)
         attempt_failed(attempt, "that is no address");
         return;
     }
-    attempt->call = gate_join(join->gate, host, port, join->invite.inviter, &join->asks,
-                              attempt_done, attempt);
+    attempt->call =
+        gate_join(join->gate, host, port, join->invite.inviter, &join->asks, attempt_done, attempt);
 }
 
 /* ---- all of it ---- */

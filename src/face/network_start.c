@@ -14,10 +14,10 @@
 
 enum { SALT_BYTES = 16 };
 
-static Err say_reason(Err err, const char *format, const char *reason, char **ret_error)
+static Err say_reason(Err err, const char *about, const char *reason, char **ret_error)
 {
     StrBuf text = {0};
-    strbuf_addf(&text, format, reason); /* NOLINT: all are below */
+    strbuf_addf(&text, "%s: %s", about, reason);
     *ret_error = strbuf_take(&text);
     return err;
 }
@@ -65,7 +65,7 @@ static Err save_network(const char *directory, const uint8_t key[EVENT_KEY_BYTES
     randombytes_buf(salt, sizeof(salt));
     if (genesis_new(settings->network, key, salt, loop_wall_ms(), &network.genesis, &reason) !=
         ERR_OK) {
-        return say_reason(ERR_INVALID, "the network's name: %s", reason, ret_error);
+        return say_reason(ERR_INVALID, "the network's name", reason, ret_error);
     }
     network.proof = bytes_new("", 0);
     Err err = write_no_nodes(directory, ret_error);
@@ -125,7 +125,7 @@ static Err check_genesis(NetworkStart *start, char **ret_error)
     Members *members = NULL;
     const Bytes *genesis = start->network.genesis;
     if (members_new(bytes_data(genesis), bytes_len(genesis), &members, &reason) != ERR_OK) {
-        return say_reason(ERR_INVALID, "the file \"network\" in the data directory: %s", reason,
+        return say_reason(ERR_INVALID, "the file \"network\" in the data directory", reason,
                           ret_error);
     }
     start->network_name = mem_copy_string(members_network_name(members));

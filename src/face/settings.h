@@ -33,7 +33,7 @@ typedef struct Settings {
     uint32_t clients_max;
     uint32_t coalesce_ms;
     const char *network; /* INIT: its name */
-    char *line;          /* JOIN: the invitation, or "-": on standard input. Wiped once it is read */
+    char *line; /* JOIN: the invitation, or "-": on standard input. Wiped once it is read */
     const char *addresses[INVITE_ADDRESSES_MAX]; /* INIT: for the invitation, as typed */
     size_t addresses_count;
     bool no_start; /* INIT, JOIN: that was all */

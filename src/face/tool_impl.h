@@ -47,7 +47,7 @@ typedef struct ToolOptions {
     size_t count;
     int64_t since_ms;       /* -1: not given */
     const char *since_text; /* the same as typed */
-    const char *room; /* NULL: not given */
+    const char *room;       /* NULL: not given */
     const char *from;
     bool json;
     bool hash;

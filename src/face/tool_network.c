@@ -41,6 +41,15 @@ static void put_out(Tool *tool)
     }
 }
 
+/* The exit code says how it went; where the node has said nothing, so do words. */
+static void take_verdict(Tool *tool, const OwnerAnswer *answer)
+{
+    if (!answer->ok && answer->lines_count == 0) {
+        tool_note(tool, "the node did not do it, and gives no reason");
+    }
+    tool->exit_code = answer->ok ? 0 : TOOL_EXIT_FAILURE;
+}
+
 /* NULL: there is none, or it is no good, which was said then. */
 static Members *load_members(Tool *tool, Network *network)
 {
@@ -142,14 +151,14 @@ static void show_invite_answer(Tool *tool, const OwnerAnswer *answer)
             tool_note(tool, "%s", answer->lines[i]);
         }
     }
-    tool->exit_code = answer->ok ? 0 : TOOL_EXIT_FAILURE;
+    take_verdict(tool, answer);
     put_out(tool);
 }
 
 static void tell_how_to_join(Tool *tool, unsigned hours)
 {
-    tool_note(tool,
-              "good for one person, for %u hours; on the other machine: chat_node join LINE", hours);
+    tool_note(tool, "good for one person, for %u hours; on the other machine: chat_node join LINE",
+              hours);
 }
 
 static Err take_addresses(Tool *tool, uint16_t port, OwnAddresses *addresses, char **ret_error)
@@ -233,12 +242,13 @@ static void add_member(Tool *tool, const Members *members, const Member *member)
     char fingerprint[FINGERPRINT_BYTES];
     char since[MOMENT_TEXT_BYTES];
     fingerprint_text(member->key, fingerprint);
-    strbuf_addf(&tool->out, "%s  ", fingerprint);
-    text_sanitise(&tool->out, member->name, strlen(member->name));
+    strbuf_add_string(&tool->out, fingerprint);
     if (memcmp(member->key, members_founder(members), EVENT_KEY_BYTES) == 0) {
-        strbuf_add_string(&tool->out, "  (founder)\n");
+        strbuf_add_string(&tool->out, "  founder\n"); /* whom nobody has let in under a name */
         return;
     }
+    strbuf_add_string(&tool->out, "  ");
+    text_sanitise(&tool->out, member->name, strlen(member->name));
     fingerprint_text(member->inviter, fingerprint);
     moment_text(member->since_ms, since);
     strbuf_addf(&tool->out, "  let in by %s, %s%s\n", fingerprint, since,
@@ -257,8 +267,7 @@ static void members_of_log(Tool *tool, Members *members, const Network *network)
         members_take(members, events[i]);
     }
     /* One that has joined and not yet heard of the others knows of itself. */
-    if (bytes_len(network->proof) > 0 &&
-        network_own_key(tool->directory, key, &error) == ERR_OK &&
+    if (bytes_len(network->proof) > 0 && network_own_key(tool->directory, key, &error) == ERR_OK &&
         members_take_proof(members, key, bytes_data(network->proof), bytes_len(network->proof),
                            &reason) != ERR_OK) {
         tool_note(tool, "this node's own proof: %s", reason);
@@ -319,10 +328,10 @@ void tool_revoke(Tool *tool)
         if (answer.ok) {
             add_line(tool, answer.lines[i]);
         } else {
-            tool_fail(tool, "%s", answer.lines[i]);
+            tool_note(tool, "%s", answer.lines[i]);
         }
     }
-    tool->exit_code = answer.ok ? 0 : TOOL_EXIT_FAILURE;
+    take_verdict(tool, &answer);
     owner_answer_done(&answer);
     put_out(tool);
 }

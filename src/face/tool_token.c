@@ -16,14 +16,15 @@ static void note_open_mode(Tool *tool)
     Network network = {0};
     AUTO_FREE char *error = NULL;
     if (network_load(tool->directory, &network, &error) == ERR_NOT_FOUND) {
-        tool_note(tool, "%s is of no private network yet: until then its node listens on this "
-                        "machine alone, and asks programs for no token",
+        tool_note(tool,
+                  "%s is of no private network yet: until then its node listens on this "
+                  "machine alone, and asks programs for no token",
                   tool->directory);
     }
     network_done(&network);
 }
 
-static void add(Tool *tool, Tokens *tokens)
+static void add_token(Tool *tool, Tokens *tokens)
 {
     const ToolOptions *options = &tool->options;
     AUTO_FREE char *error = NULL;
@@ -43,7 +44,7 @@ static void add(Tool *tool, Tokens *tokens)
     note_open_mode(tool);
 }
 
-static void list(Tool *tool, Tokens *tokens)
+static void list_tokens(Tool *tool, Tokens *tokens)
 {
     AUTO_FREE char *error = NULL;
     const Token *items = NULL;
@@ -64,7 +65,7 @@ static void list(Tool *tool, Tokens *tokens)
     }
 }
 
-static void revoke(Tool *tool, Tokens *tokens)
+static void revoke_token(Tool *tool, Tokens *tokens)
 {
     AUTO_FREE char *error = NULL;
     if (tokens_revoke(tokens, tool->options.token_name, &error) != ERR_OK) {
@@ -80,13 +81,13 @@ void tool_token(Tool *tool)
     Tokens *tokens = tokens_new(tool->directory);
     switch (tool->options.token_action) {
     case TOKEN_ADD:
-        add(tool, tokens);
+        add_token(tool, tokens);
         break;
     case TOKEN_LIST:
-        list(tool, tokens);
+        list_tokens(tool, tokens);
         break;
     case TOKEN_REVOKE:
-        revoke(tool, tokens);
+        revoke_token(tool, tokens);
         break;
     }
     tokens_free(tokens);

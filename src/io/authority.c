@@ -8,7 +8,6 @@
 #include <utlist.h>
 
 struct Authority {
-    const Node *node;
     bool open_mode;
     Tokens *tokens; /* NULL: there are none */
     char *told;     /* what was wrong with the file when it was last said */
@@ -54,14 +53,14 @@ static bool find_token(Authority *authority, const char *authorization, Token *r
     const char *text = bearer_of(authorization);
     char *error = NULL;
     if (authority->tokens == NULL || text == NULL) {
-        return refuse(AUTHORITY_UNAUTHENTICATED,
+        return refuse(RPC_UNAUTHENTICATED,
                       "show a token with each call, as metadata: \"authorization: Bearer "
                       "cnt_...\"; the node's owner makes one with chat_node token add",
                       ret_code, ret_text);
     }
     Err err = tokens_find(authority->tokens, text, strlen(text), ret_token, &error);
     if (err == ERR_NOT_FOUND) {
-        return refuse(AUTHORITY_UNAUTHENTICATED,
+        return refuse(RPC_UNAUTHENTICATED,
                       "this node does not know that token: it was revoked, or is another node's",
                       ret_code, ret_text);
     }
@@ -78,14 +77,14 @@ static bool decide_program(Authority *authority, const char *authorization, Clie
 {
     ClientRole role = {.kind = CLIENT_PROGRAM};
     if (use == USE_LINK || use == USE_COMMAND) {
-        return refuse(AUTHORITY_PERMISSION_DENIED, "programs may call ChatService alone", ret_code,
+        return refuse(RPC_PERMISSION_DENIED, "programs may call ChatService alone", ret_code,
                       ret_text);
     }
     if (!find_token(authority, authorization, &role.token, ret_code, ret_text)) {
         return false;
     }
     if (use == USE_SPEAK && role.token.role != TOKEN_WRITE) {
-        return refuse(AUTHORITY_PERMISSION_DENIED,
+        return refuse(RPC_PERMISSION_DENIED,
                       "this token may read, not speak: the node's owner makes one that may with "
                       "chat_node token add, without --read",
                       ret_code, ret_text);
@@ -100,17 +99,20 @@ bool authority_decide(Authority *authority, ClientKind kind, const char *authori
     if (kind == CLIENT_PROGRAM) {
         return decide_program(authority, authorization, use, ret_role, ret_code, ret_text);
     }
+    if (kind == CLIENT_NOBODY) {
+        return refuse(RPC_UNAVAILABLE, "the connection is gone", ret_code, ret_text);
+    }
     if (kind == CLIENT_MEMBER && use != USE_LINK) {
-        return refuse(AUTHORITY_PERMISSION_DENIED, "nodes may call MeshService alone", ret_code,
+        return refuse(RPC_PERMISSION_DENIED, "nodes may call MeshService alone", ret_code,
                       ret_text);
     }
     if (kind != CLIENT_MEMBER && use == USE_LINK && !authority->open_mode) {
-        return refuse(AUTHORITY_PERMISSION_DENIED,
+        return refuse(RPC_PERMISSION_DENIED,
                       "this is a node of a private network: links come through its TLS port",
                       ret_code, ret_text);
     }
     if (kind == CLIENT_MACHINE && (use == USE_COMMAND || !authority->open_mode)) {
-        return refuse(AUTHORITY_PERMISSION_DENIED,
+        return refuse(RPC_PERMISSION_DENIED,
                       "this is for the node's owner, on the Unix socket in its data directory",
                       ret_code, ret_text);
     }
@@ -120,28 +122,30 @@ bool authority_decide(Authority *authority, ClientKind kind, const char *authori
 
 /* ---- calls and streams ---- */
 
-/* Who is at the other end. */
-static ClientKind client_kind_of_call(RpcServerCall *call, const char **ret_authorization)
+static ClientKind client_kind(const RpcPeer *peer)
 {
-    (void)call;
-    *ret_authorization = NULL;
-    return CLIENT_MACHINE;
-}
-
-static ClientKind client_kind_of_stream(RpcStream *stream, const char **ret_authorization)
-{
-    (void)stream;
-    *ret_authorization = NULL;
-    return CLIENT_MACHINE;
+    switch (peer->kind) {
+    case RPC_PEER_LOCAL:
+        return strcmp(peer->address, "unix") == 0 ? CLIENT_OWNER : CLIENT_MACHINE;
+    case RPC_PEER_MEMBER:
+        return CLIENT_MEMBER;
+    case RPC_PEER_PROGRAM:
+        return CLIENT_PROGRAM;
+    case RPC_PEER_NOBODY:
+        break;
+    }
+    return CLIENT_NOBODY;
 }
 
 bool authority_call(Authority *authority, RpcServerCall *call, ClientUse use, ClientRole *ret_role)
 {
-    const char *authorization = NULL;
-    ClientKind kind = client_kind_of_call(call, &authorization);
+    RpcPeer peer;
     AUTO_FREE char *text = NULL;
     int code = RPC_OK;
-    if (authority_decide(authority, kind, authorization, use, ret_role, &code, &text)) {
+    rpc_server_call_peer_info(call, &peer);
+    const char *authorization = rpc_server_call_metadata(call, "authorization");
+    if (authority_decide(authority, client_kind(&peer), authorization, use, ret_role, &code,
+                         &text)) {
         return true;
     }
     rpc_server_call_answer(call, NULL, code, text);
@@ -150,11 +154,13 @@ bool authority_call(Authority *authority, RpcServerCall *call, ClientUse use, Cl
 
 bool authority_stream(Authority *authority, RpcStream *stream, ClientUse use, ClientRole *ret_role)
 {
-    const char *authorization = NULL;
-    ClientKind kind = client_kind_of_stream(stream, &authorization);
+    RpcPeer peer;
     AUTO_FREE char *text = NULL;
     int code = RPC_OK;
-    if (authority_decide(authority, kind, authorization, use, ret_role, &code, &text)) {
+    rpc_stream_peer_info(stream, &peer);
+    const char *authorization = rpc_stream_metadata(stream, "authorization");
+    if (authority_decide(authority, client_kind(&peer), authorization, use, ret_role, &code,
+                         &text)) {
         return true;
     }
     rpc_stream_close(stream, code, text);
@@ -169,33 +175,24 @@ bool authority_holds(Authority *authority, const ClientRole *role)
 
 /* ---- names ---- */
 
-static Err refuse_sender(char **ret_text, const char *format, const char *name)
+Err authority_check_sender(const ClientRole *role, MessageDraft *draft, char **ret_text)
 {
+    const char *name = role->token.name;
+    if (role->kind != CLIENT_PROGRAM) {
+        return ERR_OK;
+    }
+    if (draft->sender_len == 0) {
+        draft->sender = name;
+        draft->sender_len = strlen(name);
+        return ERR_OK;
+    }
+    if (draft->sender_len == strlen(name) && memcmp(draft->sender, name, strlen(name)) == 0) {
+        return ERR_OK;
+    }
     StrBuf text = {0};
-    strbuf_addf(&text, format, name); /* NOLINT: both are below */
+    strbuf_addf(&text, "with this token you speak as \"%s\": leave sender empty", name);
     *ret_text = strbuf_take(&text);
     return ERR_DENIED;
-}
-
-Err authority_check_sender(Authority *authority, const ClientRole *role, MessageDraft *draft,
-                           char **ret_text)
-{
-    if (role->kind == CLIENT_PROGRAM) {
-        const char *name = role->token.name;
-        if (draft->sender_len == 0) {
-            draft->sender = name;
-            draft->sender_len = strlen(name);
-        } else if (draft->sender_len != strlen(name) ||
-                   memcmp(draft->sender, name, draft->sender_len) != 0) {
-            return refuse_sender(ret_text, "with this token you speak as \"%s\": leave sender empty",
-                                 name);
-        }
-    }
-    if (!authority->open_mode && authority->node != NULL &&
-        node_name_is_anothers(authority->node, draft->sender, draft->sender_len)) {
-        return refuse_sender(ret_text, "%s", "that is the name of somebody at another node");
-    }
-    return ERR_OK;
 }
 
 /* ---- watching the file ---- */
@@ -261,7 +258,6 @@ bool authority_has_tokens(Authority *authority)
 Authority *authority_new(const AuthorityOptions *options)
 {
     Authority *authority = mem_new(Authority);
-    authority->node = options->node;
     authority->open_mode = options->open_mode;
     if (options->data_dir != NULL && !options->open_mode) {
         authority->tokens = tokens_new(options->data_dir);

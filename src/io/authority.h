@@ -17,16 +17,11 @@
 #include "io/rpc.h"
 #include "io/tokens.h"
 
-enum {
-    /* Status codes of the gRPC specification, as in RpcCode. */
-    AUTHORITY_PERMISSION_DENIED = 7,
-    AUTHORITY_UNAUTHENTICATED = 16,
-};
-
 /* What a stream ends with whose token is gone. */
 #define AUTHORITY_REVOKED "the token that this stream was opened with was revoked"
 
 typedef enum ClientKind {
+    CLIENT_NOBODY,  /* whose connection has gone already */
     CLIENT_OWNER,   /* on the Unix socket, or within this process */
     CLIENT_MACHINE, /* of this machine, over TCP: in open mode alone */
     CLIENT_MEMBER,  /* a node of the network */
@@ -45,7 +40,6 @@ typedef struct Authority Authority;
 
 typedef struct AuthorityOptions {
     Loop *loop;
-    const Node *node;     /* for name_is_anothers; may be NULL */
     const char *data_dir; /* where tokens are; NULL: there are none */
     bool open_mode;
 } AuthorityOptions;
@@ -62,15 +56,13 @@ bool authority_decide(Authority *authority, ClientKind kind, const char *authori
                       ClientUse use, ClientRole *ret_role, int *ret_code, char **ret_text);
 /* The same of a call or a stream, which is answered or closed where it may not. */
 bool authority_call(Authority *authority, RpcServerCall *call, ClientUse use, ClientRole *ret_role);
-bool authority_stream(Authority *authority, RpcStream *stream, ClientUse use,
-                      ClientRole *ret_role);
+bool authority_stream(Authority *authority, RpcStream *stream, ClientUse use, ClientRole *ret_role);
 
 /* Is the token there still? Of all others: yes. */
 bool authority_holds(Authority *authority, const ClientRole *role);
-/* Whom a line is from: a program speaks under its token's name, and no client under that of another
- * node's member. Fills in a sender that is empty. ERR_DENIED: *ret_text (the caller's) says why. */
-Err authority_check_sender(Authority *authority, const ClientRole *role, MessageDraft *draft,
-                           char **ret_text);
+/* A program speaks under its token's name alone: fills in a sender that is empty, with text of
+ * role's. ERR_DENIED: *ret_text (the caller's) says why. */
+Err authority_check_sender(const ClientRole *role, MessageDraft *draft, char **ret_text);
 
 /* Embedded in who is to be told that the tokens have changed. */
 typedef struct AuthorityWatcher AuthorityWatcher;

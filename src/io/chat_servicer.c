@@ -104,8 +104,8 @@ static void serve_send_message(void *context, RpcServerCall *call, const uint8_t
         refuse_bytes(call);
         return;
     }
-    if (authority_check_sender(servicer->authority, &role, &draft, &text) != ERR_OK) {
-        rpc_server_call_answer(call, NULL, AUTHORITY_PERMISSION_DENIED, text);
+    if (authority_check_sender(&role, &draft, &text) != ERR_OK) {
+        rpc_server_call_answer(call, NULL, RPC_PERMISSION_DENIED, text);
         return;
     }
     Saying *saying = mem_new(Saying);
@@ -316,7 +316,7 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
     Client *before = find_client(servicer, request.client_id, request.client_id_len);
     if (before != NULL && request.client_id_len > 0) {
         if (!is_same_client(&before->role, &role)) {
-            rpc_server_call_answer(call, NULL, AUTHORITY_PERMISSION_DENIED,
+            rpc_server_call_answer(call, NULL, RPC_PERMISSION_DENIED,
                                    "this client_id belongs to a stream that is not yours: take "
                                    "another one");
             return;
@@ -360,7 +360,7 @@ static void tokens_changed(AuthorityWatcher *watcher)
     Client *next;
     DL_FOREACH_SAFE(servicer->clients, client, next) {
         if (!authority_holds(servicer->authority, &client->role)) {
-            client_end(client, AUTHORITY_UNAUTHENTICATED, AUTHORITY_REVOKED);
+            client_end(client, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
         }
     }
     subscribers_look_again(servicer->subscribers, servicer->authority);
@@ -405,6 +405,16 @@ Err chat_servicer_listen(ChatServicer *servicer, const char *address, uint16_t p
                          char **ret_text)
 {
     return rpc_server_listen(servicer->server, address, port, ret_text);
+}
+
+Err chat_servicer_listen_unix(ChatServicer *servicer, const char *path, char **ret_text)
+{
+    return rpc_server_listen_unix(servicer->server, path, ret_text);
+}
+
+void chat_servicer_adopt(ChatServicer *servicer, int fd, const RpcPeer *peer)
+{
+    rpc_server_adopt(servicer->server, fd, peer);
 }
 
 void chat_servicer_start(ChatServicer *servicer)

@@ -25,6 +25,10 @@ ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions 
 /* As rpc_server_listen. */
 Err chat_servicer_listen(ChatServicer *servicer, const char *address, uint16_t port,
                          char **ret_text);
+/* As rpc_server_listen_unix: for the owner's programs and chat_node's own commands. */
+Err chat_servicer_listen_unix(ChatServicer *servicer, const char *path, char **ret_text);
 void chat_servicer_start(ChatServicer *servicer);
+/* As rpc_server_adopt: what the gate has let in. */
+void chat_servicer_adopt(ChatServicer *servicer, int fd, const RpcPeer *peer);
 /* Ends every stream with UNAVAILABLE, then calls done; the servicer is freed. */
 void chat_servicer_close(ChatServicer *servicer, void (*done)(void *context), void *context);

@@ -606,14 +606,6 @@ void node_command(Node *node, const char *line, size_t len, NodeReply *reply)
     reply->done(reply, ERR_UNAVAILABLE);
 }
 
-bool node_name_is_anothers(const Node *node, const char *name, size_t len)
-{
-    (void)node;
-    (void)name;
-    (void)len;
-    return false;
-}
-
 void node_accept_link(Node *node, RpcStream *stream)
 {
     mesh_links_accept(node->mesh_links, stream);

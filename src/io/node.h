@@ -83,10 +83,6 @@ struct NodeReply {
  * later. */
 void node_command(Node *node, const char *line, size_t len, NodeReply *reply);
 
-/* Is that the name of somebody at another node of a private network, or so like it that people
- * would take it for that? */
-bool node_name_is_anothers(const Node *node, const char *name, size_t len);
-
 /* Somebody's mesh link: from RpcMethod.open. */
 void node_accept_link(Node *node, RpcStream *stream);
 

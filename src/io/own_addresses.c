@@ -234,9 +234,10 @@ void own_addresses_find(OwnAddresses *addresses, const char *listen, uint16_t po
     AUTO_FREE InterfaceAddress *found = mem_array(found_count, sizeof(InterfaceAddress));
     AUTO_FREE char(*texts)[ADDRESS_MAX_BYTES] = mem_array(found_count, ADDRESS_MAX_BYTES);
     for (size_t i = 0; i < found_count; i++) {
-        int failed = interfaces[i].address.address4.sin_family == AF_INET
-                         ? uv_ip4_name(&interfaces[i].address.address4, texts[i], ADDRESS_MAX_BYTES)
-                         : uv_ip6_name(&interfaces[i].address.address6, texts[i], ADDRESS_MAX_BYTES);
+        int failed =
+            interfaces[i].address.address4.sin_family == AF_INET
+                ? uv_ip4_name(&interfaces[i].address.address4, texts[i], ADDRESS_MAX_BYTES)
+                : uv_ip6_name(&interfaces[i].address.address6, texts[i], ADDRESS_MAX_BYTES);
         found[i] = (InterfaceAddress){.interface = interfaces[i].name,
                                       .text = failed == 0 ? texts[i] : ""};
     }

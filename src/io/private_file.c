@@ -122,14 +122,16 @@ static Err check_file(const char *path, const struct stat *status, char **ret_er
         return ERR_DENIED;
     }
     if (status->st_uid != geteuid() && status->st_uid != 0) {
-        say(ret_error, "%s belongs to another user (number %lu), who can change it: make it yours "
-                       "with chown",
+        say(ret_error,
+            "%s belongs to another user (number %lu), who can change it: make it yours "
+            "with chown",
             path, (unsigned long)status->st_uid);
         return ERR_DENIED;
     }
     if ((status->st_mode & OTHERS) != 0) {
-        say(ret_error, "%s may be used by other users of this machine (mode %04o): chmod 600 %s, "
-                       "and think of what is in it as known to them",
+        say(ret_error,
+            "%s may be used by other users of this machine (mode %04o): chmod 600 %s, "
+            "and think of what is in it as known to them",
             path, (unsigned)(status->st_mode & ALLPERMS), path);
         return ERR_DENIED;
     }

@@ -188,9 +188,8 @@ static void publisher_say(Publisher *publisher, const uint8_t *data, size_t len)
         return;
     }
     AUTO_FREE char *text = NULL;
-    if (authority_check_sender(publisher->group->authority, &publisher->role, &draft, &text) !=
-        ERR_OK) {
-        refuse(publisher, number, AUTHORITY_PERMISSION_DENIED, text);
+    if (authority_check_sender(&publisher->role, &draft, &text) != ERR_OK) {
+        refuse(publisher, number, RPC_PERMISSION_DENIED, text);
         return;
     }
     draft.once = true;
@@ -407,7 +406,7 @@ void publishers_look_again(Publishers *publishers)
     Publisher *next;
     DL_FOREACH_SAFE(publishers->publishers, publisher, next) {
         if (!authority_holds(publishers->authority, &publisher->role)) {
-            publisher_stop(publisher, AUTHORITY_UNAUTHENTICATED, AUTHORITY_REVOKED);
+            publisher_stop(publisher, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
         }
     }
 }

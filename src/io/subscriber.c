@@ -77,7 +77,7 @@ void subscribers_look_again(Subscribers *subscribers, Authority *authority)
     Subscriber *next;
     DL_FOREACH_SAFE(subscribers->list, subscriber, next) {
         if (!authority_holds(authority, &subscriber->role)) {
-            subscriber_end(subscriber, AUTHORITY_UNAUTHENTICATED, AUTHORITY_REVOKED);
+            subscriber_end(subscriber, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
         }
     }
 }

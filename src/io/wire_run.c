@@ -19,8 +19,7 @@ Bytes *wire_run_request(const char *line)
 Err wire_decode_run_request(WireArena *arena, const uint8_t *data, size_t len,
                             const char **ret_line, size_t *ret_len)
 {
-    const Chat__RunRequest *request =
-        chat__run_request__unpack(wire_arena_reset(arena), len, data);
+    const Chat__RunRequest *request = chat__run_request__unpack(wire_arena_reset(arena), len, data);
     if (request == NULL) {
         return ERR_INVALID;
     }
