@@ -271,7 +271,7 @@ def profiled(child, file):
 
 def make_network(folder, name, port, *more):
     """A data directory, of that name in the folder, with a private network of its own."""
-    subprocess.run([CHAT_NODE, "init", "bench", str(port), "--only", "--name", name, "--data",
+    subprocess.run([CHAT_NODE, "init", "bench", str(port), "--no-start", "--name", name, "--data",
                     str(folder / name), *more], check=True, **silent())
 
 
@@ -287,7 +287,7 @@ def join_network(folder, name, port, other):
     made = subprocess.run([CHAT_NODE, "invite", "--data", str(folder / other)], check=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     line = re.search(rb"CHAT1-[A-Z2-7]+", made.stdout).group()
-    subprocess.run([CHAT_NODE, "join", "-", str(port), "--only", "--name", name, "--data",
+    subprocess.run([CHAT_NODE, "join", "-", str(port), "--no-start", "--name", name, "--data",
                     str(folder / name)], input=line, check=True, stdout=subprocess.DEVNULL)
 
 

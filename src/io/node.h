@@ -87,7 +87,8 @@ void node_wait_step(Node *node, NodeWaiter *waiter);
 bool node_wait_room(Node *node, NodeWaiter *waiter);
 void node_wait_end(NodeWaiter *waiter);
 
-/* Who asks for a command and waits for its answer; embedded, and to live until done is called. */
+/* Who gave a command from outside; embedded, and to live until done is called, once: also where the
+ * node leaves. line comes before, once for each line of the answer; text is borrowed. */
 typedef struct NodeReply NodeReply;
 struct NodeReply {
     void (*line)(NodeReply *reply, NoticeLevel level, const char *text);

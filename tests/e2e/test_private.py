@@ -269,6 +269,6 @@ def test_init_refuses_a_directory_that_is_in_use(net, cluster):
     open_node.say("said in the open")
     open_node.wait_content("said in the open")
     open_node.stop()
-    refused = harness.tool("init", "home", "--only", "--name", "ann", "--data",
+    refused = harness.tool("init", "home", "--no-start", "--name", "ann", "--data",
                            str(net.data("ann")), check=False)
     assert refused.returncode == 1 and "--data" in refused.stderr
