@@ -29,7 +29,10 @@
 
 enum { EXIT_USAGE = SETTINGS_EXIT_USAGE, EXIT_IN_USE = 3 };
 
-enum { NAME_LINE_MAX_BYTES = 256 };
+enum {
+    NAME_LINE_MAX_BYTES = 256,
+    GATE_OTHERS_MAX = 1024, /* connections of nodes, and of those who have not passed yet */
+};
 
 /* Each of them means: leave. */
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
@@ -44,6 +47,7 @@ typedef struct App {
     Rpc *rpc;
     Node *node;
     Authority *authority;
+    AuthorityWatcher tokens; /* of a private network */
     ChatServicer *servicer;
     bool serving;
     Face *face;
@@ -131,6 +135,9 @@ static void app_authority_closed(void *context)
 static void app_servicer_closed(void *context)
 {
     App *app = context;
+    if (app->network.is_private) {
+        authority_unwatch(app->authority, &app->tokens);
+    }
     authority_close(app->authority, app_authority_closed, app);
 }
 
@@ -279,14 +286,25 @@ static void app_load_nodes(App *app)
 static void app_open_node(App *app)
 {
     const Settings *settings = &app->settings;
+    const NetworkStart *start = &app->network;
     char *error = NULL;
+    NodeNetwork network = {.port = settings->port, .listen = settings->listen};
+    if (start->is_private) {
+        network.genesis = bytes_data(start->network.genesis);
+        network.genesis_len = bytes_len(start->network.genesis);
+        network.proof = bytes_data(start->network.proof);
+        network.proof_len = bytes_len(start->network.proof);
+        network.program_pem = start->program_pem;
+        network.connections_max = settings->clients_max + GATE_OTHERS_MAX;
+    }
     Err err = node_open(app->loop, app->rpc,
                         &(NodeOptions){.name = app->name,
                                        .nodes = app->nodes.nodes,
                                        .nodes_count = app->nodes.nodes_count,
                                        .data_dir = app->network.directory,
                                        .recap = has_terminal(settings),
-                                       .coalesce_ms = settings->coalesce_ms},
+                                       .coalesce_ms = settings->coalesce_ms,
+                                       .network = start->is_private ? &network : NULL},
                         app_quit, app, &app->node, &error);
     if (err != ERR_OK) {
         fprintf(stderr, "chat_node: %s\n", error);
@@ -304,10 +322,53 @@ static void app_open_node(App *app)
     exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
 }
 
+/* Who has passed the gate talks to the services like everybody else; they see who it is. */
+static void app_entered(void *context, int fd, const GatePeer *peer)
+{
+    App *app = context;
+    RpcPeer known = {
+        .kind = peer->kind == GATE_MEMBER ? RPC_PEER_MEMBER : RPC_PEER_PROGRAM,
+        .dialled = peer->dialled,
+    };
+    memcpy(known.key, peer->key, sizeof(known.key));
+    memcpy(known.binding, peer->binding, sizeof(known.binding));
+    snprintf(known.address, sizeof(known.address), "%s", peer->address);
+    chat_servicer_adopt(app->servicer, fd, &known);
+}
+
+static void app_tokens_changed(AuthorityWatcher *watcher)
+{
+    App *app = CONTAINER_OF(watcher, App, tokens);
+    node_serve_programs(app->node, authority_has_tokens(app->authority));
+}
+
+/* All of this machine, of both kinds of IP, unless one address is named. */
+static void app_listen_private(App *app)
+{
+    const Settings *settings = &app->settings;
+    char *text = NULL;
+    const char *address = settings->listen != NULL ? settings->listen : "0.0.0.0";
+    Err err = node_listen(app->node, address, app_entered, app, &text);
+    if (err != ERR_OK) {
+        fail_listen(err, text);
+    }
+    if (settings->listen == NULL && node_listen(app->node, "::", app_entered, app, &text) != ERR_OK) {
+        log_info("no IPv6 here: %s", text);
+        mem_free(text);
+    }
+    app->tokens.changed = app_tokens_changed;
+    authority_watch(app->authority, &app->tokens);
+    app_tokens_changed(&app->tokens);
+}
+
 static void app_listen(App *app)
 {
     const Settings *settings = &app->settings;
     char *text = NULL;
+    if (app->network.is_private) {
+        app_listen_private(app);
+        return;
+    }
     const char *address = settings->listen != NULL ? settings->listen : "127.0.0.1";
     Err err = chat_servicer_listen(app->servicer, address, settings->port, &text);
     if (err != ERR_OK) {
@@ -396,11 +457,6 @@ int main(int argc, char **argv)
         network_start_done(&app.network);
         return EXIT_SUCCESS;
     }
-    if (app.network.is_private) {
-        fprintf(stderr, "chat_node: this version makes and joins private networks, and does not "
-                        "run their nodes yet\n");
-        return EXIT_FAILURE;
-    }
     app_load_nodes(&app);
     raise_descriptor_limit();
 
@@ -409,7 +465,7 @@ int main(int argc, char **argv)
     app.rpc = rpc_open(app.loop);
     app_open_node(&app);
     app.authority = authority_new(&(AuthorityOptions){
-        .loop = app.loop, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
+        .loop = app.loop, .node = app.node, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
     app.servicer = chat_servicer_new(app.rpc, app.node,
                                      &(ChatServicerOptions){.clients_max = app.settings.clients_max,
                                                             .authority = app.authority});

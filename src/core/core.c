@@ -262,6 +262,16 @@ void core_step(Core *core, const Event *event, Actions *actions)
     actions->wake_at_ms = earlier(actions->wake_at_ms, leave_wake_at(core));
 }
 
+const uint8_t *core_key(const Core *core)
+{
+    return core->key;
+}
+
+const Members *core_members(const Core *core)
+{
+    return core->members;
+}
+
 const char *core_name(const Core *core)
 {
     return core->name;

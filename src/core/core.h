@@ -17,6 +17,7 @@
 
 #include "base/strbuf.h"
 #include "core/link.h"
+#include "core/members.h"
 #include "core/message.h"
 #include "core/replica.h"
 
@@ -240,6 +241,9 @@ void core_set_members(Core *core, CoreMemberAt at, const void *context);
 
 /* What faces may ask for at any time. */
 const char *core_name(const Core *core);
+const uint8_t *core_key(const Core *core); /* EVENT_KEY_BYTES: of this node */
+/* NULL in open mode. */
+const Members *core_members(const Core *core);
 size_t core_links_count(const Core *core); /* all of nodes.json but SELF and TWIN */
 size_t core_links_up(const Core *core);
 /* Index range of core_link: the entries of nodes.json, then those that have dialled us and are in
