@@ -106,15 +106,14 @@ static void print_report(const SimConfig *config, const SimReport *report)
 {
     printf("seed 0x%" PRIx64 " nodes %d: %s trace %016" PRIx64 " steps %" PRIu64 " frames %" PRIu64
            " applied %" PRIu64 " repeated %" PRIu64 " repairs %" PRIu64 " crashes %" PRIu64
-           " cuts %" PRIu64 " restores %" PRIu64 " revocations %" PRIu64
-           " streams cut %" PRIu64 " equal after %" PRIu64
-           " ms, hops %d, latency %.0f "
+           " cuts %" PRIu64 " restores %" PRIu64 " revocations %" PRIu64 " streams cut %" PRIu64
+           " equal after %" PRIu64 " ms, hops %d, latency %.0f "
            "ms mean, %" PRIu64 " ms max\n",
            config->seed, config->nodes, report->ok ? "ok" : report->failure, report->trace_hash,
            report->steps, report->frames, report->applied, report->repeated, report->repairs,
            report->crashes, report->cuts, report->restores, report->revocations,
-           report->streams_cut, report->healed_ms, report->last_hop,
-           report->mean_latency_ms, report->max_latency_ms);
+           report->streams_cut, report->healed_ms, report->last_hop, report->mean_latency_ms,
+           report->max_latency_ms);
 }
 
 /* How it compares with a flood, and what the simulator itself takes. */

@@ -54,7 +54,7 @@ typedef struct SimConfig {
     uint32_t operations_per_s;
     uint32_t operations_for_s;
     bool private_network; /* with members who are let in late, and one who is revoked */
-    bool partitions; /* of half the nodes, 5 s in every 10 */
+    bool partitions;      /* of half the nodes, 5 s in every 10 */
     SimMutation mutation;
     FILE *trace; /* NULL: none */
 } SimConfig;
@@ -73,7 +73,7 @@ typedef struct SimReport {
     uint64_t restores;
     uint64_t revocations;
     uint64_t streams_cut; /* on all nodes */
-    uint64_t healed_ms; /* after the trouble, until all were equal */
+    uint64_t healed_ms;   /* after the trouble, until all were equal */
     int last_hop;
     double mean_latency_ms; /* from said to applied, over all nodes */
     uint64_t max_latency_ms;

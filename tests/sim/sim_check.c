@@ -206,9 +206,9 @@ static int node_that_lacks(const World *world, const Known *known)
 static bool must_be_held(const World *world, const Known *known)
 {
     const StreamId *stream = &known->key.stream;
-    bool counts = !world->config.private_network ||
-                  (private_event_counts(world, stream, known->key.seq) &&
-                   !private_is_lost(world, stream, known->key.seq));
+    bool counts =
+        !world->config.private_network || (private_event_counts(world, stream, known->key.seq) &&
+                                           !private_is_lost(world, stream, known->key.seq));
     return known->acknowledged && !known->excused && counts;
 }
 

@@ -59,8 +59,7 @@ static const Bytes *proof_of(const World *world, const uint8_t *key)
 
 static void proof_add(World *world, const uint8_t *key, Bytes *proof)
 {
-    world->proofs =
-        mem_resize(world->proofs, world->proofs_count + 1, sizeof(*world->proofs));
+    world->proofs = mem_resize(world->proofs, world->proofs_count + 1, sizeof(*world->proofs));
     ProofOfKey *row = &world->proofs[world->proofs_count++];
     memcpy(row->key, key, EVENT_KEY_BYTES);
     row->proof = proof;
@@ -136,8 +135,10 @@ static void check_cuts_hold(World *world, int at)
     const StreamId *id;
     for (size_t i = 0; (id = replica_stream_at(node->replica, i)) != NULL; i++) {
         uint64_t limit = node_cut(world, node, id, NULL);
-        if (replica_applied(node->replica, id) > limit || replica_durable(node->replica, id) > limit) {
-            world_fail(world, "node %d holds number %" PRIu64 " of a stream that counts up to %" PRIu64,
+        if (replica_applied(node->replica, id) > limit ||
+            replica_durable(node->replica, id) > limit) {
+            world_fail(world,
+                       "node %d holds number %" PRIu64 " of a stream that counts up to %" PRIu64,
                        at, replica_applied(node->replica, id), limit);
         }
     }
@@ -229,8 +230,8 @@ static bool cut_of(World *world, const DiskStream *stream, bool since, MemberCut
     if (hi == 0 || hi > stream->count) {
         return false;
     }
-    *ret_cut = (MemberCut){
-        .epoch = stream->id.epoch, .seq = hi, .hash = stream->events[hi - 1]->hash};
+    *ret_cut =
+        (MemberCut){.epoch = stream->id.epoch, .seq = hi, .hash = stream->events[hi - 1]->hash};
     return true;
 }
 
@@ -305,8 +306,7 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
     pending->hi = hi;
     pending_add(node, pending);
     world_post(world, world_between(world, 1, CUT_MAX_MS),
-               (Task){.kind = TASK_CUT, .node = at, .life = node->life,
-                      .ticket = pending->ticket});
+               (Task){.kind = TASK_CUT, .node = at, .life = node->life, .ticket = pending->ticket});
 }
 
 /* ---- checkers ---- */
@@ -323,8 +323,7 @@ void private_check_applied(World *world, int at, const LogEvent *event)
 
 bool private_counts(const World *world, int at)
 {
-    return truth(world) == NULL ||
-           members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
+    return truth(world) == NULL || members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
 }
 
 bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq)

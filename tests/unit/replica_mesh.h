@@ -27,7 +27,7 @@ typedef struct Peer {
     char dropped[100]; /* the reason of its last DROP */
     size_t cuts;
     uint64_t cut_from; /* the last REPLICA_CUT's */
-    Bytes *proof; /* the last REPLICA_FROZEN's */
+    Bytes *proof;      /* the last REPLICA_FROZEN's */
 } Peer;
 
 typedef struct Mesh {

@@ -34,8 +34,7 @@ static uint64_t cut_known(void *context, const StreamId *stream, EventHash *ret_
 static void net_start(Net *net, size_t at, const StreamHead *head)
 {
     uint8_t seed[EVENT_SEED_BYTES] = {(uint8_t)(at + 1)};
-    ReplicaConfig config = {
-        .epoch = EPOCH + at, .cut = cut_known, .cut_context = &net->knows[at]};
+    ReplicaConfig config = {.epoch = EPOCH + at, .cut = cut_known, .cut_context = &net->knows[at]};
     event_signer_init(&config.signer, seed);
     replica_free(net->mesh.peers[at].replica);
     net->mesh.peers[at].replica = replica_new(&config, head, head != NULL);
@@ -288,8 +287,7 @@ static void restart_with_more_than_counts_cuts_at_the_first_step(void **state)
     say_group(net, 5);
     net->knows[RELAY].limit = 3;
     net->knows[RELAY].hash = net->hashes[3];
-    StreamHead head = {
-        .stream = net->knows[RELAY].stream, .hi = 5, .last_hash = net->hashes[5]};
+    StreamHead head = {.stream = net->knows[RELAY].stream, .hi = 5, .last_hash = net->hashes[5]};
     net_start(net, RELAY, &head);
     mesh_step(&net->mesh, RELAY, (ReplicaInput){.kind = REPLICA_TIMER});
     mesh_step(&net->mesh, RELAY, (ReplicaInput){.kind = REPLICA_TIMER});
@@ -367,7 +365,7 @@ static const char *dropped_for(const uint8_t *here, const uint8_t *there, bool b
     mesh_settle(&net->mesh);
     ReplicaLinkView view;
     replica_link(net->mesh.peers[RELAY].replica, AUTHOR, net->mesh.now_ms, &view);
-    snprintf(reason, sizeof(reason), "%s", 
+    snprintf(reason, sizeof(reason), "%s",
              view.greeted ? "greeted" : net->mesh.peers[RELAY].dropped);
     net_free(net);
     return reason;
@@ -409,11 +407,10 @@ static void run_without_an_end_is_refused_in_open_mode(void **state)
     LogEvent *event = event_new(&fields);
     FrameRun run = {.events = &event, .count = 1};
     Bytes *frame = frame_encode(&(FrameOut){.runs = &run, .runs_count = 1});
-    mesh_step(&mesh, 1,
-              (ReplicaInput){.kind = REPLICA_FRAME,
-                             .link = 0,
-                             .data = bytes_data(frame),
-                             .len = bytes_len(frame)});
+    mesh_step(
+        &mesh, 1,
+        (ReplicaInput){
+            .kind = REPLICA_FRAME, .link = 0, .data = bytes_data(frame), .len = bytes_len(frame)});
     assert_string_equal(mesh.dropped, "it sent events that their author did not sign");
     bytes_unref(frame);
     event_unref(event);
