@@ -52,7 +52,7 @@ struct Writer {
     pthread_t thread;
     JobQueue queue;
     Head *heads;
-    Head *gone; /* of which all was cut, in this life */
+    Head *gone;             /* of which all was cut, in this life */
     int64_t last_stream_id; /* also of those that are gone for long */
     bool degraded;
     uint64_t commits;
