@@ -215,7 +215,7 @@ void rooms_to(Step *step, const char *rest, size_t len)
 
 /* ---- who and what there is ---- */
 
-static const FramePresence *presence_of(const Core *core, const uint8_t *key)
+const FramePresence *presence_of(const Core *core, const uint8_t *key)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
         const FramePresence *presence = presences_at(core->presences, i);
