@@ -467,7 +467,9 @@ static Job *take_batches(JobQueue *queue)
     Job *first = queue_pop(queue);
     size_t bytes = ((Batch *)first)->bytes;
     Job *last = first;
-    while (queue->first != NULL && bytes + ((Batch *)queue->first)->bytes <= COMMIT_MAX_BYTES) {
+    /* What has a run is no batch. */
+    while (queue->first != NULL && queue->first->run == NULL &&
+           bytes + ((Batch *)queue->first)->bytes <= COMMIT_MAX_BYTES) {
         last->next = queue_pop(queue);
         last = last->next;
         bytes += ((Batch *)last)->bytes;
