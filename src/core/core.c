@@ -99,18 +99,18 @@ Core *core_new(const CoreConfig *config)
     for (size_t i = 0; i < config->heads_count; i++) {
         fold_set_shown(core->fold, &config->heads[i].stream, config->heads[i].hi);
     }
-    core->replica = replica_new(
-        &(ReplicaConfig){
-            .signer = config->signer,
-            .network = core->members != NULL ? members_network(core->members) : NULL,
-            .cut = core->members != NULL ? network_cut : NULL,
-            .cut_context = core->members,
-            .node_id = config->node_id,
-            .name = core->name,
-            .epoch = config->epoch,
-            .coalesce_ms = config->coalesce_ms,
-        },
-        config->heads, config->heads_count);
+    ReplicaConfig replica = {
+        .signer = config->signer,
+        .network = core->members != NULL ? members_network(core->members) : NULL,
+        .cut = core->members != NULL ? network_cut : NULL,
+        .cut_context = core->members,
+        .node_id = config->node_id,
+        .name = core->name,
+        .epoch = config->epoch,
+        .coalesce_ms = config->coalesce_ms,
+    };
+    core->replica = replica_new(&replica, config->heads, config->heads_count);
+    event_signer_done(&replica.signer); /* no copy stays on the stack */
     return core;
 }
 
