@@ -24,6 +24,7 @@ enum {
     EVENT_SEED_BYTES = 32,
     EVENT_NETWORK_BYTES = 16,
     EVENT_BODY_MAX_BYTES = 8192,
+    EVENT_SEALED_EXTRA_BYTES = 512, /* of a sealed body: what is around the one within */
     EVENT_ROOM_MAX_BYTES = 64,
     EVENT_SENDER_MAX_BYTES = 64,
     EVENT_AFTER_MAX = 3,
@@ -128,6 +129,10 @@ void event_sign(LogEvent *event, const EventSigner *signer);
  * EVENT_MAX_BYTES, or of a later version. */
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
                  const char **ret_reason);
+
+/* The same event with what was sealed in it: fields tell what it says, everything else stays as it
+ * is. NULL: they break a rule. */
+LogEvent *event_opened(const LogEvent *event, const EventFields *fields);
 
 /* Is the event's own signature there and good? One Ed25519 check: some 70 us. */
 bool event_signature_is_good(const LogEvent *event);
