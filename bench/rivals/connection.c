@@ -85,6 +85,9 @@ void connection_dial(Connection *connection, const Address *to, int poll, void *
     }
     int one = 1;
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (to->tls) {
+        connection->tls = tls_begin(connection->fd);
+    }
     watch(connection, EPOLL_CTL_ADD);
 }
 
@@ -106,13 +109,24 @@ void connection_put_text(Connection *connection, const char *format, ...)
     connection->out.len += (size_t)len;
 }
 
+static ssize_t connection_send(const Connection *connection, const char *bytes, size_t len)
+{
+    return connection->tls != NULL ? tls_send(connection->tls, bytes, len)
+                                   : send(connection->fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t connection_read(const Connection *connection, char *bytes, size_t len)
+{
+    return connection->tls != NULL ? tls_receive(connection->tls, bytes, len)
+                                   : recv(connection->fd, bytes, len, MSG_DONTWAIT);
+}
+
 void connection_flush(Connection *connection)
 {
     Buffer *out = &connection->out;
     size_t sent = 0;
     while (sent < out->len && connection->fd >= 0) {
-        ssize_t took =
-            send(connection->fd, out->bytes + sent, out->len - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t took = connection_send(connection, out->bytes + sent, out->len - sent);
         if (took <= 0 && errno != EINTR) {
             break;
         }
@@ -136,6 +150,7 @@ void connection_stop_reading(Connection *connection)
 void connection_close(Connection *connection)
 {
     if (connection->fd >= 0) {
+        tls_end(TAKE(connection->tls));
         close(connection->fd);
         connection->fd = -1;
     }
@@ -159,7 +174,7 @@ size_t connection_receive(Connection *connection, char *scratch)
     if (kept > 0) {
         memcpy(scratch, connection->rest.bytes, kept);
     }
-    ssize_t len = recv(connection->fd, scratch + kept, SCRATCH_BYTES - kept, MSG_DONTWAIT);
+    ssize_t len = connection_read(connection, scratch + kept, SCRATCH_BYTES - kept);
     if (len > 0) {
         return kept + (size_t)len;
     }

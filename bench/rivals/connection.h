@@ -7,6 +7,8 @@
  *                                              ^ what the socket refuses waits for EPOLLOUT */
 #pragma once
 
+#include "tls.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +31,8 @@ void buffer_drop(Buffer *buffer, size_t len);
 void buffer_free(Buffer *buffer);
 
 typedef struct Connection {
-    int fd; /* -1: closed */
+    int fd;   /* -1: closed */
+    Tls *tls; /* NULL: plaintext */
     int poll;
     bool waits; /* for the socket to take more */
     bool deaf;  /* is not read */
@@ -41,6 +44,7 @@ typedef struct Connection {
 typedef struct Address {
     const char *host; /* an IPv4 address */
     uint16_t port;
+    bool tls;
 } Address;
 
 /* Connects, or ends the program. owner is what epoll tells. receive_bytes: of the socket's buffer;

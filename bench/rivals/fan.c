@@ -429,7 +429,8 @@ static void fan_free(Fan *fan)
         "  -H host (127.0.0.1)  -P port  -S gRPC service      -R calls in flight\n"
         "  -i pid of the server -c its core (0)               -l label\n"
         "  -j connections that join at once (32)              -L seconds of the whole run (55)\n"
-        "  -b poll without sleeping                           -v prose, not key=value\n");
+        "  -b poll without sleeping                           -v prose, not key=value\n"
+        "  -T TLS 1.3, and the token in $CHAT_TOKEN with each request of gRPC\n");
     exit(2);
 }
 
@@ -534,6 +535,10 @@ static void option_take(FanOptions *options, int option, const char *text)
     case 'b':
         options->busy = true;
         break;
+    case 'T':
+        options->address.tls = true;
+        options->token = getenv("CHAT_TOKEN");
+        break;
     case 'v':
         options->prose = true;
         break;
@@ -557,7 +562,7 @@ static FanOptions options_read(int argc, char **argv)
         .service = "chat.ChatService",
     };
     int option = 0;
-    while ((option = getopt(argc, argv, "p:n:z:s:r:w:t:m:W:x:H:P:S:R:i:c:l:j:L:bv")) != -1) {
+    while ((option = getopt(argc, argv, "p:n:z:s:r:w:t:m:W:x:H:P:S:R:i:c:l:j:L:bvT")) != -1) {
         option_take(&options, option, optarg);
     }
     if (options.protocol == NULL || optind != argc || options.subscribers < 1 ||

@@ -97,6 +97,7 @@ typedef struct FanOptions {
     int core;
     const char *label;
     const char *service;
+    const char *token; /* with TLS: of $CHAT_TOKEN */
 } FanOptions;
 
 struct Fan {

@@ -109,6 +109,22 @@ static size_t put_field(char *to, char how, const char *name, const char *value)
     return at + len;
 }
 
+/* authorization: 23 of the static table. */
+static size_t put_token(char *to, const char *token, bool table)
+{
+    char value[127];
+    if (strlen(token) + sizeof("Bearer ") > sizeof(value)) {
+        give_up("the token is too long");
+    }
+    memcpy(value, "Bearer ", sizeof("Bearer "));
+    memcpy(value + sizeof("Bearer ") - 1, token, strlen(token) + 1);
+    if (table) {
+        return put_field(to, 0x57, NULL, value);
+    }
+    to[0] = 0x0f;
+    return 1 + put_field(to + 1, 0x08, NULL, value);
+}
+
 /* POST, http, and the four fields in full. */
 static size_t put_fields(const H2 *h2, char *to, const char *method)
 {
@@ -138,7 +154,8 @@ static size_t put_fields(const H2 *h2, char *to, const char *method)
         to[at++] = 0x0f;
         at += put_field(to + at, 0x10, NULL, "application/grpc");
     }
-    return at + put_field(to + at, table ? 0x40 : 0x00, "te", "trailers");
+    at += put_field(to + at, table ? 0x40 : 0x00, "te", "trailers");
+    return h2->token != NULL ? at + put_token(to + at, h2->token, table) : at;
 }
 
 static uint32_t put_headers(H2 *h2, const char *method)
@@ -146,10 +163,13 @@ static uint32_t put_headers(H2 *h2, const char *method)
     /* te, content-type, :authority and :path are 62 to 65 in the table: the latest is first. */
     static const char again[] = {(char)0x83, (char)0x86, (char)0xc1,
                                  (char)0xc0, (char)0xbf, (char)0xbe};
+    static const char again_with_token[] = {(char)0x83, (char)0x86, (char)0xc2, (char)0xc1,
+                                            (char)0xc0, (char)0xbf, (char)0xbe};
     uint32_t stream = h2->next_stream;
     if (h2->table_used) {
-        put_head(h2, sizeof(again), FRAME_HEADERS, FLAG_END_HEADERS, stream);
-        connection_put(h2->connection, again, sizeof(again));
+        size_t len = h2->token != NULL ? sizeof(again_with_token) : sizeof(again);
+        put_head(h2, len, FRAME_HEADERS, FLAG_END_HEADERS, stream);
+        connection_put(h2->connection, h2->token != NULL ? again_with_token : again, len);
     } else {
         char fields[HEADERS_MAX];
         size_t len = put_fields(h2, fields, method);

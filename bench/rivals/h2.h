@@ -1,4 +1,4 @@
-/* HTTP/2 (RFC 9113) without TLS, as far as a gRPC client needs it: bytes in, bytes out.
+/* HTTP/2 (RFC 9113), as far as a gRPC client needs it: bytes in, bytes out.
  *
  * What comes: windows as large as they may be, so nobody waits for this side; DATA is handed on as
  * it comes, also in parts of a frame; PING and SETTINGS are answered. What goes: a request at once
@@ -27,6 +27,7 @@ typedef struct H2 {
     void *context;
     const char *authority; /* "127.0.0.1:50051" */
     const char *service;   /* "chat.ChatService" */
+    const char *token;     /* goes with each request, as RFC 6750 has it; NULL: none */
 
     /* What comes. */
     bool small_windows;   /* the protocol's defaults: whoever does not read holds the peer back */

@@ -168,6 +168,7 @@ static void grpc_hello(Client *client)
         .context = client,
         .authority = client->fan->authority,
         .service = client->fan->options.service,
+        .token = client->fan->options.token,
         .small_windows = client->slow,
     };
     h2_start(&client->h2);
