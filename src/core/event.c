@@ -66,11 +66,15 @@ typedef struct Rule {
     const char *reason;
 } Rule;
 
+static size_t body_max(int kind)
+{
+    return EVENT_BODY_MAX_BYTES + (kind == LOG_SEALED ? EVENT_SEALED_EXTRA_BYTES : 0);
+}
+
 static const char *broken_rule(const EventFields *fields)
 {
     static const EventHash zero = {0};
     bool first = fields->seq == 1;
-    size_t sealed_extra = fields->kind == LOG_SEALED ? EVENT_SEALED_EXTRA_BYTES : 0;
     const Rule rules[] = {
         {fields->stream.epoch > 0, "epoch counts from 1"},
         {fields->seq > 0, "seq counts from 1"},
@@ -80,7 +84,8 @@ static const char *broken_rule(const EventFields *fields)
          "room has 1 to 64 bytes"},
         {fields->sender_len >= 1 && fields->sender_len <= EVENT_SENDER_MAX_BYTES,
          "sender has 1 to 64 bytes"},
-        {fields->body_len <= EVENT_BODY_MAX_BYTES + sealed_extra, "body has at most 8192 bytes"},
+        {fields->body_len <= body_max(fields->kind),
+         "body has at most 8192 bytes, and 512 more where it is sealed"},
         {fields->after_count <= EVENT_AFTER_MAX, "after has at most 3 places"},
         {fields->id_len <= EVENT_ID_MAX_BYTES, "id has at most 32 bytes"},
         {fields->stamp_len <= EVENT_STAMP_MAX_BYTES, "stamp has at most 64 bytes"},

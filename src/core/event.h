@@ -24,7 +24,7 @@ enum {
     EVENT_SEED_BYTES = 32,
     EVENT_NETWORK_BYTES = 16,
     EVENT_BODY_MAX_BYTES = 8192,
-    EVENT_SEALED_EXTRA_BYTES = 512, /* of a sealed body: what is around the one within */
+    EVENT_SEALED_EXTRA_BYTES = 512, /* the body of LOG_SEALED, around one of that size */
     EVENT_ROOM_MAX_BYTES = 64,
     EVENT_SENDER_MAX_BYTES = 64,
     EVENT_AFTER_MAX = 3,

@@ -60,7 +60,7 @@ static void stored(RStep *step)
         replica->batches = batch->next;
         if (batch->own != NULL) {
             own_stored(step, batch);
-        } else {
+        } else if (batch->hi > 0) { /* and not of what was cut off meanwhile */
             stream_set_durable(replica, stream_find(replica, &batch->stream), batch->hi,
                                &batch->hi_hash);
         }
@@ -101,6 +101,7 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
         stream->news = false;
     }
     replica->news = false;
+    replica->members_due = config->cut != NULL;
     return replica;
 }
 
@@ -153,6 +154,9 @@ void link_drop(RStep *step, size_t link, const char *reason)
 void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *outputs)
 {
     RStep step = {.replica = replica, .input = input, .outputs = outputs};
+    if (replica->members_due) { /* what an earlier life has left past its cut */
+        members_review(&step);
+    }
     switch (input->kind) {
     case REPLICA_SAY:
         own_say(&step);
@@ -182,6 +186,7 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
         send_tell(&step);
         break;
     case REPLICA_MEMBERS:
+        members_review(&step);
         break;
     case REPLICA_RENAME:
         snprintf(replica->name, sizeof(replica->name), "%s", input->name);

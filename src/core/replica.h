@@ -84,7 +84,8 @@ typedef enum ReplicaInputKind {
     REPLICA_SENT,      /* link: the last frame is on its way, the next may come */
     REPLICA_TELL,      /* presences: to be sent on link; REPLICA_LINKS_MAX: on all but except */
     REPLICA_RENAME,    /* name: in the hellos from now on */
-    REPLICA_MEMBERS,   /* what `cut` says may have changed */
+    REPLICA_MEMBERS, /* what `cut` says may have changed. Not before all outputs of the step before
+                        * are done: what is to be cut may be among them */
     REPLICA_TIMER,
 } ReplicaInputKind;
 
@@ -187,7 +188,8 @@ typedef struct ReplicaLinkView {
 void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
 /* Does that link's peer hold it, as far as it has told? */
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
-/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk. */
+/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk, or this
+ * node's own stream was cut: it is no member any more. */
 bool replica_may_say(const Replica *replica);
 /* Is nothing more of the stream taken, since its author has signed two events for one place? */
 bool replica_is_frozen(const Replica *replica, const StreamId *stream);

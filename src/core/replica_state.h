@@ -29,6 +29,7 @@ enum {
     VAIN_MAX = 3,
     /* Pings with another root than ours in a row: then all is told again, busy or not. */
     UNEQUAL_PINGS_MAX = 3,
+    BINDING_BYTES = 32,
 };
 
 /* One stream, as this node holds it. */
@@ -40,6 +41,9 @@ typedef struct Stream {
     EventHash last_hash; /* of the applied one */
     EventHash durable_hash;
     struct Origin *origin;
+    uint64_t limit; /* how far it counts: UINT64_MAX for all of it, 0 for nothing */
+    EventHash limit_hash;
+    bool limit_unseen; /* what is held there is on the disk alone: it is being looked at */
     bool frozen;
     FrameRun suspect; /* contradicts what the store holds; with it, it will be a proof */
 
@@ -92,6 +96,10 @@ typedef struct ReplicaLink {
     IndexList ready;  /* streams with events to send, in turn */
     IndexList to_say; /* streams with a WANT or STOP to send */
     uint8_t key[EVENT_KEY_BYTES];
+    bool dialled; /* by this side */
+    bool is_bound;
+    uint8_t binding[BINDING_BYTES]; /* as ReplicaInput has them */
+    uint8_t peer_key[EVENT_KEY_BYTES];
     uint64_t peer_epoch;
     LinkStream *streams; /* by Stream.index */
     size_t streams_cap;
@@ -174,6 +182,7 @@ struct Replica {
     Batch *last_batch; /* of batches, where there are any */
     uint64_t tickets;
     uint64_t root;
+    bool members_due; /* what is held was not compared with what counts yet */
     bool news;
     bool news_for_all;     /* and not only for have_fanout of the links */
     uint64_t border_at_ms; /* frugal: new streams are told also where two trees touch; 0: none */
@@ -194,6 +203,7 @@ typedef struct Origin {
     uint8_t key[EVENT_KEY_BYTES];
     Stream *newest;
     bool convicted; /* there is a proof against it */
+    bool limited;   /* it is no member, or none any more: not all of its streams counts */
     UT_hash_handle hh;
 } Origin;
 
@@ -211,6 +221,8 @@ void link_drop(RStep *step, size_t link, const char *reason);
 void own_say(RStep *step);
 void own_said(RStep *step);
 void own_stored(RStep *step, Batch *batch);
+/* What was said and not given to the store is not said. */
+void own_drop_said(Replica *replica);
 
 /* replica_proof.c */
 /* The run, whose signature is good, names another event for place seq than this node holds. */
@@ -224,6 +236,30 @@ void proofs_free(Replica *replica);
 bool run_chain_holds(const FrameRun *run, size_t from, const EventHash *before);
 bool run_is_of_network(const Replica *replica, const FrameRun *run);
 bool same_network(const uint8_t *a, const uint8_t *b);
+
+/* replica_hello.c */
+/* Signs it for this connection, where it has a binding. */
+void hello_bind(const Replica *replica, const ReplicaLink *link, FrameHello *hello);
+/* NULL: the peer is the one whose connection it is; else what is wrong. */
+const char *hello_check(const Replica *replica, const ReplicaLink *link, const FrameHello *hello);
+
+/* replica_members.c: how far streams count. */
+/* Asks again how far it counts; what follows from that is members_review's. */
+void members_judge(Replica *replica, Stream *stream);
+/* All streams: what counts no more is dropped, and what counts now is asked for. */
+void members_review(RStep *step);
+/* Is nothing more of it taken? All that counts is here, or its author has signed two histories. */
+bool stream_is_closed(const Stream *stream);
+bool stream_is_frozen(const Stream *stream);
+bool stream_counts_whole(const Stream *stream);
+/* The smaller of what somebody has told of and what counts. */
+uint64_t stream_goal(const Stream *stream);
+/* Is it the last that counts of a stream that was cut? Then the cut vouches for it, and, by the
+ * chain, for all before it: its group's signature may lie beyond. */
+bool stream_ends_with(const Stream *stream, const LogEvent *event);
+/* All of it goes, and is asked for anew: it is another history than the one that counts. */
+void members_forget(RStep *step, Stream *stream);
+void members_read_done(RStep *step, Stream *stream);
 
 /* replica_stream.c */
 bool stream_is_newest(const Stream *stream);
@@ -243,7 +279,12 @@ void stream_note_newest(Stream *stream);
 /* Nobody may know it yet: all are told, and at once. */
 void stream_tell_all(RStep *step);
 void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash);
+/* Nothing past hi is held any more. */
+void stream_lower(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash);
+/* There is a proof against it, and it does count. */
+bool origin_is_proven(const struct Origin *origin);
 void origin_convict(Replica *replica, struct Origin *origin);
+void origin_limit(Replica *replica, struct Origin *origin, bool limited);
 void stream_free(Stream *stream);
 void windows_trim(Replica *replica);
 LogEvent *stream_window_at(const Stream *stream, uint64_t seq); /* NULL: not in memory */
@@ -264,6 +305,10 @@ void send_wake_stream(Replica *replica, const Stream *stream);
 /* replica_pull.c: what to ask of whom. */
 /* The peer at link holds the stream up to hi. */
 void pull_target(RStep *step, Stream *stream, uint64_t hi, size_t link);
+/* How much of it counts has changed. */
+void pull_review(RStep *step, Stream *stream);
+/* Nothing more of it is taken. */
+void pull_stop(RStep *step, Stream *stream);
 /* Nothing more of it is taken, or given. */
 void pull_end(RStep *step, Stream *stream);
 bool pull_is_own(const Replica *replica, const Stream *stream);

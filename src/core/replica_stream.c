@@ -130,6 +130,7 @@ Stream *stream_get(Replica *replica, const StreamId *id)
         stream->upstream = NO_LINK;
         stream->origin = origin_get(replica, id->origin);
         HASH_ADD(hh, replica->by_id, id, sizeof(stream->id), stream);
+        members_judge(replica, stream);
     }
     return stream;
 }
@@ -174,18 +175,61 @@ static uint64_t stream_sum(const Stream *stream)
     return stream->durable > 0 ? head_sum(&stream->id, stream->durable, &stream->durable_hash) : 0;
 }
 
-/* How far each node came with such an author may differ for ever: what counts is that all know. */
-void origin_convict(Replica *replica, Origin *origin)
+bool origin_is_proven(const Origin *origin)
+{
+    return origin->convicted && !origin->limited;
+}
+
+/* How far each node came with an author of two histories may differ for ever: what counts is that
+ * all know. But where its streams were cut, all hold the history that the cut names. */
+static uint64_t origin_sum(const Replica *replica, const Origin *origin)
 {
     static const EventHash none;
     StreamId all = {.epoch = 0}; /* no stream has this epoch */
+    if (origin_is_proven(origin)) {
+        memcpy(all.origin, origin->key, EVENT_KEY_BYTES);
+        return head_sum(&all, 1, &none);
+    }
+    uint64_t sum = 0;
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
-        replica->root -= stream->origin == origin ? stream_sum(stream) : 0;
+        sum += stream->origin == origin ? stream_sum(stream) : 0;
     }
-    memcpy(all.origin, origin->key, EVENT_KEY_BYTES);
-    replica->root += head_sum(&all, 1, &none);
+    return sum;
+}
+
+void origin_convict(Replica *replica, Origin *origin)
+{
+    replica->root -= origin_sum(replica, origin);
     origin->convicted = true;
+    replica->root += origin_sum(replica, origin);
+}
+
+void origin_limit(Replica *replica, Origin *origin, bool limited)
+{
+    if (origin->limited == limited) {
+        return;
+    }
+    if (!origin->convicted) {
+        origin->limited = limited; /* and the root is what it was */
+        return;
+    }
+    replica->root -= origin_sum(replica, origin);
+    origin->limited = limited;
+    replica->root += origin_sum(replica, origin);
+    for (size_t i = 0; i < replica->links_cap && !limited; i++) {
+        replica->links[i].proofs_told = 0; /* the one against it was left out */
+        replica->links[i].news = true;
+    }
+}
+
+static void set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
+{
+    bool counts = !origin_is_proven(stream->origin);
+    replica->root -= counts ? stream_sum(stream) : 0;
+    stream->durable = hi;
+    stream->durable_hash = *hash;
+    replica->root += counts ? stream_sum(stream) : 0;
 }
 
 void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
@@ -193,11 +237,7 @@ void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const Eve
     if (hi <= stream->durable) {
         return;
     }
-    bool counts = !stream->origin->convicted;
-    replica->root -= counts ? stream_sum(stream) : 0;
-    stream->durable = hi;
-    stream->durable_hash = *hash;
-    replica->root += counts ? stream_sum(stream) : 0;
+    set_durable(replica, stream, hi, hash);
     stream->news = true;
     replica->news = true;
 }
@@ -220,6 +260,30 @@ static void window_drop_first(Replica *replica, Stream *stream)
     event_unref(first);
     stream->window_start = (stream->window_start + 1) % stream->window_cap;
     stream->window_count--;
+}
+
+static void window_drop_last(Replica *replica, Stream *stream)
+{
+    size_t at = (stream->window_start + --stream->window_count) % stream->window_cap;
+    LogEvent *last = stream->window[at];
+    stream->window_bytes -= frame_event_bytes(last);
+    replica->windows_bytes -= frame_event_bytes(last);
+    event_unref(last);
+}
+
+void stream_lower(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
+{
+    while (stream->window_count > 0 && stream->applied > hi) {
+        window_drop_last(replica, stream);
+        stream->applied--;
+    }
+    if (stream->applied >= hi) {
+        stream->applied = hi;
+        stream->last_hash = *hash;
+    }
+    if (stream->durable > hi) {
+        set_durable(replica, stream, hi, hash);
+    }
 }
 
 /* What is not durable yet can be had from nowhere else. */

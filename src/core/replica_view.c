@@ -44,7 +44,8 @@ void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, Replica
         const Stream *stream = replica->streams[i];
         uint64_t peer_hi = i < on->streams_cap ? on->streams[i].peer_hi : 0;
         ret_view->peer_lacks += lacks(peer_hi, stream->durable);
-        ret_view->here_lacks += lacks(stream->applied, peer_hi);
+        ret_view->here_lacks +=
+            lacks(stream->applied, peer_hi < stream->limit ? peer_hi : stream->limit);
     }
 }
 
@@ -64,13 +65,14 @@ void replica_own(const Replica *replica, StreamId *ret_stream)
 
 bool replica_may_say(const Replica *replica)
 {
-    return replica->group_bytes < REPLICA_SAID_MAX_BYTES;
+    bool counts = replica->own == NULL || stream_counts_whole(replica->own);
+    return counts && replica->group_bytes < REPLICA_SAID_MAX_BYTES;
 }
 
 bool replica_is_frozen(const Replica *replica, const StreamId *stream)
 {
     const Stream *found = stream_find(replica, stream);
-    return found != NULL && found->frozen;
+    return found != NULL && stream_is_frozen(found);
 }
 
 uint64_t replica_said(const Replica *replica)
@@ -102,7 +104,7 @@ uint64_t replica_behind(const Replica *replica)
 {
     uint64_t missing = 0;
     for (const Stream *stream = replica->behind; stream != NULL; stream = stream->next) {
-        missing += stream->target - stream->applied;
+        missing += stream_goal(stream) - stream->applied;
     }
     return missing;
 }
