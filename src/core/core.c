@@ -81,6 +81,14 @@ Core *core_new(const CoreConfig *config)
     core->seen = seen_new();
     core->classic_lines = classic_lines_new();
     core->rooms = rooms_new(core->key);
+    const char *reason = NULL;
+    if (config->genesis != NULL &&
+        members_new(config->genesis, config->genesis_len, &core->members, &reason) == ERR_OK) {
+        for (size_t i = 0; i < config->control_count; i++) {
+            (void)members_take(core->members, config->control_events[i]);
+        }
+    }
+    sealed_begin(core, config);
     core->presences =
         presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);
     core->fold = fold_new();
@@ -94,6 +102,7 @@ Core *core_new(const CoreConfig *config)
             .name = core->name,
             .epoch = config->epoch,
             .coalesce_ms = config->coalesce_ms,
+            .network = core->members != NULL ? members_network(core->members) : NULL,
         },
         config->heads, config->heads_count);
     return core;
@@ -118,6 +127,8 @@ void core_free(Core *core)
     seen_free(core->seen);
     classic_lines_free(core->classic_lines);
     rooms_free(core->rooms);
+    sealed_end(core);
+    members_free(core->members);
     presences_free(core->presences);
     fold_out_done(&core->fold_out);
     replica_outputs_done(&core->replica_outputs);
@@ -266,6 +277,11 @@ const char *core_name(const Core *core)
 size_t core_mesh_count(const Core *core)
 {
     return core->mesh_count;
+}
+
+Keyring *core_keyring(const Core *core)
+{
+    return core->keyring;
 }
 
 const char *core_room(const Core *core)

@@ -45,6 +45,7 @@ static void apply_events(Step *step, const ReplicaOutput *output)
         int64_t stamp_ms = hlc_time_ms(output->events[output->events_count - 1]->fields.hlc);
         wall_ms = stamp_ms > wall_ms ? stamp_ms : wall_ms;
     }
+    sealed_apply(core, output->events, output->events_count);
     fold_apply(core->fold, output->events, output->events_count, output->link, step->event->mono_ms,
                wall_ms, &core->fold_out);
     release(step, &core->fold_out);
@@ -96,6 +97,9 @@ static void log_output(Step *step, ReplicaOutput *output)
         action = step_add(step, ACTION_CUT);
         action->stream = output->stream;
         action->from = output->from;
+        if (core_keyring(step->core) != NULL) {
+            keyring_cut(step->core->keyring, &output->stream, output->from);
+        }
         return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);

@@ -141,6 +141,13 @@ LogEvent *event_ref(LogEvent *event);
 /* NULL is fine. */
 void event_unref(LogEvent *event);
 
+/* AUTO_EVENT LogEvent *event = ...: its reference is dropped where the scope ends. */
+static inline void event_unref_at(LogEvent **event)
+{
+    event_unref(*event);
+}
+#define AUTO_EVENT __attribute__((cleanup(event_unref_at)))
+
 StreamTag stream_tag(const StreamId *stream);
 
 /* The tag of the stream that was asked for last, so that a stream's next event costs no hash. All
