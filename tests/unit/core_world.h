@@ -332,6 +332,9 @@ static inline void world_start(World *world, size_t at)
         .heads_count = world_heads(node, heads),
         .recap = node->recap,
     };
+    if (world->configure != NULL) {
+        world->configure(world, at, &config);
+    }
     node->trace = trace_new_of(config);
     mem_free(heads);
     node->trace.disk = before.disk;
