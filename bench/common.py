@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import resource
 import select
 import shutil
@@ -28,6 +29,7 @@ BUILD = pathlib.Path(os.environ.get("CHAT_BUILD") or PROJECT / "build").resolve(
 CHAT_NODE = os.environ.get("CHAT_NODE") or str(BUILD / "chat_node")
 NATS = shutil.which("nats-server", path=os.defpath + ":/usr/sbin:/usr/local/bin") or "nats-server"
 HURRY = -15  # niceness: what else the machine does shall not be measured
+SENDER = "pub"  # of bench_fan
 FILES = 32768  # descriptors: 10,000 subscribers and room
 LISTEN_SECONDS = 20
 LOAD_SECONDS = 110  # what a load program may take in all
@@ -131,6 +133,8 @@ def spawn(argv, environment=None, **options):
     """Dies with this program. environment: what is added to this program's own."""
     clean = {key: value for key, value in os.environ.items()
              if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
+    if os.geteuid() != 0:  # what /proc knows of a node is otherwise for root alone
+        clean["CHAT_NODE_DEBUG"] = "1"
     clean |= environment or {}
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--"] + argv, env=clean, bufsize=0,
                             **options)
@@ -237,7 +241,8 @@ def start_node(folder, name, port, nodes, *arguments, program=CHAT_NODE, keeps=T
     """Its data is in the folder, under its name. keeps: false for a version that kept none."""
     data = ["--data", str(folder / name)] if keeps else []
     where = on_core(core) if core is not None else []
-    return spawn([*where, str(program), "--name", name, *data, *arguments, str(port), str(nodes)],
+    named = [str(nodes)] if nodes else []  # none: the one in its data directory
+    return spawn([*where, str(program), "--name", name, *data, *arguments, str(port), *named],
                  cwd=folder, **streams)
 
 
@@ -262,6 +267,46 @@ def profiled(child, file):
         perf.send_signal(signal.SIGINT)
         perf.wait(30)
         say(f"perf report --no-children -i {file}")
+
+
+def make_network(folder, name, port, *more):
+    """A data directory, of that name in the folder, with a private network of its own."""
+    subprocess.run([CHAT_NODE, "init", "bench", str(port), "--no-start", "--name", name, "--data",
+                    str(folder / name), *more], check=True, **silent())
+
+
+def make_token(folder, name):
+    """Of a program that goes by the name that bench_fan goes by."""
+    made = subprocess.run([CHAT_NODE, "token", "add", SENDER, "--data", str(folder / name)],
+                          check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    return re.search(rb"cnt_[\w-]+", made.stdout).group().decode()
+
+
+def join_network(folder, name, port, other):
+    """The node of that name joins the network of the other one, which runs."""
+    made = subprocess.run([CHAT_NODE, "invite", "--data", str(folder / other)], check=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    line = re.search(rb"CHAT1-[A-Z2-7]+", made.stdout).group()
+    subprocess.run([CHAT_NODE, "join", "-", str(port), "--no-start", "--name", name, "--data",
+                    str(folder / name)], input=line, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def private_server(core=None):
+    """As server: a node of a private network, alone, that bench_fan is let in to by a token in its
+    environment."""
+    (port,) = free_ports(1)
+    with scratch() as folder:
+        make_network(folder, "node", port)
+        os.environ["CHAT_TOKEN"] = make_token(folder, "node")
+        child = start_node(folder, "node", port, None, "--headless", "--listen", "127.0.0.1",
+                           "--max-clients", str(FILES), core=core, **silent())
+        try:
+            wait_listening(port, child)
+            time.sleep(0.2)
+            yield child, port
+        finally:
+            end_nodes([child])
 
 
 @contextlib.contextmanager

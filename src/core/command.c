@@ -16,6 +16,8 @@ const CommandInfo COMMANDS[] = {
     {COMMAND_ADMIT, "/admit", "WHO [past]", "let a member into the sealed room you are in"},
     {COMMAND_MSG, "/msg", "NAME TEXT", "say something to one person"},
     {COMMAND_TO, "/to", "ROOM TEXT", "say something in another room"},
+    {COMMAND_IGNORE, "/ignore", "[WHO]", "show nothing more of WHO here; alone: who that is"},
+    {COMMAND_UNIGNORE, "/unignore", "WHO", "show WHO's lines again"},
     {COMMAND_HISTORY, "/history", "[N | since TIME]", "what was said before in this room"},
     {COMMAND_SEARCH, "/search", "WORDS", "find what was said"},
     {COMMAND_WHY, "/why", "[ID]", "where a message comes from, and who has it"},

@@ -89,6 +89,8 @@ Core *core_new(const CoreConfig *config)
         }
     }
     sealed_begin(core, config);
+    core->names = names_new(core->key, core->name);
+    ignore_load(core, config->ignored, config->ignored_len);
     core->presences =
         presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);
     core->fold = fold_new();
@@ -129,6 +131,8 @@ void core_free(Core *core)
     rooms_free(core->rooms);
     sealed_end(core);
     members_free(core->members);
+    names_free(core->names);
+    ignore_free(core);
     presences_free(core->presences);
     fold_out_done(&core->fold_out);
     replica_outputs_done(&core->replica_outputs);
@@ -267,6 +271,16 @@ void core_step(Core *core, const Event *event, Actions *actions)
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->replica_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->fold_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, leave_wake_at(core));
+}
+
+const uint8_t *core_key(const Core *core)
+{
+    return core->key;
+}
+
+const Members *core_members(const Core *core)
+{
+    return core->members;
 }
 
 const char *core_name(const Core *core)

@@ -17,6 +17,7 @@
 
 #include "base/strbuf.h"
 #include "core/link.h"
+#include "core/members.h"
 #include "core/message.h"
 #include "core/replica.h"
 #include "core/sealed.h"
@@ -44,6 +45,8 @@ typedef struct CoreConfig {
     size_t proof_len;
     LogEvent *const *control_events;
     size_t control_count;
+    const char *ignored; /* the text of the last ACTION_IGNORED; NULL: none */
+    size_t ignored_len;
     uint32_t coalesce_ms; /* ReplicaConfig.coalesce_ms */
     bool recap; /* missed lines are told at the end of catching up, the last of them shown again */
     int64_t wall_ms;
@@ -171,6 +174,7 @@ typedef enum ActionKind {
     ACTION_REPLIED,    /* token: of COMMAND; err: that was all */
     ACTION_INVITE,     /* token or NULL, hours, text: addresses, or "": make an invitation, and tell
                           it */
+    ACTION_IGNORED,    /* text: all whose lines are not shown, to be kept for CoreConfig.ignored */
     ACTION_CUT,        /* stream, from: what is stored of it past that number goes */
     ACTION_CUT_KEY,    /* key: a member no more: its connections are to end */
     ACTION_QUIT,       /* exit_code */
@@ -225,8 +229,23 @@ void core_free(Core *core);
 /* Adds to actions, which the caller has reset. */
 void core_step(Core *core, const Event *event, Actions *actions);
 
+/* A message of an event that the store held: its fingerprint, as lines that are shown have it. */
+void core_mark(Core *core, const LogEvent *event, Message *message);
+/* The members of the network, for whose names are whose: anew after each change. at: false past the
+ * end; in the order in which they were let in. */
+typedef struct CoreMemberName {
+    const uint8_t *key;
+    const char *name;
+    bool revoked;
+} CoreMemberName;
+typedef bool (*CoreMemberAt)(const void *context, size_t index, CoreMemberName *ret_member);
+void core_set_members(Core *core, CoreMemberAt at, const void *context);
+
 /* What faces may ask for at any time. */
 const char *core_name(const Core *core);
+const uint8_t *core_key(const Core *core); /* EVENT_KEY_BYTES: of this node */
+/* NULL in open mode. */
+const Members *core_members(const Core *core);
 size_t core_links_count(const Core *core); /* all of nodes.json but SELF and TWIN */
 size_t core_links_up(const Core *core);
 /* Index range of core_link: the entries of nodes.json, then those that have dialled us and are in

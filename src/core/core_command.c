@@ -4,6 +4,20 @@
 
 #include <string.h>
 
+/* Others see it as somebody else's. */
+static void warn_of_mark(Step *step)
+{
+    Core *core = step->core;
+    if (names_misleads(core->names, core->key, core->name)) {
+        char print[NAME_FINGERPRINT_BYTES];
+        name_fingerprint(core->key, print);
+        step_notice(step, NOTICE_WARNING,
+                    "the name is somebody else's, or could be taken for one: others may see you as "
+                    "%s~%s. /nick takes another",
+                    core->name, print);
+    }
+}
+
 static void command_nick(Step *step, const char *name, size_t len)
 {
     Core *core = step->core;
@@ -28,7 +42,9 @@ static void command_nick(Step *step, const char *name, size_t len)
     }
     memcpy(core->name, name, len);
     core->name[len] = '\0';
+    names_rename_own(core->names, core->name);
     mesh_rename(step);
+    warn_of_mark(step);
 }
 
 static void command_help(Step *step)
@@ -88,6 +104,12 @@ static void command_do(Step *step, const CommandInfo *command, const char *rest,
         return;
     case COMMAND_TO:
         rooms_to(step, rest, len);
+        return;
+    case COMMAND_IGNORE:
+        ignore_add(step, rest, len);
+        return;
+    case COMMAND_UNIGNORE:
+        ignore_end(step, rest, len);
         return;
     case COMMAND_HISTORY:
         history_ask(step, rest, len);

@@ -116,8 +116,10 @@ static Message *recall(Step *step, LogEvent *event)
     }
     /* Of an earlier life too. */
     message->own = memcmp(event->fields.stream.origin, core->key, EVENT_KEY_BYTES) == 0;
+    names_mark(step->core, event->fields.stream.origin, message);
     bool asked_for = !message_is_direct(message); /* by its room, whether joined or not */
-    if (!asked_for && !rooms_sees(core, message)) {
+    if (ignore_has(core, event->fields.stream.origin) ||
+        (!asked_for && !rooms_sees(core, message))) {
         message_unref(message);
         return NULL;
     }

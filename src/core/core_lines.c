@@ -75,6 +75,7 @@ void lines_recalled(Step *step, const LogEvent *event)
     Message *message = message_of_event(event, step->event->utc_offset_s);
     if (message != NULL) {
         (void)is_first_of_its_kind(step, &event->fields, message);
+        names_mark(step->core, event->fields.stream.origin, message);
         message_unref(message);
     }
 }
@@ -124,11 +125,13 @@ void lines_shown(Step *step, const FoldShown *shown)
     /* Said here in an earlier life too: it comes back to a disk that has lost it. */
     message->own = own || memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;
     message->missed = !message->own && hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms;
+    names_mark(core, fields->stream.origin, message);
     if (own) {
         shown_own(step, shown->event, message, pending);
     }
     pass(step, shown, is_new ? message : NULL);
-    if (is_new && rooms_sees(core, message)) {
+    bool ignored = ignore_has(core, fields->stream.origin);
+    if (is_new && !ignored && rooms_sees(core, message)) {
         history_arrived(step, message, shown->link);
         show(step, message);
         if (message->missed) {
@@ -222,6 +225,9 @@ void lines_received(Step *step)
         /* What is on its way to the disk would else never be all there. */
         err = ERR_UNAVAILABLE;
         reason = MESH_BYE_LEAVING;
+    } else if (err == ERR_OK && names_sender_is_taken(step->core, draft)) {
+        err = ERR_DENIED;
+        reason = "sender is the name of another node's member, or looks like one: take another";
     } else if (err == ERR_OK) {
         err = log_may_say(step->core, &reason);
     }

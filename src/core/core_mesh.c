@@ -217,6 +217,7 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     }
     if (mesh->name[0] != '\0') {
         lines_remember_name(core, mesh->name);
+        names_heard(core, mesh->key, mesh->name);
     }
     note_key(core, mesh);
     hurry_link(step, mesh);
@@ -357,6 +358,9 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;
+        }
+        if (news && !rows[i].gone) {
+            names_heard(core, rows[i].key, rows[i].name);
         }
         if (change == PRESENCE_CAME || change == PRESENCE_RENAMED) {
             rename_peer(core, &rows[i]);

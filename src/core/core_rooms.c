@@ -249,29 +249,30 @@ static const FramePresence *presence_of(const Core *core, const uint8_t *key)
     return NULL;
 }
 
-static void add_name(StrBuf *list, const char *name)
+static void add_name(Core *core, StrBuf *list, const uint8_t *key, const char *name)
 {
     strbuf_add_string(list, list->len > 0 ? ", " : "");
-    strbuf_add_string(list, name[0] != '\0' ? name : "(no name)");
+    names_add_shown(core, list, key, name);
 }
 
-static void names_of_lobby(const Core *core, StrBuf *here)
+static void names_of_lobby(Core *core, StrBuf *here)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
-        add_name(here, presences_at(core->presences, i)->name);
+        const FramePresence *presence = presences_at(core->presences, i);
+        add_name(core, here, presence->key, presence->name);
     }
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
         if (link->state == LINK_UP && link->classic) {
-            add_name(here, link->address);
-            strbuf_add_string(here, " (classic)");
+            strbuf_add_string(here, here->len > 0 ? ", " : "");
+            strbuf_addf(here, "%s (classic)", link->address);
         }
     }
 }
 
 void rooms_names(Step *step, const char *name, size_t len)
 {
-    const Core *core = step->core;
+    Core *core = step->core;
     char room[EVENT_ROOM_MAX_BYTES + 1];
     AUTO_STRBUF StrBuf here = {0};
     AUTO_STRBUF StrBuf away = {0};
@@ -296,7 +297,7 @@ void rooms_names(Step *step, const char *name, size_t len)
     const RoomMember *member;
     for (size_t i = 0; (member = rooms_member(core->rooms, room, i)) != NULL; i++) {
         const FramePresence *presence = presence_of(core, member->key);
-        add_name(presence != NULL ? &here : &away,
+        add_name(core, presence != NULL ? &here : &away, member->key,
                  presence != NULL ? presence->name : member->name);
     }
     step_notice(step, NOTICE_INFO, "#%s: here: %s%s%s", room, here.len > 0 ? here.text : "nobody",

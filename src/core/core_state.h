@@ -5,6 +5,7 @@
 #include "core/core.h"
 #include "core/fold.h"
 #include "core/members.h"
+#include "core/names.h"
 #include "core/presence.h"
 #include "core/rooms.h"
 #include "core/sealed.h"
@@ -78,6 +79,12 @@ typedef struct PendingLine {
     struct PendingLine *next;
 } PendingLine;
 
+/* Whose lines this node's person does not want to see. */
+typedef struct Ignored {
+    uint8_t key[EVENT_KEY_BYTES];
+    char *name; /* as it was called then; owned */
+} Ignored;
+
 /* How a message came, for /why. */
 typedef struct Arrival {
     char place[40];
@@ -102,6 +109,9 @@ struct Core {
     FoldOut fold_out;
     uint64_t fold_wake_ms;
     Presences *presences;
+    Names *names;
+    Ignored *ignored; /* by key */
+    size_t ignored_count;
     Rooms *rooms;
     Members *members;                              /* NULL: open mode */
     Keyring *keyring;                              /* as above */
@@ -174,6 +184,24 @@ void rooms_answer_joins(Step *step);
 void rooms_answer_rooms(Step *step);
 /* Is it for this node's person? */
 bool rooms_sees(const Core *core, const Message *message);
+
+/* core_names.c: under whose name. */
+/* Marks a message of that key's whose sender could be taken for somebody else; a name that is new
+ * becomes the key's. */
+void names_mark(Core *core, const uint8_t key[EVENT_KEY_BYTES], Message *message);
+/* Somebody is told to be called so: the name becomes the key's, where it is nobody's. */
+void names_heard(Core *core, const uint8_t key[EVENT_KEY_BYTES], const char *name);
+/* Would a caller of this node speak under the name of a member who is at another one? */
+bool names_sender_is_taken(const Core *core, const MessageDraft *draft);
+/* The name, with its fingerprint where it could mislead; "(no name)". */
+void names_add_shown(Core *core, StrBuf *out, const uint8_t key[EVENT_KEY_BYTES], const char *name);
+
+/* core_ignore.c: whose lines are not shown here. */
+void ignore_load(Core *core, const char *text, size_t len);
+void ignore_free(Core *core);
+void ignore_add(Step *step, const char *who, size_t len);
+void ignore_end(Step *step, const char *who, size_t len);
+bool ignore_has(const Core *core, const uint8_t key[EVENT_KEY_BYTES]);
 
 /* core_history.c: what was said before. */
 void history_ask(Step *step, const char *rest, size_t len);

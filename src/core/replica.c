@@ -52,6 +52,23 @@ void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count)
     }
 }
 
+static void give_credit(ReplicaLink *link, const Batch *batch, uint64_t mono_ms)
+{
+    uint64_t took_ms = mono_ms - batch->given_ms;
+    uint64_t bytes = batch->bytes;
+    if (took_ms > CREDIT_SLOW_MS &&
+        link->credit_kept + bytes <= REPLICA_CREDIT_BYTES - CREDIT_LEAST_BYTES) {
+        link->credit_kept += bytes;
+        bytes = 0;
+    } else if (took_ms < CREDIT_QUICK_MS) {
+        uint64_t more = link->credit_kept < bytes ? link->credit_kept : bytes;
+        link->credit_kept -= more;
+        bytes += more;
+    }
+    link->credit_owed += bytes;
+    link->news = link->news || link->credit_owed >= CREDIT_RETURN_BYTES;
+}
+
 static void stored(RStep *step)
 {
     Replica *replica = step->replica;
@@ -65,9 +82,7 @@ static void stored(RStep *step)
                                &batch->hi_hash);
         }
         if (batch->link != NO_LINK && batch->link_life == replica->links[batch->link].life) {
-            ReplicaLink *link = &replica->links[batch->link];
-            link->credit_owed += batch->bytes;
-            link->news = link->news || link->credit_owed >= CREDIT_RETURN_BYTES;
+            give_credit(&replica->links[batch->link], batch, step->input->mono_ms);
         }
         replica->storing_bytes -= batch->bytes;
         mem_free(batch);

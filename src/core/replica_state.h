@@ -18,7 +18,14 @@ enum {
     REPAIR_MIN_MS = 150,
     REPAIR_MAX_MS = 5000,
     RTT_UNKNOWN_MS = 500,
-    CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
+    /* Own lines, and those of other links, stand behind what a link has on its way to the disk. So
+     * while that takes longer than this, a link's credit is kept back, down to the least, which a
+     * round trip of some milliseconds fills; and given again where the disk is quick. Who floods,
+     * or has years to give, then waits instead of who says a word. */
+    CREDIT_SLOW_MS = 40,
+    CREDIT_QUICK_MS = 20,
+    CREDIT_LEAST_BYTES = 192 * 1024,
+    CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 16,
     NO_LINK = REPLICA_LINKS_MAX,
     /* A group at its largest: no honest node sends a longer run. */
     RUN_MAX_BYTES = REPLICA_FRAME_EVENTS_BYTES + EVENT_SIGNATURE_BYTES,
@@ -105,6 +112,7 @@ typedef struct ReplicaLink {
     size_t streams_cap;
     int64_t credit;       /* bytes of events that may be sent; the last frame may overdraw it */
     uint64_t unreturned;  /* bytes of events that came and were not returned as credit */
+    uint64_t credit_kept; /* of the unreturned: that the peer is to do without for now */
     uint64_t credit_owed; /* that came and are durable: to be returned */
     uint64_t ping;        /* not yet answered */
     bool ping_due;
@@ -129,7 +137,8 @@ typedef struct ReplicaLink {
 /* A STORE that is not yet durable. */
 typedef struct Batch {
     uint64_t ticket;
-    size_t link; /* whose credit it is, or NO_LINK */
+    uint64_t given_ms; /* to the store */
+    size_t link;       /* whose credit it is, or NO_LINK */
     uint32_t link_life;
     size_t bytes;
     StreamId stream;

@@ -346,6 +346,7 @@ Batch *stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t
     Replica *replica = step->replica;
     Batch *batch = mem_new(Batch);
     batch->ticket = ++replica->tickets;
+    batch->given_ms = step->input->mono_ms;
     batch->link = link;
     batch->link_life = link != NO_LINK ? replica->links[link].life : 0;
     batch->stream = stream->id;

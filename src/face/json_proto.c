@@ -89,6 +89,7 @@ static void set_message(json_t *object, const Message *message, int32_t utc_offs
     json_object_set_new(object, "time", make_time(message->time_ms));
     json_object_set_new(object, "clock", json_string(clock));
     json_object_set_new(object, "sender", make_c_string(message->sender));
+    json_object_set_new(object, "fingerprint", string_or_null(message->fingerprint));
     json_object_set_new(object, "content", make_string(content, len));
     json_object_set_new(object, "kind", json_string(KIND_NAMES[message->kind]));
     json_object_set_new(object, "room", make_c_string(message->room));

@@ -30,6 +30,26 @@ const ToolCommand TOOL_COMMANDS[] = {
     {"restore", "[PORT] FILE", "puts a backup into the log's place; what was there is kept",
      "The node must not run. All of FILE is checked first.", TOOL_COPY_OPTIONS, TOOL_WANTS_FILE,
      true, tool_restore},
+    {"id", "[PORT]", "who this node is: key, fingerprint, network",
+     "People compare fingerprints to know that they speak of the same node. Programs that connect "
+     "from elsewhere have to be given the certificate that --certificate prints.",
+     TOOL_ID_OPTIONS, TOOL_WANTS_NOTHING, true, tool_id},
+    {"invite", "[PORT]", "an invitation to this node's private network, as one line",
+     "It is good for one person, and to be given to nobody else: who has the line can join. The "
+     "node has to run when it is used.",
+     TOOL_INVITE_OPTIONS, TOOL_WANTS_NOTHING, true, tool_invite},
+    {"members", "[PORT]", "who is in the private network",
+     "Of a node that runs what it knows, else what its log holds.", TOOL_COPY_OPTIONS,
+     TOOL_WANTS_NOTHING, false, tool_members},
+    {"revoke", "WHO [PORT]", "ends a membership; the founder's node alone, while it runs",
+     "WHO is a name, a fingerprint, or how one starts. What was said until now stays, or, with "
+     "--since, what was said until then.",
+     TOOL_REVOKE_OPTIONS, TOOL_WANTS_WHO, true, tool_revoke},
+    {"token", "add NAME [PORT]\nlist [PORT]\nrevoke NAME [PORT]",
+     "tokens, by which programs elsewhere may use this node",
+     "add makes one and prints it, once. A program shows it with each call, as metadata "
+     "`authorization: Bearer TOKEN', and speaks as NAME.",
+     TOOL_TOKEN_OPTIONS, TOOL_WANTS_TOKEN, true, tool_token},
 };
 const size_t TOOL_COMMANDS_COUNT = sizeof(TOOL_COMMANDS) / sizeof(TOOL_COMMANDS[0]);
 

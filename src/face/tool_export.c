@@ -145,10 +145,15 @@ static json_t *make_event(const LogEvent *event)
 static int add_dumped(const char *piece, size_t len, void *context)
 {
     StrBuf *out = context;
-    if (len == 1 && piece[0] == DELETE) {
-        strbuf_add_string(out, "\\u007F");
-    } else {
-        strbuf_add(out, piece, len);
+    for (size_t at = 0; at < len;) {
+        const char *delete = memchr(piece + at, DELETE, len - at);
+        size_t end = delete != NULL ? (size_t)(delete - piece) : len;
+        strbuf_add(out, piece + at, end - at);
+        if (delete != NULL) { /* the one control that jansson takes for a printable character */
+            strbuf_add_string(out, "\\u007F");
+            end++;
+        }
+        at = end;
     }
     return 0;
 }

@@ -2,12 +2,13 @@
  *
  *   tool_options.c   what was asked for
  *   tool.c           opens store and output -> command->start -> tool_flush ... -> tool_end
- *   tool_history.c, tool_search.c, tool_export.c, tool_backup.c
+ *   tool_history.c, tool_search.c, tool_export.c, tool_backup.c, tool_network.c, tool_token.c
  *
  * Output goes through tool->out, a piece at a time: the next piece is read from the store when the
  * last has been taken, so that a slow reader costs no memory. */
 #pragma once
 
+#include "core/invite.h"
 #include "face/line_format.h"
 #include "face/writer.h"
 #include "io/store.h"
@@ -19,7 +20,15 @@ enum { TOOL_EXIT_FAILURE = 1, TOOL_EXIT_USAGE = 2, TOOL_SIGNALS_COUNT = 3 };
 typedef struct Tool Tool;
 
 /* What is on the command line besides options and PORT. */
-typedef enum ToolWants { TOOL_WANTS_NOTHING, TOOL_WANTS_WORDS, TOOL_WANTS_FILE } ToolWants;
+typedef enum ToolWants {
+    TOOL_WANTS_NOTHING,
+    TOOL_WANTS_WORDS,
+    TOOL_WANTS_FILE,
+    TOOL_WANTS_WHO,   /* and PORT behind it */
+    TOOL_WANTS_TOKEN, /* add NAME, list, revoke NAME; and PORT behind it */
+} ToolWants;
+
+typedef enum TokenAction { TOKEN_ADD, TOKEN_LIST, TOKEN_REVOKE } TokenAction;
 
 typedef struct ToolCommand {
     const char *name;
@@ -36,13 +45,21 @@ typedef struct ToolOptions {
     uint16_t port; /* 0: not given */
     const char *data;
     size_t count;
-    int64_t since_ms; /* -1: not given */
-    const char *room; /* NULL: not given */
+    int64_t since_ms;       /* -1: not given */
+    const char *since_text; /* the same as typed */
+    const char *room;       /* NULL: not given */
     const char *from;
     bool json;
     bool hash;
-    char *words; /* owned */
+    char *words; /* owned; WHO */
     const char *file;
+    unsigned hours; /* 0: not given */
+    const char *addresses[INVITE_ADDRESSES_MAX];
+    size_t addresses_count;
+    bool certificate;
+    bool read_only;
+    TokenAction token_action;
+    const char *token_name;
 } ToolOptions;
 
 struct Tool {
@@ -72,6 +89,10 @@ extern const struct argp_option TOOL_HISTORY_OPTIONS[];
 extern const struct argp_option TOOL_SEARCH_OPTIONS[];
 extern const struct argp_option TOOL_EXPORT_OPTIONS[];
 extern const struct argp_option TOOL_COPY_OPTIONS[];
+extern const struct argp_option TOOL_ID_OPTIONS[];
+extern const struct argp_option TOOL_INVITE_OPTIONS[];
+extern const struct argp_option TOOL_REVOKE_OPTIONS[];
+extern const struct argp_option TOOL_TOKEN_OPTIONS[];
 
 /* Exits where they are wrong, or --help is asked for. */
 void tool_parse(Tool *tool, int argc, char **argv);
@@ -81,6 +102,11 @@ void tool_search(Tool *tool);
 void tool_export(Tool *tool);
 void tool_backup(Tool *tool);
 void tool_restore(Tool *tool);
+void tool_id(Tool *tool);
+void tool_invite(Tool *tool);
+void tool_members(Tool *tool);
+void tool_revoke(Tool *tool);
+void tool_token(Tool *tool);
 
 /* Writes what is in out; then calls next, unless the tool is closing by then. */
 void tool_flush(Tool *tool, void (*next)(Tool *tool));

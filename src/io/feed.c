@@ -15,6 +15,8 @@ struct Feed {
     size_t reads;
     FeedReader *parked; /* behind, and waiting for their turn to ask the store */
     StrBuf encoded;     /* kept for the next */
+    FeedMark mark;      /* NULL: nothing is marked */
+    void *mark_context;
 };
 
 /* What was asked of the store for a reader, which may be gone when the answer comes. */
@@ -29,6 +31,12 @@ Feed *feed_new(Store *store, uint64_t position)
     feed->store = store;
     feed->position = position;
     return feed;
+}
+
+void feed_set_mark(Feed *feed, FeedMark mark, void *context)
+{
+    feed->mark = mark;
+    feed->mark_context = context;
 }
 
 void feed_free(Feed *feed)
@@ -139,6 +147,9 @@ static void take_answer(Feed *feed, FeedReader *reader, const StoreJournal *resu
         Message *message = message_of_event(result->events[i], loop_utc_offset_s(said_ms));
         if (message != NULL && is_told(message) &&
             feed_view_has_room(reader->view, message->room)) {
+            if (feed->mark != NULL) {
+                feed->mark(feed->mark_context, result->events[i], message);
+            }
             wire_batch_add(&encoded, message, result->positions[i]);
         }
         message_unref(message);

@@ -84,14 +84,6 @@ void mesh_links_open(MeshLinks *links, size_t number, RpcChannel *channel)
     mesh->stream = rpc_stream_open(channel, WIRE_LINK, &EVENTS, mesh);
 }
 
-/* "ipv4:127.0.0.1:3456" without what comes before the address. */
-static const char *plain_address(const char *peer)
-{
-    const char *colon = strchr(peer, ':');
-    bool typed = strncmp(peer, "ipv4:", 5) == 0 || strncmp(peer, "ipv6:", 5) == 0;
-    return typed ? colon + 1 : peer;
-}
-
 void mesh_links_accept(MeshLinks *links, RpcStream *stream)
 {
     size_t number = links->options.outgoing;
@@ -105,12 +97,17 @@ void mesh_links_accept(MeshLinks *links, RpcStream *stream)
         return;
     }
     MeshStream *mesh = &links->streams[number];
-    AUTO_FREE char *peer = rpc_stream_peer(stream);
-    const char *address = plain_address(peer);
+    RpcPeer peer;
+    rpc_stream_peer_info(stream, &peer);
+    bool member = peer.kind == RPC_PEER_MEMBER;
     mesh->stream = stream;
     mesh->sending = false;
     rpc_stream_accept(stream, &EVENTS, mesh);
-    report(mesh, (Event){.kind = EVENT_MESH_UP, .text = address, .text_len = strlen(address)});
+    report(mesh, (Event){.kind = EVENT_MESH_UP,
+                         .text = peer.address,
+                         .text_len = strlen(peer.address),
+                         .key = member ? peer.key : NULL,
+                         .binding = member ? peer.binding : NULL});
 }
 
 void mesh_links_send(MeshLinks *links, size_t number, Bytes *frame)

@@ -3,6 +3,7 @@
  * One step at a time: what a face asks for from inside a step (it was woken to show something, and
  * found its terminal gone) waits until the step is carried out. */
 #include "base/random.h"
+#include "io/ignored_file.h"
 #include "io/node_internal.h"
 
 #include <string.h>
@@ -159,6 +160,7 @@ static void node_add_connections(Node *node, const NodeOptions *options)
             .report = node_report,
             .context = node,
             .link = i,
+            .gate = node->gate != NULL ? node_gate_gate(node->gate) : NULL,
         });
     }
 }
@@ -195,6 +197,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
             .stream = stored[i].stream, .hi = stored[i].hi, .last_hash = stored[i].hash};
     }
     int64_t wall_ms = loop_wall_ms();
+    size_t control_count = 0;
     CoreConfig config = {
         .node_id = node->id,
         .name = options->name,
@@ -205,7 +208,22 @@ static void node_add_core(Node *node, const NodeOptions *options)
         .recap = options->recap,
         .coalesce_ms = options->coalesce_ms,
         .wall_ms = wall_ms,
+        .control_events = store_control_events(node->store, &control_count),
     };
+    config.control_count = control_count;
+    if (options->network != NULL) {
+        config.genesis = options->network->genesis;
+        config.genesis_len = options->network->genesis_len;
+        config.proof = options->network->proof;
+        config.proof_len = options->network->proof_len;
+    }
+    AUTO_STRBUF StrBuf ignored = {0};
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_read(options->data_dir, &ignored, &error) != ERR_OK) {
+        node_notice(node, NOTICE_WARNING, error);
+    }
+    config.ignored = ignored.text;
+    config.ignored_len = ignored.len;
     event_signer_init(&config.signer, store_seed(node->store));
     uint64_t epoch = store_epoch_max(node->store, config.signer.public_key);
     config.epoch = replica_next_epoch(epoch, wall_ms, random_u64());
@@ -245,9 +263,16 @@ static void node_settled(void *context)
     passing_settled(node->passing);
 }
 
+static void node_mark(void *context, const LogEvent *event, Message *message)
+{
+    const Node *node = context;
+    core_mark(node->core, event, message);
+}
+
 static void node_add_log(Node *node)
 {
     node->passing = passing_new(node->store);
+    feed_set_mark(passing_feed(node->passing), node_mark, node);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,
@@ -266,6 +291,30 @@ static void node_add_log(Node *node)
     });
 }
 
+static void node_step_for_gate(Node *node, Event *event)
+{
+    node_step_and_after(node, event);
+}
+
+/* In a private network: nothing comes or goes but by the gate. */
+static Err node_add_gate(Node *node, const NodeOptions *options, char **ret_error)
+{
+    if (options->network == NULL) {
+        return ERR_OK;
+    }
+    return node_gate_open(
+        &(NodeGateOptions){.node = node,
+                           .network = options->network,
+                           .nodes = options->nodes,
+                           .nodes_count = options->nodes_count,
+                           .data_dir = options->data_dir,
+                           .seed = store_seed(node->store),
+                           .number = members_network(core_members(node->core)),
+                           .connections_max = options->network->connections_max,
+                           .step = node_step_for_gate},
+        &node->gate, ret_error);
+}
+
 Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
               Node **ret_node, char **ret_error)
 {
@@ -281,11 +330,16 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node->loop = loop;
     node->rpc = rpc;
     node->bus = bus_new();
+    node->data_dir = mem_copy_string(options->data_dir);
     node->arena = wire_arena_new();
     node->on_quit = on_quit;
     node->quit_context = context;
     random_bytes(node->id.bytes, sizeof(node->id.bytes));
     node_add_core(node, options);
+    err = node_add_gate(node, options, ret_error);
+    if (err != ERR_OK) {
+        return err; /* the program ends: nothing was begun that would have to be ended in order */
+    }
     node_add_connections(node, options);
     node_add_log(node);
     uv_timer_init(loop_uv(loop), &node->timer);
@@ -319,6 +373,17 @@ static void node_store_closed(void *context)
     uv_close((uv_handle_t *)&node->timer, node_timer_closed);
 }
 
+static void node_close_store(Node *node)
+{
+    log_writer_close(node->log_writer);
+    store_close(node->store, node_store_closed, node);
+}
+
+static void node_gate_closed(void *context)
+{
+    node_close_store(context);
+}
+
 void node_close(Node *node, void (*done)(void *context), void *context)
 {
     node->closed = done;
@@ -327,8 +392,11 @@ void node_close(Node *node, void (*done)(void *context), void *context)
     for (size_t i = 0; i < node->connections_count; i++) {
         node_connection_disconnect(node->connections[i]);
     }
-    log_writer_close(node->log_writer);
-    store_close(node->store, node_store_closed, node);
+    if (node->gate != NULL) {
+        node_gate_close(node->gate, node_gate_closed, node);
+    } else {
+        node_close_store(node);
+    }
 }
 
 void node_free(Node *node)
@@ -340,8 +408,10 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->data_dir);
     mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
+    node_gate_free(node->gate);
     actions_done(&node->actions);
     core_free(node->core);
     bus_free(node->bus);

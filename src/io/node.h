@@ -4,12 +4,26 @@
 #pragma once
 
 #include "core/core.h"
+#include "core/members.h"
 #include "io/bus.h"
 #include "io/feed.h"
+#include "io/gate.h"
 #include "io/loop.h"
 #include "io/rpc.h"
 
 typedef struct Node Node;
+
+/* What a data directory says of its network (io/network_dir.h), and how to serve it. */
+typedef struct NodeNetwork {
+    const uint8_t *genesis;
+    size_t genesis_len;
+    const uint8_t *proof; /* an encoded MemberProof: this node's own */
+    size_t proof_len;
+    const char *program_pem; /* gate_program_certificate; NULL: no programs from elsewhere */
+    const char *listen;      /* the address; NULL: all of this machine */
+    uint16_t port;
+    uint32_t connections_max;
+} NodeNetwork;
 
 typedef struct NodeOptions {
     const char *name;
@@ -18,6 +32,7 @@ typedef struct NodeOptions {
     const char *data_dir;
     bool recap;           /* CoreConfig.recap */
     uint32_t coalesce_ms; /* CoreConfig.coalesce_ms */
+    const NodeNetwork *network; /* NULL: open mode */
 } NodeOptions;
 
 /* Called once, when the core has decided to leave: exit_code is the program's. The node does
@@ -71,6 +86,31 @@ void node_wait_step(Node *node, NodeWaiter *waiter);
 /* Where too many lines wait for the disk (core_is_full): true, and woken when there is room. */
 bool node_wait_room(Node *node, NodeWaiter *waiter);
 void node_wait_end(NodeWaiter *waiter);
+
+/* Who gave a command from outside; embedded, and to live until done is called, once: also where the
+ * node leaves. line comes before, once for each line of the answer; text is borrowed. */
+typedef struct NodeReply NodeReply;
+struct NodeReply {
+    void (*line)(NodeReply *reply, NoticeLevel level, const char *text);
+    void (*done)(NodeReply *reply, Err err);
+};
+/* As typed, but the answer is for the caller alone. From the loop. */
+void node_command(Node *node, const char *line, size_t len, NodeReply *reply);
+
+/* ---- of a private network ---- */
+
+bool node_is_private(const Node *node);
+/* Somebody has passed the gate: fd, to be taken over, speaks HTTP/2. */
+typedef void (*NodeEntered)(void *context, int fd, const GatePeer *peer);
+/* Begins to listen; as gate_listen. */
+Err node_listen(Node *node, const char *address, NodeEntered entered, void *context,
+                char **ret_text);
+/* Are there tokens? See gate_serve_programs. */
+void node_serve_programs(Node *node, bool serve);
+/* NULL in open mode. */
+const Members *node_members(const Node *node);
+/* This node's own key. */
+const uint8_t *node_key(const Node *node);
 
 /* Somebody's mesh link: from RpcMethod.open. */
 void node_accept_link(Node *node, RpcStream *stream);

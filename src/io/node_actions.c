@@ -1,6 +1,9 @@
 /* Carries out what the core says. */
 #include "io/node_internal.h"
 
+#include "base/log.h"
+#include "io/ignored_file.h"
+
 static void node_answer(Action *action)
 {
     NodeReceipt *receipt = action->token;
@@ -24,6 +27,65 @@ void node_store_passed(Node *node)
         JournalShare share = passing_share(node->passing, 0);
         log_writer_add_share(node->log_writer, &share,
                              feed_readers(passing_feed(node->passing)) > 0);
+    }
+}
+
+static void node_keep_ignored(Node *node, const char *text)
+{
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_write(node->data_dir, text, &error) != ERR_OK) {
+        AUTO_STRBUF StrBuf notice = {0};
+        strbuf_addf(&notice, "%s. It counts until this node leaves", error);
+        node_notice(node, NOTICE_ERROR, notice.text);
+    }
+}
+
+static void node_reply(const Action *action)
+{
+    NodeReply *reply = action->token;
+    if (action->kind == ACTION_REPLY) {
+        reply->line(reply, action->level, action->text);
+    } else {
+        reply->done(reply, action->err);
+    }
+}
+
+static void node_tell(Node *node, NodeReply *reply, NoticeLevel level, const char *text,
+                      int64_t wall_ms)
+{
+    if (reply != NULL) {
+        reply->line(reply, level, text);
+    } else {
+        bus_notice(node->bus, level, text, wall_ms);
+    }
+}
+
+static void node_invite(Node *node, const Action *action, int64_t wall_ms)
+{
+    AUTO_STRBUF StrBuf text = {0};
+    NodeReply *reply = action->token;
+    if (node_gate_invite(node->gate, action, &text) != ERR_OK) {
+        node_tell(node, reply, NOTICE_ERROR, strbuf_text(&text), wall_ms);
+        return;
+    }
+    node_tell(node, reply, NOTICE_INFO, strbuf_text(&text), wall_ms);
+    strbuf_clear(&text);
+    strbuf_addf(&text,
+                "this line lets in one person, once, within %u h: give it to nobody else. On the "
+                "other machine: chat_node join LINE",
+                action->hours);
+    node_tell(node, reply, NOTICE_INFO, strbuf_text(&text), wall_ms);
+}
+
+/* What counts no more is not shown, sent or counted, whether it is off the disk or not; at the next
+ * start it is cut again. */
+static void node_cut_done(void *context, Err err)
+{
+    (void)context;
+    if (err != ERR_OK) {
+        log_warning("what a removed member wrote could not be deleted (%s): it is left out, and "
+                    "deleted at the next start",
+                    err_text(err));
     }
 }
 
@@ -55,6 +117,9 @@ static void node_do_log(Node *node, Action *action)
         return;
     case ACTION_QUERY:
         log_reader_query(node->log_reader, action->query);
+        return;
+    case ACTION_CUT:
+        store_cut(node->store, &action->stream, action->from, node_cut_done, node);
         return;
     default:
         return;
@@ -93,6 +158,9 @@ void node_do(Node *node, Action *action, const Event *event, StepResult *result)
     case ACTION_KEPT:
         bus_kept(node->bus, action->message, action->kept, event->wall_ms);
         return;
+    case ACTION_IGNORED:
+        node_keep_ignored(node, action->text);
+        return;
     case ACTION_ACCEPT:
     case ACTION_REJECT:
         node_answer(action);
@@ -104,16 +172,21 @@ void node_do(Node *node, Action *action, const Event *event, StepResult *result)
     case ACTION_STORE:
     case ACTION_READ:
     case ACTION_QUERY:
+    case ACTION_CUT:
         node_do_log(node, action);
         return;
     case ACTION_LET_IN:
     case ACTION_TURN_AWAY:
     case ACTION_WELCOME:
+    case ACTION_CUT_KEY:
+        node_gate_do(node->gate, action);
+        return;
     case ACTION_REPLY:
     case ACTION_REPLIED:
+        node_reply(action);
+        return;
     case ACTION_INVITE:
-    case ACTION_CUT:
-    case ACTION_CUT_KEY:
+        node_invite(node, action, event->wall_ms);
         return;
     case ACTION_QUIT:
         result->quit = true;

@@ -63,6 +63,40 @@ void node_wait_end(NodeWaiter *waiter)
     }
 }
 
+void node_command(Node *node, const char *line, size_t len, NodeReply *reply)
+{
+    node_step_and_after(
+        node,
+        &(Event){.kind = EVENT_COMMAND, .text = line, .text_len = len, .token = reply});
+}
+
+bool node_is_private(const Node *node)
+{
+    return node->gate != NULL;
+}
+
+Err node_listen(Node *node, const char *address, NodeEntered entered, void *context,
+                char **ret_text)
+{
+    node_gate_on_entered(node->gate, entered, context);
+    return node_gate_listen(node->gate, address, ret_text);
+}
+
+void node_serve_programs(Node *node, bool serve)
+{
+    gate_serve_programs(node_gate_gate(node->gate), serve);
+}
+
+const Members *node_members(const Node *node)
+{
+    return core_members(node->core);
+}
+
+const uint8_t *node_key(const Node *node)
+{
+    return core_key(node->core);
+}
+
 void node_accept_link(Node *node, RpcStream *stream)
 {
     mesh_links_accept(node->mesh_links, stream);

@@ -7,6 +7,8 @@
 struct NodeConnection {
     NodeConnectionOptions options;
     RpcChannel *channel; /* NULL while disconnected */
+    GateCall *dialling;  /* in a private network, before there is a channel */
+    GatePeer peer;       /* who has passed, there */
     uint64_t generation; /* of channel; tells whether a report has led to another */
     bool established;    /* Hello was answered: the stream is held, the channel watched */
     char name[MESSAGE_SENDER_MAX_BYTES + 1]; /* of the person here */
@@ -30,6 +32,7 @@ void node_connection_free(NodeConnection *connection)
 
 void node_connection_disconnect(NodeConnection *connection)
 {
+    gate_call_cancel(TAKE(connection->dialling));
     if (connection->channel == NULL) {
         return;
     }
@@ -151,6 +154,10 @@ static void hello_answered(NodeConnection *connection, const RpcResult *result)
     event.node_id = hello.node_id;
     event.node_id_len = hello.node_id_len;
     event.peer_name = hello.name;
+    if (connection->options.gate != NULL) {
+        event.key = connection->peer.key;
+        event.binding = connection->peer.binding;
+    }
 
     uint64_t generation = connection->generation;
     report(connection, &event);
@@ -170,12 +177,31 @@ static void hello_done(void *context, const RpcResult *result)
     }
 }
 
+/* The gate has shaken hands, and each side has let the other in; or not. */
+static void dialled(void *context, Err err, int fd, const GatePeer *peer, const char *text)
+{
+    NodeConnection *connection = context;
+    connection->dialling = NULL;
+    if (err != ERR_OK) {
+        report_down(connection, text);
+        return;
+    }
+    connection->peer = *peer;
+    connection->channel = rpc_channel_adopt(connection->options.rpc, fd, true);
+    say_hello(connection, NODE_CONNECTION_HELLO_MS);
+}
+
 void node_connection_connect(NodeConnection *connection, bool classic, const char *name)
 {
     const NodeConfig *config = &connection->options.config;
     node_connection_disconnect(connection);
     snprintf(connection->name, sizeof(connection->name), "%s", name);
     connection->generation++;
+    if (connection->options.gate != NULL) {
+        connection->dialling = gate_dial(connection->options.gate, config->host, config->port,
+                                         dialled, connection);
+        return;
+    }
     connection->channel =
         rpc_channel_open(connection->options.rpc, config->host, config->port, !classic);
     say_hello(connection, NODE_CONNECTION_HELLO_MS);

@@ -1,7 +1,7 @@
 /* One outgoing link: the channel to a peer, the stream that shows it is there, the line that is on
  * its way. The core says when to do what; this does it and reports what came of it.
  *
- *   connect --> channel --> Hello --> reports LINK_ANSWERED
+ *   connect --> (gate -->) channel --> Hello --> reports LINK_ANSWERED
  *                            then holds StreamMessages open and watches the channel
  *   send    --> SendMessage --> DELIVERED | REFUSED | LINK_DOWN
  *   anything lost --> LINK_DOWN, with the reason in words
@@ -10,6 +10,7 @@
 #pragma once
 
 #include "core/core.h"
+#include "io/gate.h"
 #include "io/rpc.h"
 #include "io/wire.h"
 
@@ -29,6 +30,7 @@ typedef struct NodeConnectionOptions {
     WireArena *arena;
     NodeConfig config;
     NodeId own_id;
+    Gate *gate; /* of a private network; NULL: plaintext */
     /* Fills what an event needs beside the time; link is the one given here. Called from the loop
      * only. The strings are borrowed for the call. */
     void (*report)(void *context, Event *event);

@@ -6,6 +6,7 @@
 #include "io/mesh_links.h"
 #include "io/node.h"
 #include "io/node_connection.h"
+#include "io/node_gate.h"
 #include "io/pace.h"
 #include "io/passing.h"
 
@@ -29,6 +30,7 @@ struct Node {
     LogWriter *log_writer;
     LogReader *log_reader;
     MeshLinks *mesh_links;
+    NodeGate *gate; /* NULL in open mode */
     Pace *pace;
     WireArena *arena;
     NodeId id;
@@ -39,6 +41,7 @@ struct Node {
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
     size_t randoms_count;
+    char *data_dir;
     NodeConnection **connections;
     size_t connections_count;
     Actions actions;

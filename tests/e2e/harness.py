@@ -155,6 +155,8 @@ class Child:
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
         clean.update({"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+        if os.geteuid() != 0:  # what /proc knows of a node is otherwise for root alone
+            clean["CHAT_NODE_DEBUG"] = "1"
         clean.update(env or {})
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--"] + self.argv, cwd=cwd, env=clean, stdin=stdin,
@@ -502,15 +504,20 @@ class ClassicNode(Child):
 
 # ------------------------------------------------------------------------------------------ logs
 
-def tool(*args, check=True, seconds=60.0):
-    """chat_node export, backup and so on: (exit code, standard output, standard error)."""
+Done = collections.namedtuple("Done", "returncode stdout stderr")
+
+
+def tool(*args, check=True, seconds=60.0, text=None):
+    """chat_node export, backup and so on. text: its standard input."""
     done = subprocess.run([CHAT_NODE, *map(str, args)], capture_output=True,
+                          input=None if text is None else text.encode(),
+                          stdin=subprocess.DEVNULL if text is None else None,
                           timeout=scaled(seconds), check=False)
     texts = done.stdout.decode("utf-8", "backslashreplace"), done.stderr.decode(
         "utf-8", "backslashreplace")
     if check and done.returncode != 0:
         raise Failed(f"chat_node {' '.join(map(str, args))}: {done.returncode}: {texts[1]}")
-    return done.returncode, *texts
+    return Done(done.returncode, *texts)
 
 
 def log_hash(node):

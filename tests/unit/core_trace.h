@@ -78,7 +78,9 @@ static inline void trace_done(CoreTrace *trace)
 
 static inline void trace_message(StrBuf *out, const Message *message)
 {
-    const char *name = message->sender;
+    char name[MESSAGE_SENDER_MAX_BYTES + NAME_FINGERPRINT_BYTES + 2];
+    snprintf(name, sizeof(name), "%s%s%s", message->sender,
+             message->fingerprint[0] != '\0' ? "~" : "", message->fingerprint);
     if (!message_is_in_lobby(message)) {
         strbuf_addf(out, "[%s%s] ", message_is_direct(message) ? "" : "#", message->room);
     }
@@ -229,6 +231,9 @@ static inline void trace_action(CoreTrace *trace, const Action *action)
     case ACTION_KEPT:
         strbuf_addf(out, "kept %zu/%zu ", action->kept.by, action->kept.known);
         trace_message(out, action->message);
+        return;
+    case ACTION_IGNORED:
+        strbuf_addf(out, "ignored %s", action->text[0] != '\0' ? action->text : "nobody\n");
         return;
     case ACTION_QUIT:
         strbuf_addf(out, "quit %d\n", action->exit_code);

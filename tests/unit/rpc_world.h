@@ -47,7 +47,7 @@ typedef struct World {
     unsigned streams_opened; /* at the server */
     bool refuses;
     bool sends_on; /* after the client has closed its side */
-    char *peer;
+    RpcPeer peer;
     RpcServerCall *deferred;
     RpcResult result; /* of a unary call */
     bool answered;
@@ -172,8 +172,7 @@ static inline void serve_stream(void *context, RpcStream *stream)
         rpc_stream_close(stream, RPC_RESOURCE_EXHAUSTED, "too many streams");
         return;
     }
-    mem_free(world->peer);
-    world->peer = rpc_stream_peer(stream);
+    rpc_stream_peer_info(stream, &world->peer);
     end->stream = stream;
     rpc_stream_accept(stream, world->sends_on ? &EVENTS_OF_BOTH_SIDES : &EVENTS, end);
     end_start(end);
@@ -328,7 +327,6 @@ static inline void world_free(World *world)
     loop_stop(world->loop);
     loop_run(world->loop);
     loop_free(world->loop);
-    mem_free(world->peer);
     mem_free(world);
 }
 

@@ -38,17 +38,17 @@ static void message_is_one_object_of_ascii(void **state)
     (void)state;
     assert_message(MESSAGE_TEXT, "hi \"é\"\n\033[2J", 12,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"hi \\\"\\u00E9\\\"\\n\\u001B[2J\",\"kind\":\"text\"," PLAIN_REST
                    "}\n");
     assert_message(MESSAGE_ACTION, "/me waves", 9,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"waves\",\"kind\":\"action\"," PLAIN_REST "}\n");
     /* The core lets no such thing in; were it to, the object would still be one. */
     assert_message(MESSAGE_TEXT, "\xff", 1,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"<FF>\",\"kind\":\"text\"," PLAIN_REST "}\n");
 }
 
@@ -63,7 +63,9 @@ static Message make_placed(MessageKind kind, const char *content)
     return message;
 }
 
-#define PLACED "\"time\":\"2026-11-22T16:00:00.123Z\",\"clock\":\"17:00:00\",\"sender\":\"ann\","
+#define PLACED                                                                                     \
+    "\"time\":\"2026-11-22T16:00:00.123Z\",\"clock\":\"17:00:00\",\"sender\":\"ann\","             \
+    "\"fingerprint\":null,"
 #define PLACED_REST                                                                                \
     "\"room\":\"@b\\u00F3b\",\"id\":\"5f3a91-18\",\"own\":true,\"late\":true,\"missed\":true"
 

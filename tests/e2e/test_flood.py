@@ -1,0 +1,110 @@
+"""Who floods slows himself: others' lines get through as before, and names stay told apart."""
+
+import re
+import statistics
+import threading
+import time
+
+import grpc
+import pytest
+
+from harness import BUILD, Bot, eventually, scaled
+
+MARK = re.compile(rb"mark-(\d+)-(\d+)")
+
+
+class Marks:
+    """Subscribes, and looks for marks in the bytes as they come: decoding a flood would take the
+    reader longer than it takes the node to send it."""
+
+    def __init__(self, node, pb):
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{node.port}")
+        subscribe = self.channel.unary_stream(
+            "/chat.ChatService/Subscribe",
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=lambda data: data)
+        self.call = subscribe(pb.SubscribeRequest())
+        self.seen, self.bytes, self.begun = {}, 0, threading.Event()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+        assert self.begun.wait(scaled(20)), "no first answer"
+
+    def read(self):
+        try:
+            for data in self.call:
+                now = time.monotonic_ns()
+                self.bytes += len(data)
+                self.begun.set()
+                for number, said_ns in MARK.findall(data):
+                    self.seen.setdefault(int(number), (now - int(said_ns)) / 1e6)
+        except grpc.RpcError:
+            pass
+
+    def stop(self):
+        self.call.cancel()
+        self.thread.join(10)
+        self.channel.close()
+
+
+def talk(bots, seconds, numbers):
+    """Each says a line every 200 ms; gives how long each took to be durable where it was said."""
+    took, until = [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        turn = time.monotonic()
+        for bot in bots:
+            number = len(numbers)
+            numbers.append(number)
+            began = time.monotonic_ns()
+            bot.say(f"mark-{number}-{began}", sender=f"talker{bots.index(bot)}", seconds=30,
+                    id=f"id{number}".encode())
+            took.append((time.monotonic_ns() - began) / 1e6)
+        time.sleep(max(0.0, turn + 0.2 - time.monotonic()))
+    return took
+
+
+def quantiles(values):
+    ordered = sorted(values)
+    return (statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))])
+
+
+def measure(marks, bots, seconds):
+    numbers = list(range(max(marks.seen, default=-1) + 1))
+    first = len(numbers)
+    said = quantiles(talk(bots, seconds, numbers))
+    eventually(lambda: all(number in marks.seen for number in numbers[first:]),
+               "every line to come", 60)
+    came = quantiles([marks.seen[number] for number in numbers[first:]])
+    return said, came
+
+
+def words(said, came):
+    return (f"durable after {said[0]:.1f} ms (p99 {said[1]:.1f}), "
+            f"at the third node after {came[0]:.1f} ms (p99 {came[1]:.1f})")
+
+
+@pytest.mark.limit(180)
+def test_a_flooding_member_slows_only_himself(cluster, show):
+    flooder, honest, reader = cluster.mesh(["mallory", "ann", "cyd"], connected=False,
+                                           mode="headless")
+    with Bot(honest) as ann, Bot(reader) as cyd:
+        marks = Marks(reader, ann.pb)
+        try:
+            ann.say("mark-0-0")
+            eventually(lambda: 0 in marks.seen, "the mesh to stand", 20)
+            quiet = measure(marks, [ann, cyd], 5)
+            before, began = marks.bytes, time.monotonic()
+            flood = cluster.child([BUILD / "bench_publish", "-p", "grpc-batch", "-P", flooder.port,
+                                   "-w", 2000, "-W", 0, "-t", 20], label="flood")
+            time.sleep(1)
+            loud = measure(marks, [ann, cyd], 15)
+            rate = (marks.bytes - before) / (time.monotonic() - began) / 1e6
+            peaks = [f"{node.label} {node.rss_kib() // 1024}" for node in (flooder, honest, reader)]
+            flood.wait(60)
+        finally:
+            marks.stop()
+    show(f"quiet: {words(*quiet)}")
+    show(f"beside a flood ({rate:.1f} MB/s of it read at the third node): {words(*loud)}")
+    show(f"MiB in memory: {', '.join(peaks)}")
+    show(f"the flood itself: {' '.join(flood.out)[-300:]}")
+    # A turn of the flood's frames on a link, and of its groups on a disk that all of them share.
+    assert loud[1][0] < scaled(500) and loud[1][1] < scaled(2500), "others' lines were held up"
