@@ -12,6 +12,8 @@ const CommandInfo COMMANDS[] = {
     {COMMAND_PART, "/part", "[ROOM]", "leave the room"},
     {COMMAND_ROOMS, "/rooms", "", "the rooms that there are"},
     {COMMAND_NAMES, "/names", "[ROOM]", "who is there"},
+    {COMMAND_SEAL, "/seal", "NAME", "make a sealed room, and enter it: a private network's"},
+    {COMMAND_ADMIT, "/admit", "WHO [past]", "let a member into the sealed room you are in"},
     {COMMAND_MSG, "/msg", "NAME TEXT", "say something to one person"},
     {COMMAND_TO, "/to", "ROOM TEXT", "say something in another room"},
     {COMMAND_IGNORE, "/ignore", "[WHO]", "show nothing more of WHO here; alone: who that is"},

@@ -15,6 +15,8 @@ typedef enum CommandId {
     COMMAND_PART,
     COMMAND_ROOMS,
     COMMAND_NAMES,
+    COMMAND_SEAL,
+    COMMAND_ADMIT,
     COMMAND_MSG,
     COMMAND_TO,
     COMMAND_IGNORE,

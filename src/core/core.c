@@ -91,6 +91,7 @@ Core *core_new(const CoreConfig *config)
     core->seen = seen_new();
     core->classic_lines = classic_lines_new();
     core->rooms = rooms_new(core->key);
+    sealed_begin(core, config);
     core->names = names_new(core->key, core->name);
     ignore_load(core, config->ignored, config->ignored_len);
     core->presences =
@@ -133,6 +134,7 @@ void core_free(Core *core)
     seen_free(core->seen);
     classic_lines_free(core->classic_lines);
     rooms_free(core->rooms);
+    sealed_end(core);
     names_free(core->names);
     ignore_free(core);
     presences_free(core->presences);
@@ -305,6 +307,11 @@ const char *core_name(const Core *core)
 size_t core_mesh_count(const Core *core)
 {
     return core->mesh_count;
+}
+
+Keyring *core_keyring(const Core *core)
+{
+    return core->keyring;
 }
 
 const char *core_room(const Core *core)

@@ -20,6 +20,7 @@
 #include "core/members.h"
 #include "core/message.h"
 #include "core/replica.h"
+#include "core/sealed.h"
 
 typedef struct Core Core;
 
@@ -72,6 +73,7 @@ typedef struct Query {
     QueryKind kind;
     char room[EVENT_ROOM_MAX_BYTES + 1];
     char other_room[EVENT_ROOM_MAX_BYTES + 1]; /* "": none. The answer is in the shown order */
+    size_t wanted; /* lines, of the count events of a sealed room; 0: all */
     size_t count;
     uint64_t since_hlc;
     char words[QUERY_WORDS_MAX_BYTES + 1];
@@ -271,5 +273,7 @@ bool core_is_full(const Core *core);
 bool core_has_room(const Core *core);
 size_t core_mesh_count(const Core *core); /* numbers of mesh links */
 const char *core_room(const Core *core);  /* where typed lines go */
+/* What is sealed is read with it; NULL: open mode. The core's, for the same thread alone. */
+Keyring *core_keyring(const Core *core);
 /* Names seen lately, for completion: newest first, NULL past the end. */
 const char *core_recent_name(const Core *core, size_t index);

@@ -117,6 +117,12 @@ static void command_do(Step *step, const CommandInfo *command, const char *rest,
     case COMMAND_NAMES:
         rooms_names(step, rest, len);
         return;
+    case COMMAND_SEAL:
+        sealed_make(step, rest, len);
+        return;
+    case COMMAND_ADMIT:
+        sealed_admit(step, rest, len);
+        return;
     case COMMAND_MSG:
         rooms_msg(step, rest, len);
         return;

@@ -99,16 +99,20 @@ static void shown_own(Step *step, const LogEvent *event, Message *message, Pendi
 void lines_shown(Step *step, const FoldShown *shown)
 {
     Core *core = step->core;
-    const EventFields *fields = &shown->event->fields;
+    AUTO_EVENT LogEvent *opened = keyring_open(core->keyring, shown->event);
+    const EventFields *fields = opened != NULL ? &opened->fields : &shown->event->fields;
     bool own = shown->link == REPLICA_LINKS_MAX;
     PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
-    rooms_apply(core->rooms, fields);
-    Message *message;
+    sealed_shown(step, shown->event);
+    if (opened == shown->event) {
+        rooms_apply(core->rooms, fields);
+    }
+    Message *message = NULL;
     if (pending != NULL && pending->message != NULL) {
         message = message_ref(pending->message);
         message_set_place(message, fields, &shown->tag);
-    } else {
-        message = message_of_tagged(shown->event, &shown->tag, step->event->utc_offset_s);
+    } else if (opened != NULL) {
+        message = message_of_tagged(opened, &shown->tag, step->event->utc_offset_s);
     }
     if (message == NULL) {
         pass(step, shown, NULL);
@@ -248,7 +252,7 @@ void lines_received(Step *step)
         line.fields.stamp = draft->timestamp;
         line.fields.stamp_len = draft->timestamp_len;
         line.fields.heard = message->heard;
-        err = log_say(step, &line, &reason);
+        err = sealed_say(step, &line, &reason);
         if (err != ERR_OK) {
             seen_forget_id(step->core->seen, &message->id);
             reject(step, err, reason);
@@ -305,7 +309,7 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
     LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
-    bool said = log_say(step, &line, &reason) == ERR_OK;
+    bool said = sealed_say(step, &line, &reason) == ERR_OK;
     if (!said) {
         step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
         core->input_failed = true;

@@ -46,6 +46,7 @@ static void apply_events(Step *step, const ReplicaOutput *output)
         wall_ms = stamp_ms > wall_ms ? stamp_ms : wall_ms;
     }
     network_applied(step, output->events, output->events_count);
+    sealed_apply(core, output->events, output->events_count);
     fold_apply(core->fold, output->events, output->events_count, output->link, step->event->mono_ms,
                wall_ms, &core->fold_out);
     release(step, &core->fold_out);
@@ -97,6 +98,9 @@ static void log_output(Step *step, ReplicaOutput *output)
         action = step_add(step, ACTION_CUT);
         action->stream = output->stream;
         action->from = output->from;
+        if (core_keyring(step->core) != NULL) {
+            keyring_cut(step->core->keyring, &output->stream, output->from);
+        }
         return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);

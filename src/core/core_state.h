@@ -4,9 +4,11 @@
 #include "core/classic.h"
 #include "core/core.h"
 #include "core/fold.h"
+#include "core/members.h"
 #include "core/names.h"
 #include "core/presence.h"
 #include "core/rooms.h"
+#include "core/sealed.h"
 #include "core/seen.h"
 
 enum {
@@ -123,6 +125,8 @@ struct Core {
     size_t let_in_before;                          /* in this step, but said some time ago */
     char founder_name[EVENT_SENDER_MAX_BYTES + 1]; /* as last said; "": not known */
     Rooms *rooms;
+    Keyring *keyring;                              /* as above */
+    char person_name[EVENT_SENDER_MAX_BYTES + 16]; /* the keyring asked for last */
     char room[EVENT_ROOM_MAX_BYTES + 1];
     Seen *seen;
     ClassicLines *classic_lines;
@@ -265,6 +269,36 @@ PendingLine *log_pending_take(Core *core, uint64_t seq);
 Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq);
 /* Tells how far the last own message is, where that has changed. */
 void log_check_kept(Step *step);
+
+/* core_sealed.c: sealed rooms, and what two say to each other alone. All of it does nothing in open
+ * mode. */
+void sealed_begin(Core *core, const CoreConfig *config);
+void sealed_end(Core *core);
+/* ROOM_KEY events are heeded when they are applied. */
+void sealed_apply(Core *core, LogEvent *const *events, size_t count);
+/* The fold has released one: who was let in, is told. */
+void sealed_shown(Step *step, const LogEvent *event);
+/* As log_say, of a line whose room has its shown name: sealed, where that is a sealed room or a
+ * person. */
+Err sealed_say(Step *step, const LogLine *line, const char **ret_text);
+/* Does this room, by its shown name, take the ways of this file? */
+bool sealed_is_shown(const Core *core, const char *room);
+/* Its name in the log. False, and said, where there is no such room. */
+bool sealed_room_id(Step *step, const char *shown, char ret_id[EVENT_ROOM_MAX_BYTES + 1]);
+/* "@NAME" made sure, and unique. False, and said, where nobody or several are called that. */
+bool sealed_person(Step *step, const char *who, size_t len,
+                   char ret_room[EVENT_ROOM_MAX_BYTES + 1]);
+void sealed_make(Step *step, const char *name, size_t len);
+void sealed_admit(Step *step, const char *rest, size_t len);
+void sealed_join(Step *step, const char *shown);
+/* False: nothing was done, and why is told. */
+bool sealed_part(Step *step, const char *shown);
+void sealed_names(Step *step, const char *shown);
+/* A row of /rooms: its name, "" for one that is not to be listed; *ret_note: what else there is. */
+const char *sealed_row(const Core *core, const char *id, size_t *ret_people, bool *ret_entered);
+/* The shown name of a room in the log, for a notice. Valid until the next call. */
+const char *sealed_room_text(Core *core, const char *room);
+void rooms_go_to(Step *step, const char *room);
 
 /* core_mesh.c: the mesh links, and who is where. */
 void mesh_up(Step *step);

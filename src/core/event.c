@@ -122,7 +122,7 @@ static const void *keep(char **at, const void *from, size_t len)
 }
 
 /* Takes over a reference to bytes; copies what fields borrow. */
-static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
+static LogEvent *event_of_hashed(Bytes *bytes, const EventHash *hash, const EventFields *fields)
 {
     size_t network_len = fields->network != NULL ? EVENT_NETWORK_BYTES : 0;
     size_t extra = fields->room_len + fields->sender_len + fields->body_len + network_len +
@@ -131,7 +131,7 @@ static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
     char *at = (char *)(event + 1);
     event->refs = 1;
     event->bytes = bytes;
-    event->hash = hash_of(bytes);
+    event->hash = *hash;
     event->fields = *fields;
     event->fields.room = keep(&at, fields->room, fields->room_len);
     event->fields.sender = keep(&at, fields->sender, fields->sender_len);
@@ -142,6 +142,24 @@ static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
         event->fields.network = keep(&at, fields->network, EVENT_NETWORK_BYTES);
     }
     return event;
+}
+
+static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
+{
+    EventHash hash = hash_of(bytes);
+    return event_of_hashed(bytes, &hash, fields);
+}
+
+LogEvent *event_opened(const LogEvent *event, const EventFields *fields)
+{
+    if (broken_rule(fields) != NULL) {
+        return NULL;
+    }
+    LogEvent *opened = event_of_hashed(bytes_ref(event->bytes), &event->hash, fields);
+    opened->is_signed = event->is_signed;
+    opened->verified = event->verified;
+    memcpy(opened->signature, event->signature, EVENT_SIGNATURE_BYTES);
+    return opened;
 }
 
 LogEvent *event_ref(LogEvent *event)

@@ -130,12 +130,23 @@ void event_sign(LogEvent *event, const EventSigner *signer);
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
                  const char **ret_reason);
 
+/* The same event with what was sealed in it: fields tell what it says, everything else stays as it
+ * is. NULL: they break a rule. */
+LogEvent *event_opened(const LogEvent *event, const EventFields *fields);
+
 /* Is the event's own signature there and good? One Ed25519 check: some 70 us. */
 bool event_signature_is_good(const LogEvent *event);
 
 LogEvent *event_ref(LogEvent *event);
 /* NULL is fine. */
 void event_unref(LogEvent *event);
+
+/* AUTO_EVENT LogEvent *event = ...: its reference is dropped where the scope ends. */
+static inline void event_unref_at(LogEvent **event)
+{
+    event_unref(*event);
+}
+#define AUTO_EVENT __attribute__((cleanup(event_unref_at)))
 
 StreamTag stream_tag(const StreamId *stream);
 

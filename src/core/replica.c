@@ -152,6 +152,7 @@ void replica_free(Replica *replica)
         mem_free(batch->own);
         mem_free(batch);
     }
+    event_unref(replica->last_said);
     mem_free(replica->group);
     mem_free(replica->streams);
     event_signer_done(&replica->config.signer);

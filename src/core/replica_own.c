@@ -126,6 +126,8 @@ void own_say(RStep *step)
     fields.hlc = hlc_now(&replica->clock, step->input->wall_ms);
     LogEvent *event = event_new(&fields);
     replica->said_hash = event->hash;
+    event_unref(replica->last_said);
+    replica->last_said = event_ref(event);
     if (replica->group_count == replica->group_cap) {
         replica->group_cap = replica->group_cap > 0 ? replica->group_cap * 2 : 16;
         replica->group = mem_resize(replica->group, replica->group_cap, sizeof(LogEvent *));
@@ -135,6 +137,11 @@ void own_say(RStep *step)
     if (!step->input->more) {
         own_store_groups(step);
     }
+}
+
+const LogEvent *replica_last_said(const Replica *replica)
+{
+    return replica->last_said;
 }
 
 void own_said(RStep *step)

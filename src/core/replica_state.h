@@ -185,6 +185,7 @@ struct Replica {
     size_t storing_bytes;
     size_t storing_own; /* groups of this node's own that are being stored */
     uint64_t said;      /* the last own number */
+    LogEvent *last_said;
     EventHash said_hash;
 
     Batch *batches;    /* oldest first */

@@ -92,7 +92,8 @@ static Moved close_up(GateConn *conn)
     if (!conn->up_closed) {
         conn->up_closed = true;
         ERR_clear_error();
-        SSL_shutdown(conn->ssl); /* close_notify; that the other side's is not there, is no matter */
+        SSL_shutdown(
+            conn->ssl); /* close_notify; that the other side's is not there, is no matter */
         shutdown(conn->tcp.fd, SHUT_WR);
         gate_conn_deadline(conn, loop_mono_ms() + LINGER_MS);
     }

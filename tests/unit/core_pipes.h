@@ -90,6 +90,8 @@ typedef struct World {
     uint64_t (*delay_ms)(struct World *world);
     uint64_t (*draw)(struct World *world);
     void (*shown)(struct World *world, size_t node, const Message *message);
+    /* Adds to what a node starts with. */
+    void (*configure)(struct World *world, size_t node, CoreConfig *config);
 } World;
 
 /* Of this life. */

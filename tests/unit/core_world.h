@@ -351,6 +351,9 @@ static inline void world_start(World *world, size_t at)
         config.control_events = before.disk; /* of other kinds too: they are passed over */
         config.control_count = node->durable;
     }
+    if (world->configure != NULL) {
+        world->configure(world, at, &config);
+    }
     node->trace = trace_new_of(config);
     mem_free(heads);
     node->trace.disk = before.disk;

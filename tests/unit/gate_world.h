@@ -156,10 +156,8 @@ static inline void side_joined(void *context, Err err, const GateWelcomed *welco
     }
 }
 
-static const GateEvents GATE_EVENTS = {.knocked = side_knocked,
-                                       .asked = side_asked,
-                                       .entered = side_entered,
-                                       .refused = side_refused};
+static const GateEvents GATE_EVENTS = {
+    .knocked = side_knocked, .asked = side_asked, .entered = side_entered, .refused = side_refused};
 
 /* ---- the world ---- */
 
@@ -355,8 +353,8 @@ static inline X509 *certificate_of(EVP_PKEY *key, EVP_PKEY *signer)
     X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
     X509_gmtime_adj(X509_getm_notAfter(certificate), -10); /* dates are not looked at */
     X509_set_pubkey(certificate, key);
-    X509_sign(certificate, signer, EVP_PKEY_get_id(signer) == EVP_PKEY_ED25519 ? NULL
-                                                                               : EVP_sha256());
+    X509_sign(certificate, signer,
+              EVP_PKEY_get_id(signer) == EVP_PKEY_ED25519 ? NULL : EVP_sha256());
     return certificate;
 }
 

@@ -44,11 +44,11 @@ static void tea_init(Tea *tea, const char *const *dials, size_t count)
     const char *reason = "";
     const uint8_t salt[16] = {1};
     *tea = (Tea){.world = world_new(dials, count)};
-    assert_int_equal(
-        genesis_new("tea", key_of(ANN), salt, TRACE_WALL_MS, &tea->genesis, &reason), ERR_OK);
-    assert_int_equal(members_new(bytes_data(tea->genesis), bytes_len(tea->genesis), &tea->members,
-                                 &reason),
+    assert_int_equal(genesis_new("tea", key_of(ANN), salt, TRACE_WALL_MS, &tea->genesis, &reason),
                      ERR_OK);
+    assert_int_equal(
+        members_new(bytes_data(tea->genesis), bytes_len(tea->genesis), &tea->members, &reason),
+        ERR_OK);
     for (size_t i = 0; i < count; i++) {
         tea->proofs[i] = i == ANN ? NULL : proof_for(tea->members, ANN, i);
         tea->world->nodes[i].genesis = tea->genesis;
@@ -97,11 +97,9 @@ static const char *tea_admit(Tea *tea, size_t at, size_t who, const char *name)
 
 static const char *tea_command(Tea *tea, size_t at, const char *text)
 {
-    return tea_step(tea, at,
-                    (Event){.kind = EVENT_COMMAND,
-                            .text = text,
-                            .text_len = strlen(text),
-                            .token = (void *)5});
+    return tea_step(
+        tea, at,
+        (Event){.kind = EVENT_COMMAND, .text = text, .text_len = strlen(text), .token = (void *)5});
 }
 
 static void expect(const char *text, const char *part)
@@ -231,7 +229,8 @@ static void open_node_lets_nobody_in(void **state)
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         expect(trace_line(&trace, lines[i]), "error: this node is in no network: \"chat_node init");
     }
-    expect(trace_line(&trace, "/id"), "info: you are ann, in no private network\ninfo: fingerprint");
+    expect(trace_line(&trace, "/id"),
+           "info: you are ann, in no private network\ninfo: fingerprint");
     expect(trace_line(&trace, "/whois ann"), "info: ann: this node\n");
     expect(trace_line(&trace, "/whois bob"), "error: nobody known is called bob: /names lists");
     trace_done(&trace);
@@ -257,7 +256,8 @@ static void newcomer_is_welcome_when_its_membership_is_durable(void **state)
     /* Again, it is welcome at once. */
     assert_string_equal(tea_admit(&tea, BOB, CYD, "cyd"), "bob| welcome 9\n");
     expect(tea_knock(&tea, ANN, CYD, NULL), "ann| let in 7\n");
-    expect(world_line(tea.world, ANN, "/whois cyd"), "cyd: let in by bob on 2023-11-14 22:13; away");
+    expect(world_line(tea.world, ANN, "/whois cyd"),
+           "cyd: let in by bob on 2023-11-14 22:13; away");
     expect(world_line(tea.world, ANN, "/whois cyd"), "was seen at 10.0.0.9:50051");
     tea_done(&tea);
 }
@@ -271,10 +271,9 @@ static void welcomed_node_links_with_what_it_was_given(void **state)
     bytes_unref(TAKE(tea.proofs[BOB]));
     world_start(tea.world, ANN);
     CoreTrace *ann = &tea.world->nodes[ANN].trace;
-    trace_step(ann, (Event){.kind = EVENT_ADMIT,
-                            .key = key_of(BOB),
-                            .peer_name = "bob",
-                            .token = (void *)9});
+    trace_step(
+        ann,
+        (Event){.kind = EVENT_ADMIT, .key = key_of(BOB), .peer_name = "bob", .token = (void *)9});
     for (size_t i = 0; i < ann->actions.count; i++) {
         if (ann->actions.items[i].kind == ACTION_WELCOME) {
             tea.proofs[BOB] = bytes_ref(ann->actions.items[i].frame);
