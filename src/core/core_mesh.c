@@ -355,7 +355,7 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         bool news = false;
         PresenceChange change = PRESENCE_SAME;
         FramePresence before;
-        if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
+        if (presences_hear(core->presences, &rows[i], index, step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;
         }

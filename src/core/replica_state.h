@@ -202,6 +202,8 @@ typedef struct RStep {
 typedef struct Origin {
     uint8_t key[EVENT_KEY_BYTES];
     Stream *newest;
+    size_t streams;
+    size_t begun;   /* of them, those of which something has come */
     bool convicted; /* there is a proof against it */
     UT_hash_handle hh;
 } Origin;
@@ -237,6 +239,8 @@ bool same_network(const uint8_t *a, const uint8_t *b);
 /* replica_stream.c */
 bool stream_is_newest(const Stream *stream);
 Stream *stream_find(const Replica *replica, const StreamId *id);
+/* Has its author begun as many others as he may? */
+bool stream_is_too_many(const Replica *replica, const Stream *stream);
 /* NULL where REPLICA_STREAMS_MAX are known. */
 Stream *stream_get(Replica *replica, const StreamId *id);
 LinkStream *link_stream(ReplicaLink *link, const Stream *stream);
