@@ -7,6 +7,7 @@
  * does not arm it again after EMFILE), does not say why it cannot listen, and has no cap. Here the
  * number of a new descriptor tells how many are open, since the kernel gives the lowest free
  * one. */
+#include "io/rpc_addresses.h"
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -30,6 +31,7 @@ enum {
     /* So that a crowd of connections does not hold up the links and the terminal. */
     ACCEPTS_PER_TURN = 8,
     ACCEPT_PAUSE_MS = 100,
+    CROWDED_EVERY_MS = 10 * 1000,
     /* For links, files and the library itself. */
     DESCRIPTORS_RESERVED = 64,
 };
@@ -40,6 +42,8 @@ struct RpcListener {
     int fd;
     int fd_cap;
     bool full; /* said so already */
+    RpcAddresses *addresses;
+    uint64_t crowded_ms; /* when it was last said that one address has too many */
     unsigned handles;
     grpc_server *server;
     RpcServer *owner;
@@ -146,6 +150,18 @@ static void listener_turn_away(RpcListener *listener, int fd)
     }
 }
 
+/* Of one address too many: said once in a while, since it may go on for long. */
+static void listener_refuse_address(RpcListener *listener, int fd)
+{
+    close(fd);
+    uint64_t now_ms = loop_mono_ms();
+    if (listener->crowded_ms == 0 || now_ms >= listener->crowded_ms + CROWDED_EVERY_MS) {
+        listener->crowded_ms = now_ms;
+        log_warning("one address has %d connections open, as many as it may: more are turned away",
+                    CONNECTIONS_OF_ADDRESS_MAX);
+    }
+}
+
 static void listener_readable(uv_poll_t *poll, int status, int events);
 
 static void listener_resume(uv_timer_t *pause)
@@ -160,7 +176,10 @@ static void listener_readable(uv_poll_t *poll, int status, int events)
     (void)events;
     RpcListener *listener = poll->data;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct sockaddr_storage from = {0};
+        socklen_t from_len = sizeof(from);
+        int fd = accept4(listener->fd, (struct sockaddr *)&from, &from_len,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
             continue;
         }
@@ -176,6 +195,10 @@ static void listener_readable(uv_poll_t *poll, int status, int events)
         }
         if (fd >= listener->fd_cap) {
             listener_turn_away(listener, fd);
+            continue;
+        }
+        if (!rpc_addresses_take(listener->addresses, fd, &from)) {
+            listener_refuse_address(listener, fd);
             continue;
         }
         listener->full = false;
@@ -194,6 +217,7 @@ Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener
     RpcListener *listener = mem_new(RpcListener);
     listener->fd = fd;
     listener->fd_cap = descriptor_cap(options->connections_max);
+    listener->addresses = rpc_addresses_new((size_t)listener->fd_cap);
     listener->server = options->server;
     listener->owner = options->owner;
     listener->credentials = grpc_insecure_server_credentials_create();
@@ -217,6 +241,7 @@ static void listener_handle_closed(uv_handle_t *handle)
     if (--listener->handles == 0) {
         grpc_server_credentials_release(listener->credentials);
         close(listener->fd);
+        rpc_addresses_free(listener->addresses);
         mem_free(listener);
     }
 }

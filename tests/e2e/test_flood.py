@@ -1,14 +1,18 @@
 """Who floods slows himself: others' lines get through as before, and names stay told apart."""
 
 import re
+import socket
 import statistics
+import struct
+import subprocess
 import threading
 import time
 
 import grpc
 import pytest
 
-from harness import BUILD, Bot, eventually, scaled
+import h2
+from harness import BUILD, Bot, assert_memory, eventually, scaled, sized
 
 MARK = re.compile(rb"mark-(\d+)-(\d+)")
 
@@ -108,3 +112,89 @@ def test_a_flooding_member_slows_only_himself(cluster, show):
     show(f"the flood itself: {' '.join(flood.out)[-300:]}")
     # A turn of the flood's frames on a link, and of its groups on a disk that all of them share.
     assert loud[1][0] < scaled(500) and loud[1][1] < scaled(2500), "others' lines were held up"
+
+
+# ------------------------------------------------------------------------------- connections, HTTP/2
+
+def own_address():
+    """One of this machine that is not loopback: what is dialled there comes from there."""
+    words = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout.split()
+    return next((word for word in words if "." in word and not word.startswith("127.")), None)
+
+
+def is_open(one):
+    one.settimeout(0.01)
+    try:
+        return one.recv(1 << 16) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+
+
+def test_one_address_has_so_many_connections_and_the_others_get_in(cluster):
+    most, address = 256, own_address()
+    if address is None:
+        pytest.skip("this machine has loopback only")
+    node = cluster.node(name="ann", args=["--listen", "0.0.0.0", "--insecure"])
+
+    def crowd(count):
+        return [h2.connect(node.port, host=address) for _ in range(count)]
+
+    held = crowd(most + 40)
+    eventually(lambda: sum(is_open(one) for one in held) == most, f"{most} to be left", 15)
+    with Bot(node) as bot:  # by loopback
+        bot.say("I am still here")
+    node.wait_content("I am still here")
+    for one in held:
+        one.close()
+    held = crowd(most)
+    time.sleep(0.5)
+    assert all(is_open(one) for one in held), "places of those that are gone are free again"
+    for one in held:
+        one.close()
+
+
+@pytest.mark.limit(120)
+def test_a_rapid_reset_takes_no_memory_and_stops_nobody(cluster, show):
+    """CVE-2023-44487, which this version of the library has nothing against: streams that are
+    reset as soon as they are opened do not count as open ones. What bounds it is that they are
+    read no faster than they are served."""
+    node = cluster.node(name="ann")
+    rounds, streams = sized(100, 20), 1000
+    with Bot(node) as bot:
+        bot.say("before")
+        before, cpu = node.rss_kib(), node.cpu_seconds()
+        until, latest, stop = time.monotonic(), [], threading.Event()
+
+        def flood():
+            for _ in range(rounds):
+                one = h2.connect(node.port, timeout=scaled(20))
+                try:
+                    one.sendall(h2.PREFACE + h2.frame(h2.SETTINGS, 0, 0))
+                    for stream in range(1, 2 * streams, 2):
+                        one.sendall(
+                            h2.frame(h2.HEADERS, h2.END_HEADERS, stream,
+                                     h2.request_headers("/chat.ChatService/StreamMessages"))
+                            + h2.frame(h2.RST_STREAM, 0, stream, struct.pack(">I", 8)))
+                except OSError:
+                    pass
+                one.close()
+            stop.set()
+
+        flooding = threading.Thread(target=flood, daemon=True)
+        flooding.start()
+        while not stop.is_set():
+            began = time.monotonic()
+            bot.say(f"during {len(latest)}", seconds=20)
+            latest.append((time.monotonic() - began) * 1e3)
+            time.sleep(0.02)
+        flooding.join(10)
+        took = time.monotonic() - until
+        show(f"{rounds * streams} streams opened and reset in {took:.1f} s, "
+             f"{node.cpu_seconds() - cpu:.1f} s of the node's time; a line meanwhile took "
+             f"{statistics.median(latest):.0f} ms (longest {max(latest):.0f})")
+        assert statistics.median(latest) < scaled(500)
+        assert_memory(lambda: node.rss_kib() - before, 48 * 1024, "growth")
+        bot.say("after")
+    node.wait_content("after")
