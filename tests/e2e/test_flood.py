@@ -203,3 +203,49 @@ def test_a_rapid_reset_keeps_no_memory_and_ends_with_its_sender(cluster, show):
         assert took < scaled(30)
         assert_memory(lambda: node.rss_kib() - before, 48 * 1024, "growth")
     node.wait_content("after")
+
+
+# ------------------------------------------------------------------------------------------- names
+
+def test_who_takes_a_name_is_marked_in_every_face_and_may_be_ignored_for_good(cluster):
+    ann, bob, plain = cluster.mesh(["ann", "bob", "cyd"], connected=False)
+    for node in (ann, bob, plain):
+        node.wait_connected(2)
+    bob.command("/nick Аnn")  # a Cyrillic capital
+    bob.wait_notice("could be taken for")
+    bob.say("I am ann")
+    plain.wait_content("I am ann")
+    assert re.fullmatch("[0-9a-f]{4}-[0-9a-f]{4}", plain.messages[-1]["fingerprint"])
+    ann.say("no, I am")
+    plain.wait_content("no, I am")
+    assert plain.messages[-1]["fingerprint"] is None
+    with Bot(plain) as bot:
+        stream = bot.stream("reader")
+        stream.initial_metadata()
+        bob.say("again")
+        assert re.fullmatch("[0-9a-f]{4}-[0-9a-f]{4}", next(stream).fingerprint)
+        stream.cancel()
+    mark = plain.messages[-1]["fingerprint"]
+    plain.command(f"/ignore Аnn~{mark}")
+    plain.wait_notice("nothing of Аnn~")
+    bob.say("unheard")
+    ann.say("heard")
+    plain.wait_content("heard")
+    plain.stop()
+    plain = cluster.again(plain)
+    plain.wait_connected(2)
+    bob.say("still unheard")
+    ann.say("heard again")
+    plain.wait_content("heard again")
+
+    def has_history():  # of what is on the disk
+        plain.command("/history 50")
+        time.sleep(0.1)
+        return any(row["content"] == "heard again" for row in plain.history)
+    eventually(has_history, "its history")
+    shown = [row["content"] for row in plain.messages + plain.history]
+    assert "unheard" not in shown and "still unheard" not in shown and "again" not in shown
+    plain.command(f"/unignore {mark}")
+    plain.wait_notice("is shown here again")
+    bob.say("heard at last")
+    plain.wait_content("heard at last")
