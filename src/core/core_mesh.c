@@ -420,7 +420,7 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         if (!network_counts(core, rows[i].key)) {
             continue; /* of a stranger, or of one whose membership has not come yet: told again */
         }
-        if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
+        if (presences_hear(core->presences, &rows[i], index, step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;
         }
