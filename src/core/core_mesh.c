@@ -110,8 +110,11 @@ void mesh_want(Step *step, Link *link)
     if (there != core->mesh_count) {
         memcpy(link->peer_key, core->mesh[there].key, EVENT_KEY_BYTES);
     }
-    bool may = network_is_in(core) && (!link->proved || network_counts(core, link->proved_key));
-    if (core->mesh[index].up || there != core->mesh_count || !may) {
+    if (core->mesh[index].up || there != core->mesh_count) {
+        return;
+    }
+    if (!network_is_in(core) || (link->proved && !network_counts(core, link->proved_key))) {
+        link->mesh_at_ms = step->event->mono_ms + MESH_REOPEN_OLD_MS;
         return;
     }
     core->mesh[index].up = true;
