@@ -102,7 +102,8 @@ void mesh_links_accept(MeshLinks *links, RpcStream *stream)
     mesh->stream = stream;
     mesh->sending = false;
     rpc_stream_accept(stream, &EVENTS, mesh);
-    report(mesh, (Event){.kind = EVENT_MESH_UP, .text = peer.address, .text_len = strlen(peer.address)});
+    report(mesh,
+           (Event){.kind = EVENT_MESH_UP, .text = peer.address, .text_len = strlen(peer.address)});
 }
 
 void mesh_links_send(MeshLinks *links, size_t number, Bytes *frame)

@@ -63,7 +63,8 @@ static void listener_serve(RpcListener *listener, int fd)
     if (listener->path == NULL) {
         rpc_server_take(listener->server, fd, NULL);
     } else if (is_owner(fd)) {
-        rpc_server_take(listener->server, fd, &(RpcPeer){.kind = RPC_PEER_LOCAL, .address = "unix"});
+        rpc_server_take(listener->server, fd,
+                        &(RpcPeer){.kind = RPC_PEER_LOCAL, .address = "unix"});
     } else {
         close(fd);
     }
