@@ -313,6 +313,8 @@ bool gate_pump_flush_up(GateConn *conn);
 /* It has passed: one end of a socket pair for the owner. -1: there are no descriptors. */
 int gate_pump_begin(GateConn *conn);
 void gate_pump(GateConn *conn);
+/* Its end was said: how long it may take. Again where this node leaves. */
+void gate_pump_hurry(GateConn *conn);
 /* Says what is in up, then the end, then waits for the other side's. */
 void gate_last_word(GateConn *conn);
 

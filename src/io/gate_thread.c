@@ -347,6 +347,8 @@ static void leave(Gate *gate)
         }
         if (conn->stage != STAGE_PASSED) {
             gate_conn_close(conn);
+        } else {
+            gate_pump_hurry(conn);
         }
     }
 }

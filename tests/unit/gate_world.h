@@ -297,12 +297,17 @@ static inline void flag_set(void *flag)
     *(bool *)flag = true;
 }
 
-static inline void side_close(World *world, Side *side)
+static inline void side_leave(Side *side)
 {
     if (side->fd >= 0) {
         close(side->fd);
         side->fd = -1;
     }
+}
+
+static inline void side_close(World *world, Side *side)
+{
+    side_leave(side);
     gate_close(side->gate, flag_set, &side->closed);
     wait_flag(world, &side->closed);
     bytes_unref(side->proof);
@@ -311,6 +316,7 @@ static inline void side_close(World *world, Side *side)
 
 static inline void world_free(World *world)
 {
+    side_leave(&world->b); /* each waits for the other's end */
     side_close(world, &world->a);
     side_close(world, &world->b);
     uv_close((uv_handle_t *)&world->deadline, NULL);
