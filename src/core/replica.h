@@ -65,7 +65,7 @@ typedef struct ReplicaConfig {
     /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
     /* How far a stream counts (members_cut): nothing past it is taken, given or kept. NULL: open
-     * mode, all of every stream counts. */
+     * mode, all of every stream counts. ret_hash may be NULL. */
     uint64_t (*cut)(void *context, const StreamId *stream, EventHash *ret_hash);
     void *cut_context;
 } ReplicaConfig;
