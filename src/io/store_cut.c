@@ -113,7 +113,9 @@ static int drop_doc(Writer *writer, const CutDoc *doc)
     if (event == NULL) { /* what it was given is not to be had */
         store_post_damage(writer->store, "an event that was to be deleted");
     } else if (!writer->index_broken) {
-        code = drop_words(writer, doc->doc, event, room);
+        LogEvent *opened = seals_open(writer->store->seals, event);
+        code = drop_words(writer, doc->doc, opened != NULL ? opened : event, room);
+        event_unref(opened);
     }
     event_unref(event);
     sqlite3_bind_int64(drop, 1, doc->doc);
@@ -193,8 +195,8 @@ int cut_write(Writer *writer, Job *job)
     bool all = batch->cut_hi < head->lo;
     int64_t first = event_row(head->id, all ? head->lo : batch->cut_hi + 1);
     int64_t last = event_row(head->id, head->hi);
-    int code = all ? SQLITE_OK
-                   : read_hash(writer, event_row(head->id, batch->cut_hi), &batch->cut_hash);
+    int code =
+        all ? SQLITE_OK : read_hash(writer, event_row(head->id, batch->cut_hi), &batch->cut_hash);
     code = code == SQLITE_OK ? drop_docs(writer, first, last) : code;
     code = code == SQLITE_OK ? run_on(writer, SQL_EVENTS_DROP, first, last) : code;
     code = code == SQLITE_OK ? run_on(writer, SQL_CUT_ADD, head->id, 0) : code;

@@ -85,9 +85,9 @@ static const char FROM_2[] = "ALTER TABLE streams ADD COLUMN shown INTEGER NOT N
                              "UPDATE streams SET shown = lo - 1;" JOURNAL_TABLES;
 
 /* 7 to 9: of private networks. A node that knew nothing of these has passed them on all the same. */
-static const char FROM_3[] = CUTS_TABLE
-    "UPDATE events SET kind = event_field(bytes, 2)"
-    " WHERE kind IS NULL AND event_field(bytes, 2) BETWEEN 7 AND 9;";
+static const char FROM_3[] =
+    CUTS_TABLE "UPDATE events SET kind = event_field(bytes, 2)"
+               " WHERE kind IS NULL AND event_field(bytes, 2) BETWEEN 7 AND 9;";
 
 /* ---- making and recognising ---- */
 
