@@ -21,6 +21,12 @@ const CommandInfo COMMANDS[] = {
     {COMMAND_HISTORY, "/history", "[N | since TIME]", "what was said before in this room"},
     {COMMAND_SEARCH, "/search", "WORDS", "find what was said"},
     {COMMAND_WHY, "/why", "[ID]", "where a message comes from, and who has it"},
+    {COMMAND_INVITE, "/invite", "[HOURS] [HOST:PORT...]", "make a line that lets somebody in"},
+    {COMMAND_MEMBERS, "/members", "", "who is in this private network"},
+    {COMMAND_REVOKE, "/revoke", "WHO [since TIME]", "remove a member; what was said before stays"},
+    {COMMAND_BAN, "/ban", "WHO", "remove a member, and all that was said there"},
+    {COMMAND_WHOIS, "/whois", "[WHO]", "somebody's key, and how that came to be here"},
+    {COMMAND_ID, "/id", "", "this node's key and network"},
     {COMMAND_HELP, "/help", "", "this list"},
     {COMMAND_QUIT, "/quit", "", "leave (also Ctrl-C, or Ctrl-D on an empty line)"},
 };

@@ -31,14 +31,17 @@ typedef struct Core Core;
 typedef struct CoreConfig {
     NodeId node_id; /* random, new at each start */
     const char *name;
+    /* Nobody has chosen it: in a private network the name by which this node was let in takes its
+     * place, where it has one. */
+    bool name_is_default;
     const NodeConfig *nodes; /* this node's own entry already left out */
     size_t nodes_count;      /* at most LINKS_MAX */
     EventSigner signer;
     uint64_t epoch;          /* of the own stream: replica_next_epoch */
     const StreamHead *heads; /* what the store holds */
     size_t heads_count;
-    /* Of a private network: its Genesis, and all control events that the store holds, in any
-     * order; NULL: open mode. */
+    /* Of a private network: its Genesis, which members_new has found good, and all control events
+     * that the store holds, in any order; NULL: open mode. */
     const uint8_t *genesis;
     size_t genesis_len;
     const uint8_t *proof; /* of this node: an encoded MemberProof */
@@ -60,6 +63,8 @@ typedef enum QueryKind {
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */
     QUERY_ROOMS,
+    QUERY_CUTS, /* stream.origin, since_hlc: of each stream of that origin the last event before
+                 * that stamp, where it has one */
 } QueryKind;
 
 enum { QUERY_WORDS_MAX_BYTES = 256 };
@@ -74,6 +79,9 @@ typedef struct Query {
     char words[QUERY_WORDS_MAX_BYTES + 1];
     StreamId stream;
     uint64_t seq;
+    /* CUTS: whoever gave the command with EVENT_COMMAND waits for the answer. */
+    bool replies;
+    void *token;
 } Query;
 
 /* A room that the store knows. */
@@ -91,7 +99,7 @@ typedef enum EventKind {
     EVENT_LEAVE,         /* a signal, or the terminal is gone: leave soon */
     EVENT_RECEIVED,      /* somebody called SendMessage; more: EVENT_SAID follows soon */
     EVENT_SAID,          /* what was received with `more` goes to the disk, as one group */
-    EVENT_LINK_ANSWERED, /* a peer answered Hello */
+    EVENT_LINK_ANSWERED, /* a peer answered Hello; in a private network key, binding */
     EVENT_LINK_DOWN,     /* an attempt failed, or a link was lost */
     EVENT_DELIVERED,     /* the peer has taken the line that was last sent to it */
     EVENT_REFUSED,       /* the peer will never take it; text says why */
@@ -124,8 +132,10 @@ typedef struct Event {
     const MessageDraft *draft; /* RECEIVED */
     void *token;               /* RECEIVED: given back with ACCEPT or REJECT */
     size_t mesh;
-    const uint8_t *key;     /* MESH_UP: the peer's, as TLS has proved it; NULL in open mode */
-    const uint8_t *binding; /* MESH_UP: of the connection (io/gate.h); NULL in open mode */
+    const uint8_t *key;     /* MESH_UP, LINK_ANSWERED: the peer's, as TLS has proved it; NULL in
+                               open mode */
+    const uint8_t *binding; /* MESH_UP, LINK_ANSWERED: of the connection (io/gate.h), 32 bytes; NULL
+                               in open mode */
     const uint8_t *data;
     size_t len;
     uint64_t ticket;
@@ -171,9 +181,10 @@ typedef enum ActionKind {
     ACTION_TURN_AWAY,  /* token: of KNOCK or ADMIT; text: why, for the other end */
     ACTION_WELCOME,    /* token: of ADMIT; frame: the newcomer's MemberProof, durable here */
     ACTION_REPLY,      /* token: of COMMAND; level, text: a line of the answer */
-    ACTION_REPLIED,    /* token: of COMMAND; err: that was all */
+    ACTION_REPLIED,    /* token: of COMMAND; err: that was all. Each COMMAND gets one, in the same
+                          step unless it asks the store */
     ACTION_INVITE,     /* token or NULL, hours, text: addresses, or "": make an invitation, and tell
-                          it */
+                          it, before what follows: a REPLIED for that token comes next */
     ACTION_IGNORED,    /* text: all whose lines are not shown, to be kept for CoreConfig.ignored */
     ACTION_CUT,        /* stream, from: what is stored of it past that number goes */
     ACTION_CUT_KEY,    /* key: a member no more: its connections are to end */

@@ -66,6 +66,30 @@ static void command_me(Step *step, const char *text, size_t len)
     lines_say(step, step->core->room, MESSAGE_ACTION, text, len);
 }
 
+static void command_about_members(Step *step, CommandId id, const char *rest, size_t len)
+{
+    switch (id) {
+    case COMMAND_INVITE:
+        network_invite(step, rest, len);
+        return;
+    case COMMAND_MEMBERS:
+        network_members(step);
+        return;
+    case COMMAND_REVOKE:
+        network_revoke(step, rest, len);
+        return;
+    case COMMAND_BAN:
+        network_ban(step, rest, len);
+        return;
+    case COMMAND_WHOIS:
+        network_whois(step, rest, len);
+        return;
+    default:
+        network_id(step);
+        return;
+    }
+}
+
 static void command_do(Step *step, const CommandInfo *command, const char *rest, size_t len)
 {
     switch (command->id) {
@@ -120,6 +144,14 @@ static void command_do(Step *step, const CommandInfo *command, const char *rest,
     case COMMAND_WHY:
         history_why(step, rest, len);
         return;
+    case COMMAND_INVITE:
+    case COMMAND_MEMBERS:
+    case COMMAND_REVOKE:
+    case COMMAND_BAN:
+    case COMMAND_WHOIS:
+    case COMMAND_ID:
+        command_about_members(step, command->id, rest, len);
+        return;
     case COMMAND_HELP:
         command_help(step);
         return;
@@ -167,4 +199,57 @@ void command_run(Step *step, const char *text, size_t len)
     } else {
         command_do(step, command, rest, rest_len);
     }
+}
+
+/* ---- from elsewhere ---- */
+
+/* Is all of its answer notices of the same step? */
+static bool answers_at_once(CommandId id)
+{
+    switch (id) {
+    case COMMAND_INVITE:
+    case COMMAND_MEMBERS:
+    case COMMAND_REVOKE:
+    case COMMAND_BAN:
+    case COMMAND_WHOIS:
+    case COMMAND_ID:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void command_replied(Step *step)
+{
+    Action *action = step_add(step, ACTION_REPLIED);
+    action->token = step->token;
+    action->err = step->reply_err;
+    step->replies = false;
+}
+
+void command_asked(Step *step)
+{
+    Core *core = step->core;
+    const Event *event = step->event;
+    const char *space = event->text_len > 0 ? memchr(event->text, ' ', event->text_len) : NULL;
+    size_t name_len = space != NULL ? (size_t)(space - event->text) : event->text_len;
+    const CommandInfo *command = command_find(event->text, name_len);
+    bool input_failed = core->input_failed;
+    step->replies = true;
+    step->token = event->token;
+    if (core->leaving) {
+        step_notice(step, NOTICE_ERROR, MESH_BYE_LEAVING);
+    } else if (command == NULL || !answers_at_once(command->id)) {
+        step_notice(step, NOTICE_ERROR,
+                    "%.*s is not answered here: /members, /invite, /revoke, /ban, /whois and /id "
+                    "are; all others are typed in the chat itself",
+                    (int)(name_len < 64 ? name_len : 64), event->text);
+    } else {
+        command_run(step, event->text, event->text_len);
+    }
+    core->input_failed = input_failed; /* not typed by this node's person */
+    if (!step->replies_later) {
+        command_replied(step);
+    }
+    step->replies = false;
 }

@@ -500,8 +500,9 @@ void history_answer(Step *step)
         [QUERY_JOINS] = rooms_answer_joins, [QUERY_RECENT] = answer_recent,
         [QUERY_HISTORY] = answer_history,   [QUERY_SEARCH] = answer_search,
         [QUERY_WHY] = answer_why,           [QUERY_ROOMS] = rooms_answer_rooms,
+        [QUERY_CUTS] = network_answer_cuts,
     };
-    if (step->event->text != NULL) {
+    if (step->event->text != NULL && step->event->query->kind != QUERY_CUTS) {
         step_notice(step, NOTICE_ERROR, "the history could not be read: %s", step->event->text);
         return;
     }

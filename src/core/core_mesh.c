@@ -93,6 +93,14 @@ static void close_mesh(Step *step, size_t index, const char *text)
 
 /* ---- coming up ---- */
 
+static void set_proved(MeshLink *mesh, const uint8_t *key)
+{
+    mesh->proved = key != NULL;
+    if (key != NULL) {
+        memcpy(mesh->key, key, EVENT_KEY_BYTES);
+    }
+}
+
 void mesh_want(Step *step, Link *link)
 {
     Core *core = step->core;
@@ -102,13 +110,34 @@ void mesh_want(Step *step, Link *link)
     if (there != core->mesh_count) {
         memcpy(link->peer_key, core->mesh[there].key, EVENT_KEY_BYTES);
     }
-    if (core->mesh[index].up || there != core->mesh_count) {
+    bool may = network_is_in(core) && (!link->proved || network_counts(core, link->proved_key));
+    if (core->mesh[index].up || there != core->mesh_count || !may) {
         return;
     }
     core->mesh[index].up = true;
+    set_proved(&core->mesh[index], link->proved ? link->proved_key : NULL);
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s", link->address);
     step_add(step, ACTION_MESH_OPEN)->link = index;
-    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
+                                   .link = index,
+                                   .dialled = true,
+                                   .binding = link->proved ? link->binding : NULL,
+                                   .peer_key = link->proved ? link->proved_key : NULL});
+}
+
+/* What is wrong with somebody who has dialled us; NULL: nothing. */
+static const char *why_not(const Step *step)
+{
+    const Core *core = step->core;
+    const Event *event = step->event;
+    if (!network_is_in(core)) {
+        return "this node was removed from the network";
+    }
+    if (core->members != NULL && (event->key == NULL || event->binding == NULL)) {
+        return "only members of this network may link";
+    }
+    bool counts = event->key == NULL || network_counts(core, event->key);
+    return counts ? NULL : "it is no member of this network any more";
 }
 
 void mesh_up(Step *step)
@@ -116,11 +145,20 @@ void mesh_up(Step *step)
     Core *core = step->core;
     size_t index = step->event->mesh;
     const char *address = step->event->text;
+    const char *reason = why_not(step);
     clear_mesh(&core->mesh[index]);
+    if (reason != NULL) {
+        close_mesh(step, index, reason);
+        return;
+    }
     core->mesh[index].up = true;
+    set_proved(&core->mesh[index], step->event->key);
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s",
              address != NULL ? address : "");
-    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
+                                   .link = index,
+                                   .binding = step->event->binding,
+                                   .peer_key = step->event->key});
 }
 
 /* True where a stays. */
@@ -192,6 +230,10 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     MeshLink *mesh = &core->mesh[index];
     if (memcmp(&hello->node_id, &core->node_id, sizeof(NodeId)) == 0) {
         drop_mesh(step, index, "this node has dialled itself");
+        return;
+    }
+    if (mesh->proved && memcmp(mesh->key, hello->key, EVENT_KEY_BYTES) != 0) {
+        drop_mesh(step, index, "it says hello with another key than its connection's");
         return;
     }
     mesh->greeted = true;
@@ -281,6 +323,26 @@ void mesh_lost(Step *step, size_t index)
     }
 }
 
+void mesh_close_key(Step *step, const uint8_t *key, const char *reason)
+{
+    const Core *core = step->core;
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        if (mesh->up && mesh->proved && memcmp(mesh->key, key, EVENT_KEY_BYTES) == 0) {
+            drop_mesh(step, i, reason);
+        }
+    }
+}
+
+void mesh_close_all(Step *step, const char *reason)
+{
+    for (size_t i = 0; i < step->core->mesh_count; i++) {
+        if (step->core->mesh[i].up) {
+            drop_mesh(step, i, reason);
+        }
+    }
+}
+
 void mesh_dropped(Step *step, size_t index, const char *reason)
 {
     Core *core = step->core;
@@ -355,6 +417,9 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         bool news = false;
         PresenceChange change = PRESENCE_SAME;
         FramePresence before;
+        if (!network_counts(core, rows[i].key)) {
+            continue; /* of a stranger, or of one whose membership has not come yet: told again */
+        }
         if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;

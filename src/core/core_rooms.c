@@ -176,8 +176,6 @@ void rooms_part(Step *step, const char *name, size_t len)
 
 /* ---- saying something elsewhere ---- */
 
-static const FramePresence *presence_of(const Core *core, const uint8_t *key);
-
 static bool someone_is_called(const Core *core, const char *name)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
@@ -238,7 +236,7 @@ void rooms_to(Step *step, const char *rest, size_t len)
 
 /* ---- who and what there is ---- */
 
-static const FramePresence *presence_of(const Core *core, const uint8_t *key)
+const FramePresence *presence_of(const Core *core, const uint8_t *key)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
         const FramePresence *presence = presences_at(core->presences, i);

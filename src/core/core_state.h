@@ -57,6 +57,7 @@ typedef struct MeshLink {
     bool greeted;
     NodeId peer; /* while greeted */
     uint8_t key[EVENT_KEY_BYTES];
+    bool proved; /* the key: by the connection, before any greeting */
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
     char address[LINK_HOST_MAX_BYTES + 16];
 } MeshLink;
@@ -74,7 +75,9 @@ typedef struct PendingLine {
     size_t bytes;
     Message *message; /* NULL: made of the event */
     bool for_classic;
-    void *token;            /* of who is to be told; NULL: nobody */
+    void *token; /* of who is to be told; NULL: nobody */
+    bool admits; /* then the token is of ADMIT, and that is the newcomer's key */
+    uint8_t newcomer[EVENT_KEY_BYTES];
     PendingRepeat *repeats; /* newest first: of this line, or of one before it */
     struct PendingLine *next;
 } PendingLine;
@@ -112,9 +115,17 @@ struct Core {
     Names *names;
     Ignored *ignored; /* by key */
     size_t ignored_count;
+    Members *members;     /* NULL: open mode */
+    EventSigner signer;   /* for memberships; all zeros in open mode */
+    bool members_changed; /* what they say may have: to be looked at when the step is over */
+    bool told_removed;    /* the person knows that this node is no member any more */
+    /* Before the first revocation of this step: who was a member then. NULL: there was none. */
+    uint8_t (*members_before)[EVENT_KEY_BYTES];
+    size_t members_before_count;
+    size_t let_in_before;                          /* in this step, but said some time ago */
+    char founder_name[EVENT_SENDER_MAX_BYTES + 1]; /* as last said; "": not known */
     Rooms *rooms;
-    Members *members;                              /* NULL: open mode */
-    Keyring *keyring;                              /* as above */
+    Keyring *keyring;                              /* NULL: open mode */
     char person_name[EVENT_SENDER_MAX_BYTES + 16]; /* the keyring asked for last */
     char room[EVENT_ROOM_MAX_BYTES + 1];
     Seen *seen;
@@ -151,6 +162,10 @@ typedef struct Step {
     Core *core;
     const Event *event;
     Actions *actions;
+    bool replies; /* notices go to token, of EVENT_COMMAND */
+    void *token;
+    Err reply_err;
+    bool replies_later; /* the store has been asked */
 } Step;
 
 Action *step_add(Step *step, ActionKind kind);
@@ -172,6 +187,10 @@ void lines_recalled(Step *step, const LogEvent *event);
 
 /* core_command.c: what starts with a slash. */
 void command_run(Step *step, const char *text, size_t len);
+/* EVENT_COMMAND. */
+void command_asked(Step *step);
+/* Nothing more is to be said to who has asked. */
+void command_replied(Step *step);
 
 /* core_rooms.c: commands about rooms and people. */
 void rooms_start(Step *step);
@@ -184,6 +203,8 @@ void rooms_answer_joins(Step *step);
 void rooms_answer_rooms(Step *step);
 /* Is it for this node's person? */
 bool rooms_sees(const Core *core, const Message *message);
+/* Who is here with that key, or NULL. */
+const FramePresence *presence_of(const Core *core, const uint8_t *key);
 
 /* core_names.c: under whose name. */
 /* Marks a message of that key's whose sender could be taken for somebody else; a name that is new
@@ -226,7 +247,8 @@ typedef struct LogLine {
     Message *message;
     bool for_classic;
     void *token;
-    bool more; /* ReplicaInput.more */
+    const uint8_t *newcomer; /* of a MEMBER event: PendingLine.newcomer; NULL: no admission */
+    bool more;               /* ReplicaInput.more */
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */
@@ -297,8 +319,44 @@ bool mesh_is_linked(const Core *core, const uint8_t *key);
 bool mesh_link_leads_to(const Core *core, const NodeId *peer);
 void mesh_timer(Step *step);
 uint64_t mesh_wake_at(const Core *core);
+/* Ends those whose peers have proved to hold that key. */
+void mesh_close_key(Step *step, const uint8_t *key, const char *reason);
+void mesh_close_all(Step *step, const char *reason);
 void mesh_rename(Step *step);
 void mesh_leave(Step *step);
+
+/* core_members.c: who is in the private network. */
+/* That of what members say about members: nobody's, and so not listed. */
+#define NETWORK_ROOM "@"
+void network_open(Core *core, const CoreConfig *config);
+void network_done(Core *core);
+void network_start(Step *step);
+/* Events that the replica has applied; before the fold has them. */
+void network_applied(Step *step, LogEvent *const *events, size_t count);
+/* When the step is over: what follows from it. */
+void network_settle(Step *step);
+void network_knock(Step *step);
+void network_admit(Step *step);
+/* The MEMBER event is durable: its newcomer may come in; or it was not written. */
+void network_welcome(Step *step, void *token, const uint8_t *key);
+void network_turn_away(Step *step, void *token, const char *text);
+/* May that key link with this node? In open mode every one may. */
+bool network_counts(const Core *core, const uint8_t *key);
+/* Is this node a member of its network, or in none? */
+bool network_is_in(const Core *core);
+/* Of a member, or of who is here; "": not known. */
+const char *network_name(const Core *core, const uint8_t *key);
+/* "ann (3f2a-91bc-04d7-be11)". */
+void network_add_name(const Core *core, StrBuf *out, const uint8_t *key);
+
+/* core_network_commands.c: the commands about that. */
+void network_invite(Step *step, const char *rest, size_t len);
+void network_members(Step *step);
+void network_revoke(Step *step, const char *rest, size_t len);
+void network_ban(Step *step, const char *rest, size_t len);
+void network_id(Step *step);
+void network_whois(Step *step, const char *rest, size_t len);
+void network_answer_cuts(Step *step);
 
 /* core_links.c: the other nodes. */
 void links_start(Step *step);

@@ -68,6 +68,10 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
  * passed over too: it is in the log, and says nothing. */
 bool members_take(Members *members, const LogEvent *event);
 
+/* Whom a MEMBER or REVOKE event is about. False: it says nothing. Whether it counts is another
+ * question. */
+bool members_about(const Members *members, const LogEvent *event, uint8_t ret_key[EVENT_KEY_BYTES]);
+
 /* An encoded MemberProof, whose last membership is key's. Of a key that is a member as far as is
  * known it is not looked at. ERR_INVALID: it proves nothing; *ret_reason (static) says why, to who
  * has shown it. ERR_LIMIT: MEMBERS_MAX. */

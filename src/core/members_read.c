@@ -219,3 +219,25 @@ Err revocation_read(const uint8_t *data, size_t len, RevocationText *ret_text)
     }
     return err;
 }
+
+bool members_about(const Members *members, const LogEvent *event, uint8_t ret_key[EVENT_KEY_BYTES])
+{
+    const EventFields *fields = &event->fields;
+    const char *reason = "";
+    MembershipText membership;
+    RevocationText revocation;
+    if (fields->kind == LOG_MEMBER &&
+        membership_read_signed(members->roll, fields->body, fields->body_len, &membership,
+                               &reason) == ERR_OK) {
+        memcpy(ret_key, membership.key, EVENT_KEY_BYTES);
+        claim_free(membership.claim);
+        return true;
+    }
+    if (fields->kind == LOG_REVOKE &&
+        revocation_read(fields->body, fields->body_len, &revocation) == ERR_OK) {
+        memcpy(ret_key, revocation.key, EVENT_KEY_BYTES);
+        mem_free(revocation.cuts);
+        return true;
+    }
+    return false;
+}

@@ -174,6 +174,8 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
 /* The last event of a stream that was applied, and that is durable here; 0: none. */
 uint64_t replica_applied(const Replica *replica, const StreamId *stream);
 uint64_t replica_durable(const Replica *replica, const StreamId *stream);
+/* Where what was applied of it ends; false: nothing was. */
+bool replica_head(const Replica *replica, const StreamId *stream, StreamHead *ret_head);
 /* Links whose peers have told that they hold it. */
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq);
 /* As seen on one link. */

@@ -15,6 +15,17 @@ uint64_t replica_durable(const Replica *replica, const StreamId *stream)
     return found != NULL ? found->durable : 0;
 }
 
+bool replica_head(const Replica *replica, const StreamId *stream, StreamHead *ret_head)
+{
+    const Stream *found = stream_find(replica, stream);
+    if (found == NULL || found->applied == 0) {
+        return false;
+    }
+    *ret_head =
+        (StreamHead){.stream = found->id, .hi = found->applied, .last_hash = found->last_hash};
+    return true;
+}
+
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq)
 {
     size_t count = 0;

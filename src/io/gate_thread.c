@@ -433,16 +433,13 @@ static void conn_serve(GateConn *conn)
     case STAGE_TALK:
         gate_talk_readable(conn);
         break;
-    case STAGE_VERDICT: /* only its end is listened for */
-        gate_conn_fail(conn, ERR_IO, "it closed the connection before it was let in");
-        break;
     case STAGE_LAST_WORD:
         gate_last_word(conn);
         break;
     case STAGE_PASSED:
         gate_pump(conn);
         break;
-    default:
+    default: /* it waits for somebody else */
         break;
     }
 }
@@ -469,6 +466,10 @@ static void serve_event(Gate *gate, const struct epoll_event *event)
         if (watch == &conn->pair && conn->deadline_ms == 0) {
             gate_conn_deadline(conn, loop_mono_ms() + GATE_DEADLINE_MS);
         }
+        return;
+    }
+    if (conn->stage == STAGE_VERDICT && (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        gate_conn_fail(conn, ERR_IO, "it closed the connection before it was let in");
         return;
     }
     conn_serve(conn);

@@ -121,6 +121,40 @@ def test_memory_is_not_for_other_programs_of_the_same_user(cluster, tmp_path):
     assert readable == {"": False, "1": True}
 
 
+def copies_in_memory(pid, wanted):
+    """Where wanted is in a process: [(mapping, count)]."""
+    found = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for row in maps:
+            span, access, *_, name = (row.rstrip("\n") + " ").split(" ", 5)
+            if not access.startswith("rw"):
+                continue
+            start, end = (int(part, 16) for part in span.split("-"))
+            try:
+                mem.seek(start)
+                count = mem.read(end - start).count(wanted)
+            except OSError:
+                continue
+            if count:
+                found.append((name.strip() or "anonymous", count))
+    return found
+
+
+@pytest.mark.skipif(SANITIZED or os.geteuid() != 0, reason="takes root, who reads all memory")
+def test_memory_holds_the_secret_where_it_is_used_alone(cluster, data_home):
+    """The store's copy, and the key pair that signs: no buffer that it went through."""
+    nodes = cluster.mesh(["ann", "bob"])
+    use_it(cluster, *nodes)
+    secret = (data_folder(data_home, nodes[0]) / "identity").read_bytes()
+    found = copies_in_memory(nodes[0].pid, secret)
+    assert sum(count for _, count in found) == 2, found
+    nodes[0].stop()
+    read = cluster.again(nodes[0])  # this time it was read, not made
+    read.wait_connected(1)
+    found = copies_in_memory(read.pid, secret)
+    assert sum(count for _, count in found) == 2, found
+
+
 def test_files_are_for_their_owner_alone(cluster, data_home):
     before = os.umask(0)
     try:

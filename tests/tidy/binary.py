@@ -81,6 +81,10 @@ def flag_complaints(commands):
         without = [row for row in commands if f" {flag} " not in f" {row} "]
         if without or not commands:
             found.append(f"{len(without)} of {len(commands)} files are compiled without {flag}")
+    without = [row for row in commands
+               if "clang" not in row.split()[0] and "-ftrivial-auto-var-init=zero" not in row]
+    if without:
+        found.append(f"{len(without)} files are compiled with variables that begin as anything")
     if any("-DNDEBUG" in row for row in commands):
         found.append("is compiled without its assertions")
     return found

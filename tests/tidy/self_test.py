@@ -106,8 +106,8 @@ int main(int argc, char **argv) {
     memcpy(text, argv[0], strlen(argv[0]) + (size_t)argc); return text[argc]; }
 """)
     good = ("-O2 -fPIE -pie -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection "
-            "-fcf-protection=full -fno-strict-overflow -Wl,-z,relro -Wl,-z,now "
-            "-Wl,-z,noexecstack -Wl,-z,separate-code")
+            "-fcf-protection=full -fno-strict-overflow -ftrivial-auto-var-init=zero "
+            "-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code")
 
     def of(flags):
         path, archive = root / "program", root / "libprogram.a"
@@ -136,6 +136,7 @@ int main(int argc, char **argv) {
         expect("no landing pads", of(good.replace("=full", "=none")), "no landing pads")
     expect("one flag is missing", of(good.replace("-fno-strict-overflow", "")),
            "1 of 1 files are compiled without -fno-strict-overflow")
+    expect("variables", of(good.replace("-ftrivial-auto-var-init=zero", "")), "begin as anything")
     expect("no assertions", of(good + " -DNDEBUG"), "without its assertions")
     expect("its own libraries", of(good + " -Wl,-rpath,/tmp"), "folders of its own")
 

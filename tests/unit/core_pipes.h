@@ -60,6 +60,9 @@ typedef struct WorldNode {
     bool alive;
     bool recap;
     int life; /* makes its id */
+    /* Of a private network; NULL: open mode. Proof: its own. */
+    const Bytes *genesis;
+    Bytes *proof;
     NodeConfig configs[WORLD_NODES_MAX];
     size_t peers[WORLD_NODES_MAX]; /* that the entries lead to */
     size_t peers_count;

@@ -129,15 +129,26 @@ static void a_program_without_a_good_token_is_asked_for_one(void **state)
     place_free(place);
 }
 
+static void count_line(void *context, LogLevel level, const char *line)
+{
+    assert_int_equal(level, LOG_ERROR);
+    assert_non_null(strstr(line, "chmod 600"));
+    ++*(unsigned *)context;
+}
+
 static void tokens_that_cannot_be_read_let_nobody_in(void **state)
 {
     (void)state;
     Place *place = place_new(false);
     assert_int_equal(ask(place, CLIENT_PROGRAM, place->reader, USE_READ), OK);
     assert_int_equal(chmod(temp_file(&place->dir, "tokens"), 0644), 0);
-    log_set_level(LOG_ERROR);
+    unsigned lines = 0;
+    log_set_sink(count_line, &lines);
+    assert_int_equal(ask(place, CLIENT_PROGRAM, place->reader, USE_READ), RPC_UNAVAILABLE);
     assert_int_equal(ask(place, CLIENT_PROGRAM, place->reader, USE_READ), RPC_UNAVAILABLE);
     assert_false(authority_has_tokens(place->authority));
+    log_set_sink(NULL, NULL);
+    assert_int_equal(lines, 1); /* however often it is tried */
     assert_int_equal(chmod(temp_file(&place->dir, "tokens"), 0600), 0);
     assert_int_equal(ask(place, CLIENT_PROGRAM, place->reader, USE_READ), OK);
     place_free(place);

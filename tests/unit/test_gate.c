@@ -1,6 +1,8 @@
 /* The gate: who comes in, who does not and hears why, and that what passes is whole. */
 #include "gate_world.h"
 
+#include <sys/resource.h>
+
 enum { MIB = 1024 * 1024 };
 
 static void set_block(int fd, bool blocks)
@@ -62,6 +64,7 @@ static void name_is_resolved(void **state)
     World *world = world_new();
     gate_dial(world->a.gate, "localhost", world->port, side_dialled, &world->a);
     wait_flag(world, &world->a.called);
+    assert_string_equal(world->a.text, "");
     assert_int_equal(world->a.err, ERR_OK);
     world_free(world);
 }
@@ -209,19 +212,9 @@ static void other_keys_are_refused(void **state)
     refusal_of(stranger, world_new(), "certificate required", "it shows no certificate");
 }
 
-/* Whoever has seen a member's certificate still has not its key. */
-static int sign_with_another(SSL *ssl, X509 **ret_certificate, EVP_PKEY **ret_key)
-{
-    (void)ssl;
-    (void)ret_certificate;
-    (void)ret_key;
-    return 0;
-}
-
 static void certificate_without_its_key_is_refused(void **state)
 {
     (void)state;
-    (void)sign_with_another;
     World *world = world_new();
     Stranger stranger = stranger_new("chat_node/1", TLS1_3_VERSION);
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, world->a.seed, 32);
@@ -434,11 +427,10 @@ static void oldest_makes_room_in_a_full_house(void **state)
         fds[i] = connect_from(world->port, 2 + i / 30);
     }
     assert_int_equal(read_to_end(fds[0]), 0);
-    while (gate_stats(world->b.gate).refused == 0) {
+    while (gate_stats(world->b.gate).waiting < GATE_WAITING_MAX) {
         wait_ms(world, 1);
     }
     assert_int_equal(gate_stats(world->b.gate).refused, 1);
-    assert_int_equal(gate_stats(world->b.gate).waiting, GATE_WAITING_MAX);
     link_up(world);
     for (unsigned i = 0; i <= GATE_WAITING_MAX; i++) {
         close(fds[i]);
@@ -619,6 +611,10 @@ static void gate_that_closes_ends_what_has_not_passed(void **state)
 
 int main(void)
 {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max; /* a full house takes two for each */
+    setrlimit(RLIMIT_NOFILE, &limit);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_pass_and_know_each_other),
         cmocka_unit_test(bindings_of_two_connections_differ),
