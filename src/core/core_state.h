@@ -131,7 +131,7 @@ struct Core {
     size_t let_in_before;                          /* in this step, but said some time ago */
     char founder_name[EVENT_SENDER_MAX_BYTES + 1]; /* as last said; "": not known */
     Rooms *rooms;
-    Keyring *keyring;                              /* as above */
+    Keyring *keyring;                              /* NULL: open mode */
     char person_name[EVENT_SENDER_MAX_BYTES + 16]; /* the keyring asked for last */
     char room[EVENT_ROOM_MAX_BYTES + 1];
     Seen *seen;

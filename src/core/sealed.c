@@ -339,7 +339,7 @@ static void add_key(Keyring *keyring, KeyRoom *room, uint64_t id, const uint8_t 
     make_room_for_key(keyring, room);
     grow_keys(room);
     SealKey *added = &room->keys[room->keys_count++];
-    *added = (SealKey){.id = id, .place = *place};
+    *added = (SealKey){.id = id, .place = *place, .take = keyring->takes};
     memcpy(added->key, key, SEALED_KEY_BYTES);
     room->stale = true;
     keyring->learned = true;
@@ -428,6 +428,7 @@ bool keyring_take(Keyring *keyring, const LogEvent *event)
     const EventFields *fields = &event->fields;
     KeysRead read;
     keyring->learned = false;
+    keyring->takes++;
     if (!is_wanted(keyring, fields) || !keys_read(fields->body, fields->body_len, &read)) {
         return false;
     }
@@ -439,6 +440,11 @@ bool keyring_take(Keyring *keyring, const LogEvent *event)
 bool keyring_learned(const Keyring *keyring)
 {
     return keyring->learned;
+}
+
+uint64_t keyring_takes(const Keyring *keyring)
+{
+    return keyring->takes;
 }
 
 void keyring_cut(Keyring *keyring, const StreamId *stream, uint64_t seq)

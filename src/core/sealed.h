@@ -81,6 +81,15 @@ bool keyring_learned(const Keyring *keyring);
  * to be shown. A NULL keyring (open mode) gives the event itself. The caller has a reference. */
 LogEvent *keyring_open(Keyring *keyring, LogEvent *event);
 
+/* For an index of what can be read: a SEALED event whose key is here, whoever said it and whether or
+ * not he was in the room, with the room's id; plain ones themselves; NULL as above. What it finds is
+ * shown to nobody whom keyring_open does not show it to. */
+LogEvent *keyring_unseal(const Keyring *keyring, LogEvent *event);
+/* Counts each keyring_take. */
+uint64_t keyring_takes(const Keyring *keyring);
+/* Is it sealed with a key that came with that take, or later? */
+bool keyring_opens_since(const Keyring *keyring, const EventFields *fields, uint64_t take);
+
 /* ---- what there is ---- */
 
 /* Valid until the next keyring_take or keyring_cut. */

@@ -64,11 +64,23 @@ static void talk_name(const Keyring *keyring, const KeyRoom *room, const EventFi
     }
 }
 
-/* The event in its room's shown name, where its author was in it by then. */
-static LogEvent *open_as(Keyring *keyring, const KeyRoom *room, const LogEvent *event,
-                         EventFields *fields)
+/* Who opens it, and from which room. */
+typedef struct Opening {
+    const Keyring *keyring;
+    Keyring *names; /* the same, where the room is to have its shown name; NULL: its id */
+    const KeyRoom *room;
+    const LogEvent *event;
+} Opening;
+
+static LogEvent *open_as(const Opening *opening, EventFields *fields)
 {
     char shown[EVENT_ROOM_MAX_BYTES + 1];
+    Keyring *keyring = opening->names;
+    const KeyRoom *room = opening->room;
+    const LogEvent *event = opening->event;
+    if (keyring == NULL) {
+        return event_opened(event, fields);
+    }
     if (room->is_talk) {
         talk_name(keyring, room, &event->fields, shown);
     } else {
@@ -85,8 +97,7 @@ static bool may_be_within(int kind)
     return kind == LOG_TEXT || kind == LOG_ACTION || kind == LOG_NICK || kind == LOG_TOPIC;
 }
 
-static LogEvent *open_content(Keyring *keyring, const KeyRoom *room, const LogEvent *event,
-                              const uint8_t *content, size_t len)
+static LogEvent *open_content(const Opening *opening, const uint8_t *content, size_t len)
 {
     enum { SENDER = 2, STAMP = 5 };
     uint8_t *memory = mem_alloc(OPEN_ARENA_BYTES);
@@ -95,7 +106,7 @@ static LogEvent *open_content(Keyring *keyring, const KeyRoom *room, const LogEv
     const Chat__SealedContent *wire = chat__sealed_content__unpack(
         proto_arena_reset(&arena, memory, OPEN_ARENA_BYTES), len, content);
     if (wire != NULL && may_be_within((int)wire->kind)) {
-        EventFields fields = event->fields;
+        EventFields fields = opening->event->fields;
         fields.kind = (int)wire->kind;
         fields.sender = wire->sender;
         fields.sender_len = proto_string_len(content, len, SENDER);
@@ -106,48 +117,56 @@ static LogEvent *open_content(Keyring *keyring, const KeyRoom *room, const LogEv
         fields.stamp = wire->stamp;
         fields.stamp_len = proto_string_len(content, len, STAMP);
         fields.heard = wire->heard;
-        opened = open_as(keyring, room, event, &fields);
+        opened = open_as(opening, &fields);
     }
     sodium_memzero(memory, arena.used);
     mem_free(memory);
     return opened;
 }
 
-static LogEvent *open_with(Keyring *keyring, const KeyRoom *room, const SealKey *key,
-                           const LogEvent *event, const Chat__Sealed *sealed)
+static LogEvent *open_with(const Opening *opening, const SealKey *key, const Chat__Sealed *sealed)
 {
     size_t len = sealed->content.len - SEALED_TAG_BYTES;
     uint8_t *content = mem_alloc(len + 1);
-    Binding binding = binding_of(keyring, event->fields.stream.origin, room->id, key->id);
+    Binding binding = binding_of(opening->keyring, opening->event->fields.stream.origin,
+                                 opening->room->id, key->id);
     LogEvent *opened = NULL;
     if (crypto_aead_xchacha20poly1305_ietf_decrypt(
             content, NULL, NULL, sealed->content.data, sealed->content.len, binding.bytes,
             sizeof(binding.bytes), sealed->nonce.data, key->key) == 0) {
-        opened = open_content(keyring, room, event, content, len);
+        opened = open_content(opening, content, len);
     }
     sodium_memzero(content, len);
     mem_free(content);
     return opened;
 }
 
-static LogEvent *open_sealed(Keyring *keyring, const KeyRoom *room, const LogEvent *event)
+static const Chat__Sealed *read_sealed(const EventFields *fields, ProtoArena *arena,
+                                       uint8_t *memory, size_t size)
+{
+    const Chat__Sealed *sealed = chat__sealed__unpack(proto_arena_reset(arena, memory, size),
+                                                      fields->body_len, fields->body);
+    bool good = sealed != NULL && sealed->key_id.len == SEALED_KEY_ID_BYTES &&
+                sealed->nonce.len == SEALED_NONCE_BYTES && sealed->content.len >= SEALED_TAG_BYTES;
+    return good ? sealed : NULL;
+}
+
+static LogEvent *open_sealed(const Opening *opening)
 {
     _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[2 * CONTENT_MAX_BYTES];
     ProtoArena arena;
     const Chat__Sealed *sealed =
-        chat__sealed__unpack(proto_arena_reset(&arena, memory, sizeof(memory)),
-                             event->fields.body_len, event->fields.body);
-    if (sealed == NULL || sealed->key_id.len != SEALED_KEY_ID_BYTES ||
-        sealed->nonce.len != SEALED_NONCE_BYTES || sealed->content.len < SEALED_TAG_BYTES) {
-        return NULL;
-    }
-    const SealKey *key = room_find_key(room, seal_key_number(sealed->key_id.data));
-    return key != NULL ? open_with(keyring, room, key, event, sealed) : NULL;
+        read_sealed(&opening->event->fields, &arena, memory, sizeof(memory));
+    const SealKey *key =
+        sealed != NULL ? room_find_key(opening->room, seal_key_number(sealed->key_id.data)) : NULL;
+    return key != NULL ? open_with(opening, key, sealed) : NULL;
 }
 
 /* The founder is let in by entering; all others are there before they enter. */
-static LogEvent *open_move(Keyring *keyring, const KeyRoom *room, const LogEvent *event)
+static LogEvent *open_move(const Opening *opening)
 {
+    const KeyRoom *room = opening->room;
+    const LogEvent *event = opening->event;
     KeysRead read;
     if (room->is_talk || !keys_read(event->fields.body, event->fields.body_len, &read)) {
         return NULL;
@@ -161,7 +180,7 @@ static LogEvent *open_move(Keyring *keyring, const KeyRoom *room, const LogEvent
     fields.kind = move == ROOM_ENTER ? LOG_JOIN : LOG_PART;
     fields.body = (const uint8_t *)"";
     fields.body_len = 0;
-    return open_as(keyring, room, event, &fields);
+    return open_as(opening, &fields);
 }
 
 /* A leave is the author's last word in the room: it counts as the event before did. */
@@ -180,27 +199,70 @@ static bool author_was_in(const KeyRoom *room, const EventFields *fields)
     return room_was_in(author, &place);
 }
 
+static bool is_sealed_kind(const EventFields *fields)
+{
+    return fields->kind == LOG_SEALED || fields->kind == LOG_ROOM_KEY;
+}
+
+/* In the clear nobody speaks in a sealed room, nor to one alone. */
+static LogEvent *plain_event(LogEvent *event)
+{
+    char sign = event->fields.room[0];
+    return sign == '!' || sign == '@' ? NULL : event_ref(event);
+}
+
+static bool is_of_network(const Keyring *keyring, const EventFields *fields)
+{
+    return fields->network != NULL &&
+           memcmp(fields->network, keyring->network, EVENT_NETWORK_BYTES) == 0 &&
+           sealed_is_id(fields->room, fields->room_len);
+}
+
 LogEvent *keyring_open(Keyring *keyring, LogEvent *event)
 {
     const EventFields *fields = &event->fields;
     if (keyring == NULL) {
         return event_ref(event);
     }
-    bool sealed = fields->kind == LOG_SEALED || fields->kind == LOG_ROOM_KEY;
-    if (!sealed) { /* in the clear nobody speaks in a sealed room, nor to one alone */
-        return fields->room[0] == '!' || fields->room[0] == '@' ? NULL : event_ref(event);
+    if (!is_sealed_kind(fields)) {
+        return plain_event(event);
     }
-    if (fields->network == NULL ||
-        memcmp(fields->network, keyring->network, EVENT_NETWORK_BYTES) != 0 ||
-        !sealed_is_id(fields->room, fields->room_len)) {
+    if (!is_of_network(keyring, fields)) {
         return NULL;
     }
     const KeyRoom *room = keyring_folded(keyring, fields->room, fields->room_len);
     if (room == NULL || room->keys_count == 0 || !author_was_in(room, fields)) {
         return NULL;
     }
-    return fields->kind == LOG_SEALED ? open_sealed(keyring, room, event)
-                                      : open_move(keyring, room, event);
+    Opening opening = {.keyring = keyring, .names = keyring, .room = room, .event = event};
+    return fields->kind == LOG_SEALED ? open_sealed(&opening) : open_move(&opening);
+}
+
+LogEvent *keyring_unseal(const Keyring *keyring, LogEvent *event)
+{
+    const EventFields *fields = &event->fields;
+    if (!is_sealed_kind(fields)) {
+        return plain_event(event);
+    }
+    const KeyRoom *room = fields->kind == LOG_SEALED && is_of_network(keyring, fields)
+                              ? keyring_find(keyring, fields->room, fields->room_len)
+                              : NULL;
+    Opening opening = {.keyring = keyring, .room = room, .event = event};
+    return room != NULL ? open_sealed(&opening) : NULL;
+}
+
+bool keyring_opens_since(const Keyring *keyring, const EventFields *fields, uint64_t take)
+{
+    _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[2 * CONTENT_MAX_BYTES];
+    ProtoArena arena;
+    const KeyRoom *room = fields->kind == LOG_SEALED && is_of_network(keyring, fields)
+                              ? keyring_find(keyring, fields->room, fields->room_len)
+                              : NULL;
+    const Chat__Sealed *sealed =
+        room != NULL ? read_sealed(fields, &arena, memory, sizeof(memory)) : NULL;
+    const SealKey *key =
+        sealed != NULL ? room_find_key(room, seal_key_number(sealed->key_id.data)) : NULL;
+    return key != NULL && key->take >= take;
 }
 
 /* ---- sealing ---- */

@@ -67,6 +67,7 @@ typedef struct SealKey {
     uint64_t id;
     uint8_t key[SEALED_KEY_BYTES];
     RoomPlace place;  /* of the first event that gave it */
+    uint64_t take;    /* with which it came */
     bool given;       /* by one that counts */
     uint8_t *holders; /* a bit for each of people */
 } SealKey;
@@ -104,6 +105,7 @@ struct Keyring {
     size_t grants_count;
     bool names_stale;
     bool learned;
+    uint64_t takes;
 };
 
 /* ---- sealed_wire.c: ids, and what is in events ---- */

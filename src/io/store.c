@@ -193,10 +193,21 @@ static bool load_control(Store *store, Db *db)
 }
 
 /* The words too may be what was damaged: they can be had anew from the events. */
-static bool make_words_anew(Db *db, char **ret_error)
+static bool make_words_anew(Store *store, Db *db, char **ret_error)
 {
-    int code =
-        sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL, NULL);
+    uint64_t take = 0;
+    Seals *seals = seals_new(store->seed); /* all that can be read, indexed or not */
+    for (size_t i = 0; i < store->control_count; i++) {
+        (void)seals_take(seals, store->control[i], &take);
+    }
+    int code = db_use_seals(db, seals);
+    if (code == SQLITE_OK) {
+        code = sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL,
+                            NULL);
+    }
+    int back = db_use_seals(db, store->seals);
+    code = code == SQLITE_OK ? back : code;
+    seals_free(seals);
     if (code != SQLITE_OK) {
         store_say(ret_error, "%s", sqlite3_errstr(code));
     }
@@ -233,13 +244,13 @@ static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
     if (err != ERR_OK) {
         return err;
     }
-    if (check == SCHEMA_CHECK_ALL && !make_words_anew(db, ret_error)) {
-        err = ERR_INVALID;
-    } else if (!load_heads(store, db)) {
+    if (db_use_seals(db, store->seals) != SQLITE_OK || !load_heads(store, db)) {
         store_say(ret_error, "its list of streams cannot be read");
         err = ERR_INVALID;
     } else if (!load_control(store, db)) {
         store_say(ret_error, "what it says of members cannot be read");
+        err = ERR_INVALID;
+    } else if (check == SCHEMA_CHECK_ALL && !make_words_anew(store, db, ret_error)) {
         err = ERR_INVALID;
     } else {
         err = load_journal(store, db, check, ret_error);
@@ -286,6 +297,7 @@ static Err open_readers(Store *store, ReaderKind first, char **ret_error)
     int code = SQLITE_OK;
     for (int i = (int)first; i < READER_COUNT && code == SQLITE_OK; i++) {
         code = db_open(&store->readers[i].db, store->file, DB_READ);
+        code = code == SQLITE_OK ? db_use_seals(&store->readers[i].db, store->seals) : code;
     }
     if (code == SQLITE_OK) {
         return ERR_OK;
@@ -303,6 +315,8 @@ static Err open_for_writing(Store *store, char **ret_error)
     if (err != ERR_OK) {
         return err;
     }
+    store->has_seed = true;
+    store->seals = seals_new(store->seed);
     Db db;
     err = open_log(store, &db, ret_error);
     if (err != ERR_OK) {
@@ -317,6 +331,17 @@ static Err open_for_writing(Store *store, char **ret_error)
     }
     store->writer = writer_new(store, &db);
     return ERR_OK;
+}
+
+/* What the node that writes can read, this process can, if it may read who the node is. */
+static void read_seals(Store *store)
+{
+    uint64_t take = 0;
+    store->has_seed = dir_read_identity(&store->dir, store->seed);
+    store->seals = seals_new(store->has_seed ? store->seed : NULL);
+    for (size_t i = 0; i < store->control_count; i++) {
+        (void)seals_take(store->seals, store->control[i], &take);
+    }
 }
 
 static Err open_for_reading(Store *store, char **ret_error)
@@ -340,6 +365,7 @@ static Err open_for_reading(Store *store, char **ret_error)
     if (err != ERR_OK) {
         db_close(db);
     }
+    read_seals(store);
     err = err == ERR_OK ? open_readers(store, READER_LOG + 1, ret_error) : err;
     return err == ERR_INVALID ? ERR_IO : err;
 }
@@ -347,6 +373,7 @@ static Err open_for_reading(Store *store, char **ret_error)
 static void store_free(Store *store)
 {
     explicit_bzero(store->seed, sizeof(store->seed));
+    seals_free(store->seals);
     store_heads_drop(store);
     dir_close(&store->dir);
     mem_free(store->file);
@@ -456,7 +483,7 @@ const char *store_notice(const Store *store)
 
 const uint8_t *store_seed(const Store *store)
 {
-    return store->read_only ? NULL : store->seed;
+    return store->has_seed ? store->seed : NULL;
 }
 
 const StoreHead *store_heads(const Store *store, size_t *ret_count)

@@ -113,7 +113,9 @@ static int drop_doc(Writer *writer, const CutDoc *doc)
     if (event == NULL) { /* what it was given is not to be had */
         store_post_damage(writer->store, "an event that was to be deleted");
     } else if (!writer->index_broken) {
-        code = drop_words(writer, doc->doc, event, room);
+        LogEvent *opened = seals_open(writer->store->seals, event);
+        code = drop_words(writer, doc->doc, opened != NULL ? opened : event, room);
+        event_unref(opened);
     }
     event_unref(event);
     sqlite3_bind_int64(drop, 1, doc->doc);

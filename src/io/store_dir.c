@@ -244,6 +244,19 @@ Err dir_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES], char **ret_
     return err;
 }
 
+bool dir_read_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES])
+{
+    AUTO_FREE char *path = dir_file(dir, "identity");
+    AUTO_FREE char *why = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    Err err = read_identity(path, fd, seed, &why);
+    close(fd);
+    return err == ERR_OK;
+}
+
 /* ---- setting aside ---- */
 
 char *dir_free_name(const DataDir *dir, const char *word)

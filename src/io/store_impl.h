@@ -68,6 +68,7 @@
                  " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_CONTROL, "SELECT id, signature, bytes FROM events INDEXED BY events_kinds"               \
                    " WHERE kind IS NOT NULL AND kind BETWEEN ?1 AND ?2")                           \
+    X(SQL_ROOM_EVENTS, "SELECT id, signature, bytes, room FROM events WHERE room = ?1")            \
     X(SQL_HLC_SPAN, "SELECT min(hlc), max(hlc) FROM events WHERE id BETWEEN ?1 AND ?2")            \
     X(SQL_DOCS_OF, "SELECT id, event FROM docs WHERE id BETWEEN ?1 AND ?2"                         \
                    " AND event BETWEEN ?3 AND ?4")                                                 \
@@ -153,6 +154,23 @@ enum {
 /* The event of a row (SQL_EVENT, SQL_RUN, SQL_PAGE): decoded, and checked to be of that row.
  * NULL: it is damaged. */
 LogEvent *db_event(sqlite3_stmt *row);
+
+/* ---- store_sealed.c ---- */
+
+/* What this node can read of what is sealed, for the store's threads: each asks in its turn. */
+typedef struct Seals Seals;
+
+/* seed: NULL: nothing sealed can be read. */
+Seals *seals_new(const uint8_t *seed);
+void seals_free(Seals *seals); /* NULL is fine */
+void seals_forget(Seals *seals);
+/* A ROOM_KEY event. True: it has brought keys; *ret_take is for seals_opens_since. */
+bool seals_take(Seals *seals, const LogEvent *event, uint64_t *ret_take);
+/* keyring_unseal; without keys a plain event alone. */
+LogEvent *seals_open(Seals *seals, LogEvent *event);
+bool seals_opens_since(Seals *seals, const LogEvent *event, uint64_t take);
+/* event_field opens what is sealed from now on. SQLite's code. */
+int db_use_seals(Db *db, Seals *seals);
 
 /* ---- store_words.c ---- */
 
@@ -283,6 +301,8 @@ void dir_mark(const DataDir *dir, const char *name);
 void dir_unmark(const DataDir *dir, const char *name);
 void dir_sync(const DataDir *dir);
 Err dir_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES], char **ret_error);
+/* Makes none. False: there is none that this process may read. */
+bool dir_read_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES]);
 /* DIR/log.db.WORD-TIME, where nothing is yet; the caller's. */
 char *dir_free_name(const DataDir *dir, const char *word);
 /* log.db, and its -wal, to such a name. *ret_name: the new name, the caller's. */
@@ -413,6 +433,8 @@ struct Store {
     StoreHead *heads;
     size_t heads_count;
     LogEvent **control; /* store_control_events */
+    Seals *seals;
+    bool has_seed;
     size_t control_count;
     StoreLife *lives; /* the oldest first; the last one is this open's, unless read_only */
     size_t lives_count;

@@ -646,6 +646,7 @@ Writer *writer_new(Store *store, Db *db)
     wal_watch(writer);
     load_heads(writer);
     load_cuts(writer);
+    index_open(writer);
     begin_life(writer);
     return writer;
 }

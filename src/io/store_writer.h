@@ -82,7 +82,8 @@ struct Writer {
     Head **behind_end;
     uint64_t backlog; /* events in them */
     bool index_broken;
-    bool idle; /* nothing has come for a while, and nothing since */
+    bool seals_stale; /* they know of what is not committed */
+    bool idle;        /* nothing has come for a while, and nothing since */
 };
 
 /* A code that writing gave, or SQLITE_OK: what store_degraded says follows it. */
@@ -140,6 +141,8 @@ enum {
     INDEX_EVENTS = 512,
 };
 
+/* Learns the keys of what is indexed already. Once the heads are known, and no thread runs yet. */
+void index_open(Writer *writer);
 /* The head has count more events, committed. */
 void index_note(Writer *writer, Head *head, uint64_t count);
 /* Of the head only what is up to hi is there any more. */

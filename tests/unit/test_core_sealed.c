@@ -10,6 +10,7 @@ enum { ANN, BOB, CYD, NODES };
 typedef struct Net {
     World *world;
     Bytes *genesis;
+    Bytes *proofs[NODES];
     LogEvent *memberships[NODES];
     LogEvent *controls[WORLD_NODES_MAX * 64]; /* of the node that starts */
 } Net;
@@ -53,8 +54,6 @@ static void configure(World *world, size_t node, CoreConfig *config)
             net->controls[count++] = at->trace.disk[i];
         }
     }
-    config->genesis = bytes_data(net->genesis);
-    config->genesis_len = bytes_len(net->genesis);
     config->control_events = net->controls;
     config->control_count = count;
 }
@@ -75,8 +74,16 @@ static Net *net_new(void)
     for (size_t i = BOB; i < NODES; i++) {
         net->memberships[i] = membership_of(members, WORLD_NAMES[i], i);
     }
-    members_free(members);
     net->world = world_new(dials, NODES);
+    for (size_t i = 0; i < NODES; i++) {
+        if (i > ANN) {
+            (void)members_take(members, net->memberships[i]);
+        }
+        net->proofs[i] = members_proof(members, trace_signer(WORLD_NAMES[i]).public_key);
+        net->world->nodes[i].genesis = net->genesis;
+        net->world->nodes[i].proof = net->proofs[i];
+    }
+    members_free(members);
     net->world->context = net;
     net->world->configure = configure;
     world_start_all(net->world);
@@ -89,6 +96,9 @@ static void net_free(Net *net)
     world_free(net->world);
     for (size_t i = BOB; i < NODES; i++) {
         event_unref(net->memberships[i]);
+    }
+    for (size_t i = 0; i < NODES; i++) {
+        bytes_unref(net->proofs[i]);
     }
     bytes_unref(net->genesis);
     mem_free(net);
