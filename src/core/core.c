@@ -142,7 +142,7 @@ void core_free(Core *core)
     replica_outputs_done(&core->replica_outputs);
     fold_free(core->fold);
     replica_free(core->replica);
-    network_done(core);
+    network_close(core);
     mem_free(core->store_reason);
     mem_free(core->arrivals);
     mem_free(core->mesh);
@@ -152,7 +152,7 @@ void core_free(Core *core)
 
 static void step_start(Step *step)
 {
-    network_start(step);
+    network_begin(step);
     links_start(step);
     rooms_start(step);
 }

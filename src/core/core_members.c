@@ -45,7 +45,7 @@ void network_open(Core *core, const CoreConfig *config)
     }
 }
 
-void network_done(Core *core)
+void network_close(Core *core)
 {
     members_free(core->members);
     mem_free(core->members_before);
@@ -239,7 +239,7 @@ static void leave_if_removed(Step *step)
     mesh_close_all(step, "this node was removed from the network");
 }
 
-void network_start(Step *step)
+void network_begin(Step *step)
 {
     leave_if_removed(step);
 }

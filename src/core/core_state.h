@@ -335,8 +335,8 @@ void mesh_leave(Step *step);
 /* That of what members say about members: nobody's, and so not listed. */
 #define NETWORK_ROOM "@"
 void network_open(Core *core, const CoreConfig *config);
-void network_done(Core *core);
-void network_start(Step *step);
+void network_close(Core *core);
+void network_begin(Step *step);
 /* Events that the replica has applied; before the fold has them. */
 void network_applied(Step *step, LogEvent *const *events, size_t count);
 /* When the step is over: what follows from it. */
