@@ -298,11 +298,13 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
     ClientRole role;
     WireStreamRequest request;
     const char *reason = "";
-    if (!authority_call(servicer->authority, call, USE_READ, &role)) {
-        return;
-    }
     if (wire_decode_stream_request(servicer->arena, data, len, &request) != ERR_OK) {
         refuse_bytes(call);
+        return;
+    }
+    /* A node's has no lines: it only shows that this one is there. */
+    ClientUse use = request.node_id_len > 0 ? USE_LINK : USE_READ;
+    if (!authority_call(servicer->authority, call, use, &role)) {
         return;
     }
     if (request.node_id_len != 0 && request.node_id_len != NODE_ID_BYTES) {
