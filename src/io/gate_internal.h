@@ -272,7 +272,7 @@ GateConn *gate_conn_new(Gate *gate, uint64_t id);
 /* Closes it at once; it is gone at the end of the turn. Does not tell who dials. */
 void gate_conn_close(GateConn *conn);
 void gate_conn_deadline(GateConn *conn, uint64_t at_ms);
-/* It has no way to go on. Who dials is told text, with the error; the log, where we were dialled. */
+/* It has no way to go on. Who dials is told text, with the error; of who came, the log. */
 void gate_conn_fail(GateConn *conn, Err err, const char *text);
 /* As fail, but what is in `up` goes out first, and TLS's alert with it. */
 void gate_conn_fail_kindly(GateConn *conn, Err err, const char *text);

@@ -188,7 +188,7 @@ static int choose(SSL *ssl, const uint8_t **ret_name, uint8_t *ret_len, const ui
 
 /* ---- contexts ---- */
 
-/* No tickets and no sessions: each connection shows its certificates, and there is no early data. */
+/* No tickets, no sessions, no early data: each connection shows its certificates. */
 static SSL_CTX *context_new(const SSL_METHOD *method)
 {
     SSL_CTX *context = SSL_CTX_new(method);

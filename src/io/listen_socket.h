@@ -26,6 +26,6 @@ Err listen_socket_open_path(const char *path, int *ret_fd, char **ret_text);
  * out of descriptors or memory, which has been logged: to be tried again after ACCEPT_PAUSE_MS. */
 Err listen_socket_accept(int listening, int *ret_fd, struct sockaddr_storage *ret_from);
 
-/* The number that no connection's descriptor may have or pass: the kernel gives the lowest free one,
- * so it tells how many are open. */
+/* The number that no connection's descriptor may have or pass: the kernel gives the lowest free
+ * one, so it tells how many are open. */
 int listen_socket_descriptors_max(uint32_t connections_max);

@@ -12,7 +12,7 @@
 
 enum {
     GATE_VERSION = 1,
-    /* The longest message and its parts, twice; one of many small parts takes more, and is refused. */
+    /* The longest message and its parts, twice; one of many small parts takes more: refused. */
     ARENA_BYTES = 256 * 1024,
 };
 

@@ -37,8 +37,8 @@ WireGateArena *wire_gate_arena_new(void);
 /* NULL is fine. */
 void wire_gate_arena_free(WireGateArena *arena);
 
-/* ERR_INVALID: not such a message, or one that breaks a cap (of members.h, invite.h, or here): names
- * and addresses are UTF-8 without control characters. */
+/* ERR_INVALID: not such a message, or one that breaks a cap (of members.h, invite.h, or here).
+ * Names and addresses are UTF-8 without control characters. */
 Err wire_gate_decode(WireGateArena *arena, const uint8_t *data, size_t len, WireGate *ret_message);
 /* ERR_INVALID: a proof that is none, or is longer than MEMBER_PROOF_MAX_BYTES. The caller owns
  * *ret_bytes. Uses the arena as decoding does. */

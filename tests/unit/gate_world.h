@@ -20,7 +20,7 @@
 enum {
     TEST_MAX_MS = 40 * 1000, /* also under sanitizers */
     NODES_MAX = 4,
-    CONNECTIONS_MAX = 1000,
+    CONNECTIONS_MAX = 2000,
 };
 
 typedef enum Verdict { LET_IN, REFUSE, HOLD } Verdict;
