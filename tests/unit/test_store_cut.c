@@ -1,5 +1,6 @@
 /* What counts no more is deleted, everywhere in the store; what says who is a member is there at
  * open. */
+#include "io/log_writer.h"
 #include "store_journal.h"
 
 typedef struct CutAnswer {
@@ -240,6 +241,79 @@ static void backup_after_a_cut_is_put_back(void **state)
     home_done(&home);
 }
 
+/* ---- in the order of the batches ---- */
+
+static void on_event(void *context, Event *event)
+{
+    if (event->kind == EVENT_STORED) {
+        *(uint64_t *)context = event->ticket;
+    }
+}
+
+static void on_journaled(void *context, uint64_t position)
+{
+    (void)context;
+    (void)position;
+}
+
+static void on_settled(void *context)
+{
+    (void)context;
+}
+
+static void write_one(LogWriter *writer, Author *author, const char *text, uint64_t ticket)
+{
+    Action action = {.kind = ACTION_STORE, .ticket = ticket, .events_count = 1};
+    action.events = mem_array(1, sizeof(LogEvent *));
+    action.events[0] = event_by(author, text);
+    log_writer_add(writer, &action, &(JournalShare){0});
+}
+
+static void cut_waits_for_what_was_given_before_it(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    uint64_t stored = 0;
+    LogWriter *writer = log_writer_new(&(LogWriterOptions){.loop = home.loop,
+                                                           .store = home.store,
+                                                           .report = on_event,
+                                                           .journaled = on_journaled,
+                                                           .settled = on_settled,
+                                                           .context = &stored});
+    Author eve = author_of(1, 7, "eve");
+    Author anew = eve;
+    write_one(writer, &eve, "one", 1);
+    write_one(writer, &eve, "two", 2);
+    log_writer_cut(writer, &eve.stream, 0);
+    write_one(writer, &anew, "another one", 3);
+    while (stored < 3) {
+        turn(&home);
+    }
+    StoreRun run = run_from(&eve, 1);
+    assert_run(&home, &run, "another one;");
+    log_writer_close(writer);
+    home_close(&home);
+    log_writer_free(writer);
+    home_done(&home);
+}
+
+static void search_right_behind_a_batch_finds_it(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    LogEvent *event = event_by(&ann, "plums");
+    Answers answers = {0};
+    assert_int_equal(give(&home, &event, 1, STORE_LAZY, &answers), ERR_OK);
+    assert_words(&home, "plums", "[plums];");
+    assert_int_equal(answers.count, 1);
+    assert_int_equal(answers.failed, 0);
+    event_unref(event);
+    home_done(&home);
+}
+
 /* ---- control events ---- */
 
 static void assert_control(const Home *home, const char *expected)
@@ -312,6 +386,8 @@ int main(void)
         cmocka_unit_test(stream_goes_on_from_its_cut),
         cmocka_unit_test(positions_of_what_was_cut_stay_empty),
         cmocka_unit_test(backup_after_a_cut_is_put_back),
+        cmocka_unit_test(cut_waits_for_what_was_given_before_it),
+        cmocka_unit_test(search_right_behind_a_batch_finds_it),
         cmocka_unit_test(control_events_are_there_at_open),
         cmocka_unit_test(control_events_of_an_earlier_format_are_found),
     };
