@@ -78,7 +78,9 @@ static void job_later(Job *job)
 static void read_done(void *context, const StoreEvents *result)
 {
     Job *job = context;
-    if (result->err != ERR_OK || result->count == 0) {
+    /* Nothing there: it was cut off meanwhile, and is not to be waited for. */
+    bool gone = result->err == ERR_NOT_FOUND || (result->err == ERR_OK && result->count == 0);
+    if (result->err != ERR_OK && !gone) {
         log_debug("a run could not be read: %s", err_text(result->err));
         job_later(job);
         return;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -165,6 +166,32 @@ static bool load_heads(Store *store, Db *db)
     return code == SQLITE_DONE;
 }
 
+/* Who is a member hangs on them: one that cannot be read is not passed over. */
+static bool load_control(Store *store, Db *db)
+{
+    sqlite3_stmt *rows = db_statement(db, SQL_CONTROL);
+    if (rows == NULL) {
+        return false;
+    }
+    sqlite3_bind_int(rows, 1, LOG_ROOM_KEY);
+    sqlite3_bind_int(rows, 2, LOG_REVOKE);
+    size_t cap = 0;
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+        LogEvent *event = db_event(rows);
+        if (event == NULL) {
+            break;
+        }
+        if (store->control_count == cap) {
+            cap = cap == 0 ? 64 : cap * 2;
+            store->control = mem_resize(store->control, cap, sizeof(LogEvent *));
+        }
+        store->control[store->control_count++] = event;
+    }
+    sqlite3_reset(rows);
+    return code == SQLITE_DONE;
+}
+
 /* The words too may be what was damaged: they can be had anew from the events. */
 static bool make_words_anew(Db *db, char **ret_error)
 {
@@ -210,6 +237,9 @@ static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
         err = ERR_INVALID;
     } else if (!load_heads(store, db)) {
         store_say(ret_error, "its list of streams cannot be read");
+        err = ERR_INVALID;
+    } else if (!load_control(store, db)) {
+        store_say(ret_error, "what it says of members cannot be read");
         err = ERR_INVALID;
     } else {
         err = load_journal(store, db, check, ret_error);
@@ -299,6 +329,9 @@ static Err open_for_reading(Store *store, char **ret_error)
         err = ERR_LIMIT;
     } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
+        err = ERR_IO;
+    } else if (err == ERR_OK && !load_control(store, db)) {
+        store_say(ret_error, "%s is damaged: what it says of members cannot be read", store->file);
         err = ERR_IO;
     } else if (err == ERR_OK && journal_load(store, db) != SQLITE_OK) {
         store_say(ret_error, "%s is damaged: its journal cannot be read", store->file);
@@ -436,6 +469,17 @@ void store_heads_drop(Store *store)
 {
     mem_free(TAKE(store->heads));
     store->heads_count = 0;
+    for (size_t i = 0; i < store->control_count; i++) {
+        event_unref(store->control[i]);
+    }
+    mem_free(TAKE(store->control));
+    store->control_count = 0;
+}
+
+LogEvent *const *store_control_events(const Store *store, size_t *ret_count)
+{
+    *ret_count = store->control_count;
+    return store->control;
 }
 
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES])
@@ -490,7 +534,9 @@ static void batch_finish(Job *job)
     StoreStats *stats = &job->store->stats;
     stats->pending_bytes -= batch->bytes;
     stats->commits = batch->commits;
-    if (batch->result.err == ERR_OK) {
+    if (batch->is_cut) {
+        batch->cut_done(batch->context, batch->result.err);
+    } else if (batch->result.err == ERR_OK) {
         stats->batches++;
         stats->events += batch->result.added;
     }
@@ -571,4 +617,20 @@ Err store_append(Store *store, const StoreBatch *asked, StoreAppendDone done, vo
     batch->context = context;
     queue_push(writer_queue(store->writer), &batch->job);
     return ERR_OK;
+}
+
+void store_cut(Store *store, const StreamId *stream, uint64_t hi, StoreCutDone done, void *context)
+{
+    assert(store->writer != NULL);
+    Batch *batch = mem_new(Batch);
+    batch->job.store = store;
+    batch->job.finish = batch_finish;
+    batch->bytes = sizeof(Batch);
+    store->stats.pending_bytes += batch->bytes;
+    batch->is_cut = true;
+    batch->cut_stream = *stream;
+    batch->cut_hi = hi;
+    batch->cut_done = done;
+    batch->context = context;
+    queue_push(writer_queue(store->writer), &batch->job);
 }

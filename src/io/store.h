@@ -196,7 +196,8 @@ typedef void (*StoreCutDone)(void *context, Err err);
 
 /* Deletes what is stored of a stream past hi (0: all of it), for search too; what of it was in the
  * journal leaves its position empty. In the order of the batches; done comes after the commit. A
- * stream that does not reach so far is left as it is. Errors as to StoreAppendDone. */
+ * stream that does not reach so far is left as it is; asking twice does no harm. done may not be
+ * NULL. Not with read_only. Errors as to StoreAppendDone. */
 void store_cut(Store *store, const StreamId *stream, uint64_t hi, StoreCutDone done, void *context);
 
 /* ---- reading ---- */
@@ -266,8 +267,8 @@ typedef struct StoreKinds {
 } StoreKinds;
 
 /* The newest events of these kinds, in the shown order (event_compare), oldest first; `more` tells
- * of older ones. For what is found by kind, joins, parts, nicks and topics, however many texts lie
- * between them.
+ * of older ones. For what is found by kind (joins, parts, nicks, topics, and the three of private
+ * networks), however many texts lie between them.
  * ERR_INVALID: other kinds than those, or too many. */
 Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
 

@@ -51,6 +51,29 @@ void index_note(Writer *writer, Head *head, uint64_t count)
     }
 }
 
+static void leave_behind(Writer *writer, Head *head)
+{
+    Head **at = &writer->behind;
+    while (*at != head) {
+        at = &(*at)->next_behind;
+    }
+    *at = head->next_behind;
+    head->is_behind = false;
+    if (*at == NULL) {
+        writer->behind_end = at;
+    }
+}
+
+void index_cut(Writer *writer, Head *head, uint64_t hi)
+{
+    uint64_t indexed = head->indexed < hi ? head->indexed : hi;
+    writer->backlog -= (head->hi - head->indexed) - (hi - indexed);
+    head->indexed = indexed;
+    if (head->is_behind && indexed == hi) {
+        leave_behind(writer, head);
+    }
+}
+
 static void advance(Writer *writer, const Pass *pass)
 {
     for (size_t i = 0; i < pass->steps_count; i++) { /* the first of the list, in its order */

@@ -16,6 +16,7 @@ struct Head {
     EventHash hash;
     uint64_t indexed; /* up to here the search knows it; lo - 1: nothing yet */
     uint64_t shown;   /* up to here the node has passed it; lo - 1: nothing yet */
+    bool was_cut;     /* in this life: what was passed may be more than there is */
     bool touched;     /* in this transaction */
     bool is_behind;
     Head *next_behind;
@@ -51,7 +52,8 @@ struct Writer {
     pthread_t thread;
     JobQueue queue;
     Head *heads;
-    int64_t last_stream_id;
+    Head *gone;             /* of which all was cut, in this life */
+    int64_t last_stream_id; /* also of those that are gone for long */
     bool degraded;
     uint64_t commits;
     /* Events of the span that goes on, which began then, and of the last one. */
@@ -120,6 +122,16 @@ void wal_checkpoint(Writer *writer);
  * cannot be, wal_is_long. */
 void wal_lengthen(Writer *writer);
 
+/* ---- store_cut.c ---- */
+
+/* In its transaction. SQLite's code. */
+int cut_write(Writer *writer, Job *job);
+/* It is committed. */
+void cut_settle(Writer *writer, const Batch *batch);
+/* Of what was passed and is not stored any more: the stream under whose number it was. NULL: it
+ * never was. */
+const Head *cut_head_of(const Writer *writer, const PassedRun *run);
+
 /* ---- store_index.c ---- */
 
 enum {
@@ -130,6 +142,8 @@ enum {
 
 /* The head has count more events, committed. */
 void index_note(Writer *writer, Head *head, uint64_t count);
+/* Of the head only what is up to hi is there any more. */
+void index_cut(Writer *writer, Head *head, uint64_t hi);
 /* One transaction's worth of the backlog, at most max events. False: there is no more, or it
  * failed. */
 bool index_some(Writer *writer, size_t max);

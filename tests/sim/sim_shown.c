@@ -167,7 +167,8 @@ static const DiskStream *stream_not_shown(World *world, int at)
     Node *node = &world->nodes[at];
     for (const DiskStream *stream = node->disk; stream != NULL; stream = stream->hh.next) {
         StreamTag tag = stream_tag(&stream->id);
-        if (shown_get(node, &tag)->seq != stream->count) {
+        bool is_cut = world->config.private_network && private_is_cut(world, at, &stream->id);
+        if (!is_cut && shown_get(node, &tag)->seq != stream->count) {
             return stream;
         }
     }
@@ -184,7 +185,8 @@ void check_all_shown(World *world)
     }
     uint64_t end_ms = world->now_ms + SHOWN_AT_LAST_MS;
     for (int i = 0; i < world->config.nodes && world->report.ok; i++) {
-        if (node_is_hostile(world, i, FAULT_EQUIVOCATOR)) {
+        if (node_is_hostile(world, i, FAULT_EQUIVOCATOR) ||
+            (world->config.private_network && !private_counts(world, i))) {
             continue;
         }
         while (stream_not_shown(world, i) != NULL && world->now_ms < end_ms) {

@@ -119,9 +119,9 @@ static void foreign_and_newer_files_are_refused_untouched(void **state)
     home_open(&home);
     home_close(&home);
     /* File format of SQLite, section 1.3: the user version at 60, the application id at 68. */
+    write_at(home_path(&home, "log.db"), 60, "\0\0\0\5", 4);
+    assert_refused(&home, ERR_LIMIT, "newer chat_node (format 5; this one knows 4)");
     write_at(home_path(&home, "log.db"), 60, "\0\0\0\4", 4);
-    assert_refused(&home, ERR_LIMIT, "newer chat_node (format 4; this one knows 3)");
-    write_at(home_path(&home, "log.db"), 60, "\0\0\0\3", 4);
     write_at(home_path(&home, "log.db"), 68, "fire", 4);
     assert_refused(&home, ERR_EXISTS, "another program");
     write_at(home_path(&home, "log.db"), 68, "chlg", 4);
