@@ -260,7 +260,7 @@ static void show_invitation(const App *app)
 static void app_start_network(App *app)
 {
     AUTO_FREE char *error = NULL;
-    Err err = network_start(&app->settings, app->name, &app->network, &error);
+    Err err = network_start_open(&app->settings, app->name, &app->network, &error);
     if (err != ERR_OK) {
         fprintf(stderr, "chat_node: %s\n", error);
         exit(err == ERR_IN_USE ? EXIT_IN_USE : EXIT_FAILURE);

@@ -193,11 +193,11 @@ static Err save(const Join *join, const char *address, const GateWelcomed *welco
     }
     Err err = network_write_nodes(join->directory, nodes, count, ret_error);
     if (err == ERR_OK) {
-        Network network = {.genesis = bytes_new(welcomed->genesis, welcomed->genesis_len),
-                           .proof = bytes_new(welcomed->proof, welcomed->proof_len),
-                           .port = join->port};
-        err = network_save(join->directory, &network, ret_error);
-        network_done(&network);
+        NetworkFile network = {.genesis = bytes_new(welcomed->genesis, welcomed->genesis_len),
+                               .proof = bytes_new(welcomed->proof, welcomed->proof_len),
+                               .port = join->port};
+        err = network_file_save(join->directory, &network, ret_error);
+        network_file_done(&network);
     }
     return err;
 }

@@ -4,6 +4,6 @@
 #include "face/settings.h"
 
 /* Tries the invitation's addresses, and writes what the node there has said into directory. Errors
- * as of network_start. */
+ * as of network_start_open. */
 Err network_join(const Settings *settings, const char *directory, const char *name,
                  char **ret_error);

@@ -32,7 +32,7 @@ void network_start_done(NetworkStart *start)
     mem_free(TAKE(start->nodes_path));
     mem_free(TAKE(start->network_name));
     mem_free(TAKE(start->invitation));
-    network_done(&start->network);
+    network_file_done(&start->network);
 }
 
 /* ---- init ---- */
@@ -61,7 +61,7 @@ static Err save_network(const char *directory, const uint8_t key[EVENT_KEY_BYTES
 {
     uint8_t salt[SALT_BYTES];
     const char *reason = "";
-    Network network = {.port = settings->port};
+    NetworkFile network = {.port = settings->port};
     randombytes_buf(salt, sizeof(salt));
     if (genesis_new(settings->network, key, salt, loop_wall_ms(), &network.genesis, &reason) !=
         ERR_OK) {
@@ -70,9 +70,9 @@ static Err save_network(const char *directory, const uint8_t key[EVENT_KEY_BYTES
     network.proof = bytes_new("", 0);
     Err err = write_no_nodes(directory, ret_error);
     if (err == ERR_OK) {
-        err = network_save(directory, &network, ret_error);
+        err = network_file_save(directory, &network, ret_error);
     }
-    network_done(&network);
+    network_file_done(&network);
     return err;
 }
 
@@ -116,7 +116,7 @@ static Err note_port(const Settings *settings, NetworkStart *start, char **ret_e
         return ERR_OK;
     }
     start->network.port = settings->port;
-    return network_save(start->directory, &start->network, ret_error);
+    return network_file_save(start->directory, &start->network, ret_error);
 }
 
 static Err check_genesis(NetworkStart *start, char **ret_error)
@@ -135,7 +135,7 @@ static Err check_genesis(NetworkStart *start, char **ret_error)
 
 static Err load(const Settings *settings, NetworkStart *start, char **ret_error)
 {
-    Err err = network_load(start->directory, &start->network, ret_error);
+    Err err = network_file_load(start->directory, &start->network, ret_error);
     if (err == ERR_NOT_FOUND) {
         start->nodes_path =
             mem_copy_string(settings->nodes_path != NULL ? settings->nodes_path : "nodes.json");
@@ -158,8 +158,8 @@ static Err load(const Settings *settings, NetworkStart *start, char **ret_error)
     return err;
 }
 
-Err network_start(const Settings *settings, const char *name, NetworkStart *ret_start,
-                  char **ret_error)
+Err network_start_open(const Settings *settings, const char *name, NetworkStart *ret_start,
+                       char **ret_error)
 {
     NetworkStart start = {0};
     Err err = data_dir_of(settings->data, settings->port, &start.directory, ret_error);

@@ -13,12 +13,12 @@
 
 typedef struct NetworkStart {
     bool is_private;
-    char *directory;    /* the data directory */
-    char *nodes_path;   /* what settings name; else that of the mode */
-    Network network;    /* of a private one: genesis and proof */
-    char *program_pem;  /* of a private one; wiped by network_start_done */
-    char *network_name; /* of a private one */
-    char *invitation;   /* INIT: the line to be shown; else NULL */
+    char *directory;     /* the data directory */
+    char *nodes_path;    /* what settings name; else that of the mode */
+    NetworkFile network; /* of a private one: genesis and proof */
+    char *program_pem;   /* of a private one; wiped by network_start_done */
+    char *network_name;  /* of a private one */
+    char *invitation;    /* INIT: the line to be shown; else NULL */
 } NetworkStart;
 
 /* name: of the person at this node, by which a newcomer is let in. On failure the caller owns
@@ -26,7 +26,7 @@ typedef struct NetworkStart {
  * ERR_INVALID: what was typed is wrong. ERR_EXISTS: the directory holds another conversation.
  * ERR_IN_USE: a node runs there. ERR_DENIED: joining was refused. ERR_UNAVAILABLE: no address of
  * the invitation was reached. ERR_IO. */
-Err network_start(const Settings *settings, const char *name, NetworkStart *ret_start,
-                  char **ret_error);
+Err network_start_open(const Settings *settings, const char *name, NetworkStart *ret_start,
+                       char **ret_error);
 /* A zeroed one is fine. */
 void network_start_done(NetworkStart *start);

@@ -51,12 +51,12 @@ static void take_verdict(Tool *tool, const OwnerAnswer *answer)
 }
 
 /* NULL: there is none, or it is no good, which was said then. */
-static Members *load_members(Tool *tool, Network *network)
+static Members *load_members(Tool *tool, NetworkFile *network)
 {
     AUTO_FREE char *error = NULL;
     const char *reason = "";
     Members *members = NULL;
-    Err err = network_load(tool->directory, network, &error);
+    Err err = network_file_load(tool->directory, network, &error);
     if (err == ERR_NOT_FOUND) {
         return NULL;
     }
@@ -118,14 +118,14 @@ void tool_id(Tool *tool)
         show_certificate(tool);
         return;
     }
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = load_members(tool, &network);
     sodium_bin2hex(hex, sizeof(hex), key, sizeof(key));
     fingerprint_text(key, fingerprint);
     strbuf_addf(&tool->out, "id           %s\nfingerprint  %s\nnetwork      ", hex, fingerprint);
     add_line(tool, members != NULL ? members_network_name(members) : "none: open mode");
     members_free(members);
-    network_done(&network);
+    network_file_done(&network);
     if (tool->exit_code == 0) {
         put_out(tool);
     }
@@ -175,7 +175,7 @@ static Err take_addresses(Tool *tool, uint16_t port, OwnAddresses *addresses, ch
 }
 
 /* The node reads the file when somebody comes with the invitation. */
-static void invite_stopped(Tool *tool, const Network *network)
+static void invite_stopped(Tool *tool, const NetworkFile *network)
 {
     AUTO_FREE char *error = NULL;
     AUTO_STRBUF StrBuf line = {0};
@@ -209,7 +209,7 @@ void tool_invite(Tool *tool)
     AUTO_FREE char *error = NULL;
     AUTO_STRBUF StrBuf line = {0};
     OwnerAnswer answer = {0};
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = load_members(tool, &network);
     if (members == NULL) {
         fail_open_mode(tool);
@@ -232,7 +232,7 @@ void tool_invite(Tool *tool)
         tool_fail(tool, "%s", error);
     }
     owner_answer_done(&answer);
-    network_done(&network);
+    network_file_done(&network);
 }
 
 /* ---- members ---- */
@@ -256,7 +256,7 @@ static void add_member(Tool *tool, const Members *members, const Member *member)
 }
 
 /* As the log on the disk has them. */
-static void members_of_log(Tool *tool, Members *members, const Network *network)
+static void members_of_log(Tool *tool, Members *members, const NetworkFile *network)
 {
     const char *reason = "";
     AUTO_FREE char *error = NULL;
@@ -281,7 +281,7 @@ void tool_members(Tool *tool)
 {
     AUTO_FREE char *error = NULL;
     OwnerAnswer answer = {0};
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = load_members(tool, &network);
     if (members == NULL) {
         fail_open_mode(tool);
@@ -296,7 +296,7 @@ void tool_members(Tool *tool)
     }
     owner_answer_done(&answer);
     members_free(members);
-    network_done(&network);
+    network_file_done(&network);
     tool_end(tool);
 }
 
@@ -308,14 +308,14 @@ void tool_revoke(Tool *tool)
     AUTO_FREE char *error = NULL;
     AUTO_STRBUF StrBuf line = {0};
     OwnerAnswer answer = {0};
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = load_members(tool, &network);
     if (members == NULL) {
         fail_open_mode(tool);
         return;
     }
     members_free(members);
-    network_done(&network);
+    network_file_done(&network);
     strbuf_addf(&line, "/revoke %s", tool->options.words);
     if (tool->options.since_text != NULL) {
         strbuf_addf(&line, " since %s", tool->options.since_text);

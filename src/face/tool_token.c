@@ -13,15 +13,15 @@
 /* Beside the answer: where programs need no token, one would be made in vain. */
 static void note_open_mode(Tool *tool)
 {
-    Network network = {0};
+    NetworkFile network = {0};
     AUTO_FREE char *error = NULL;
-    if (network_load(tool->directory, &network, &error) == ERR_NOT_FOUND) {
+    if (network_file_load(tool->directory, &network, &error) == ERR_NOT_FOUND) {
         tool_note(tool,
                   "%s is of no private network yet: until then its node listens on this "
                   "machine alone, and asks programs for no token",
                   tool->directory);
     }
-    network_done(&network);
+    network_file_done(&network);
 }
 
 static void add_token(Tool *tool, Tokens *tokens)

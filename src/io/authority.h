@@ -50,8 +50,8 @@ void authority_close(Authority *authority, void (*done)(void *context), void *co
 /* NULL is fine. */
 void authority_free(Authority *authority);
 
-/* May it? Pure but for the tokens' file. authorization: that metadata, or NULL. Where not, *ret_code
- * and *ret_text (the caller's) are what to answer. */
+/* May it? Pure but for the tokens' file. authorization: that metadata, or NULL. Where not,
+ * *ret_code and *ret_text (the caller's) are what to answer. */
 bool authority_decide(Authority *authority, ClientKind kind, const char *authorization,
                       ClientUse use, ClientRole *ret_role, int *ret_code, char **ret_text);
 /* The same of a call or a stream, which is answered or closed where it may not. */

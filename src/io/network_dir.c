@@ -18,7 +18,7 @@ enum { VERSION = 1, VARIANT = sodium_base64_VARIANT_ORIGINAL };
 _Static_assert(GENESIS_MAX_BYTES + MEMBER_PROOF_MAX_BYTES < NETWORK_FILE_MAX_BYTES / 2,
                "a network file has room for what is in it");
 
-void network_done(Network *network)
+void network_file_done(NetworkFile *network)
 {
     bytes_unref(TAKE(network->genesis));
     bytes_unref(TAKE(network->proof));
@@ -49,7 +49,8 @@ static Bytes *read_bytes(const json_t *object, const char *key, size_t max)
     return bytes_new(data, len);
 }
 
-static Err parse(const char *path, const PrivateText *text, Network *ret_network, char **ret_error)
+static Err parse(const char *path, const PrivateText *text, NetworkFile *ret_network,
+                 char **ret_error)
 {
     json_error_t error;
     json_t *root = json_loadb(text->text, text->len, JSON_REJECT_DUPLICATES, &error);
@@ -59,9 +60,9 @@ static Err parse(const char *path, const PrivateText *text, Network *ret_network
     }
     Err err = ERR_OK;
     json_int_t port = json_integer_value(json_object_get(root, "port"));
-    Network network = {.genesis = read_bytes(root, "genesis", GENESIS_MAX_BYTES),
-                       .proof = read_bytes(root, "proof", MEMBER_PROOF_MAX_BYTES),
-                       .port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0};
+    NetworkFile network = {.genesis = read_bytes(root, "genesis", GENESIS_MAX_BYTES),
+                           .proof = read_bytes(root, "proof", MEMBER_PROOF_MAX_BYTES),
+                           .port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0};
     if (json_integer_value(json_object_get(root, "version")) != VERSION) {
         say(ret_error, "%s is of a later version of chat_node: take that one", path);
         err = ERR_INVALID;
@@ -74,13 +75,13 @@ static Err parse(const char *path, const PrivateText *text, Network *ret_network
     if (err == ERR_OK) {
         *ret_network = network;
     } else {
-        network_done(&network);
+        network_file_done(&network);
     }
     json_decref(root);
     return err;
 }
 
-Err network_load(const char *directory, Network *ret_network, char **ret_error)
+Err network_file_load(const char *directory, NetworkFile *ret_network, char **ret_error)
 {
     AUTO_FREE char *path = private_path(directory, "network");
     PrivateText text = {0};
@@ -110,7 +111,7 @@ static Err write_json(const char *path, json_t *root, char **ret_error)
     return err;
 }
 
-Err network_save(const char *directory, const Network *network, char **ret_error)
+Err network_file_save(const char *directory, const NetworkFile *network, char **ret_error)
 {
     AUTO_FREE char *path = private_path(directory, "network");
     json_t *root = json_object();

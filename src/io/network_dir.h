@@ -21,22 +21,22 @@ enum {
     PROGRAM_PEM_MAX_BYTES = 16 * 1024,
 };
 
-typedef struct Network {
+typedef struct NetworkFile {
     Bytes *genesis;
     Bytes *proof;  /* an encoded MemberProof; the founder's has no bytes */
     uint16_t port; /* on which the node listened last */
-} Network;
+} NetworkFile;
 
 /* A zeroed one is fine. */
-void network_done(Network *network);
+void network_file_done(NetworkFile *network);
 
 /* On failure of all of these the caller owns *ret_error, one line for a person. */
 
 /* ERR_NOT_FOUND: open mode; nothing is said. ERR_DENIED: others may use the file. ERR_INVALID: it
- * is not what network_save writes. ERR_LIMIT, ERR_IO. */
-Err network_load(const char *directory, Network *ret_network, char **ret_error);
+ * is not what network_file_save writes. ERR_LIMIT, ERR_IO. */
+Err network_file_load(const char *directory, NetworkFile *ret_network, char **ret_error);
 /* Replaces the file. The directory must exist. */
-Err network_save(const char *directory, const Network *network, char **ret_error);
+Err network_file_save(const char *directory, const NetworkFile *network, char **ret_error);
 
 /* The path of the directory's nodes.json; the caller owns it. */
 char *network_nodes_path(const char *directory);

@@ -20,9 +20,9 @@ static Err refuse(const char *directory, const char *what, char **ret_error)
 
 static Err check_no_network(const char *directory, char **ret_error)
 {
-    Network network = {0};
-    Err err = network_load(directory, &network, ret_error);
-    network_done(&network);
+    NetworkFile network = {0};
+    Err err = network_file_load(directory, &network, ret_error);
+    network_file_done(&network);
     if (err == ERR_NOT_FOUND) {
         return ERR_OK;
     }

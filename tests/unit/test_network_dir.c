@@ -7,13 +7,13 @@
 #include "io/private_file.h"
 #include "temp_dir.h"
 
-static Network some_network(size_t proof_len)
+static NetworkFile some_network(size_t proof_len)
 {
     uint8_t data[MEMBER_PROOF_MAX_BYTES];
     memset(data, 0xa5, sizeof(data));
-    return (Network){.genesis = bytes_new("\0genesis\xff", 9),
-                     .proof = bytes_new(data, proof_len),
-                     .port = 50051};
+    return (NetworkFile){.genesis = bytes_new("\0genesis\xff", 9),
+                         .proof = bytes_new(data, proof_len),
+                         .port = 50051};
 }
 
 static void network_comes_back_as_it_was_saved(void **state)
@@ -23,17 +23,17 @@ static void network_comes_back_as_it_was_saved(void **state)
     static const size_t lens[] = {0, 1, 500, MEMBER_PROOF_MAX_BYTES};
     for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
         char *error = NULL;
-        Network saved = some_network(lens[i]);
-        Network loaded = {0};
-        assert_int_equal(network_save(dir.path, &saved, &error), ERR_OK);
-        assert_int_equal(network_load(dir.path, &loaded, &error), ERR_OK);
+        NetworkFile saved = some_network(lens[i]);
+        NetworkFile loaded = {0};
+        assert_int_equal(network_file_save(dir.path, &saved, &error), ERR_OK);
+        assert_int_equal(network_file_load(dir.path, &loaded, &error), ERR_OK);
         assert_int_equal(bytes_len(loaded.genesis), 9);
         assert_memory_equal(bytes_data(loaded.genesis), "\0genesis\xff", 9);
         assert_int_equal(bytes_len(loaded.proof), lens[i]);
         assert_memory_equal(bytes_data(loaded.proof), bytes_data(saved.proof), lens[i]);
         assert_int_equal(loaded.port, 50051);
-        network_done(&saved);
-        network_done(&loaded);
+        network_file_done(&saved);
+        network_file_done(&loaded);
     }
     temp_dir_done(&dir);
 }
@@ -42,10 +42,10 @@ static void without_the_file_it_is_open_mode(void **state)
 {
     (void)state;
     TempDir dir = temp_dir_new();
-    Network network = {0};
+    NetworkFile network = {0};
     char *error = NULL;
-    assert_int_equal(network_load(dir.path, &network, &error), ERR_NOT_FOUND);
-    assert_int_equal(network_load("/nonexistent", &network, &error), ERR_NOT_FOUND);
+    assert_int_equal(network_file_load(dir.path, &network, &error), ERR_NOT_FOUND);
+    assert_int_equal(network_file_load("/nonexistent", &network, &error), ERR_NOT_FOUND);
     assert_null(error);
     temp_dir_done(&dir);
 }
@@ -57,16 +57,16 @@ static void a_file_that_is_wrong_is_never_taken_for_open_mode(void **state)
     static const char *const wrong[] = {"", "{}", "{\"version\": 1, \"genesis\": \"AA==\"}",
                                         "{\"version\": 1, \"genesis\": \"!\", \"proof\": \"\"}",
                                         "{\"version\": 2, \"genesis\": \"\", \"proof\": \"\"}"};
-    Network network = {0};
+    NetworkFile network = {0};
     char *error = NULL;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         temp_put(&dir, "network", wrong[i], 0600);
-        assert_int_equal(network_load(dir.path, &network, &error), ERR_INVALID);
+        assert_int_equal(network_file_load(dir.path, &network, &error), ERR_INVALID);
         assert_non_null(strstr(error, "/network"));
         mem_free(TAKE(error));
     }
     temp_put(&dir, "network", "{\"version\": 1, \"genesis\": \"AA==\", \"proof\": \"\"}", 0644);
-    assert_int_equal(network_load(dir.path, &network, &error), ERR_DENIED);
+    assert_int_equal(network_file_load(dir.path, &network, &error), ERR_DENIED);
     assert_non_null(strstr(error, "chmod 600"));
     mem_free(TAKE(error));
     temp_dir_done(&dir);
@@ -162,9 +162,9 @@ static void only_an_empty_directory_becomes_a_private_nodes(void **state)
     assert_memory_not_equal(prepared_dir_seed(prepared), (uint8_t[EVENT_SEED_BYTES]){0},
                             EVENT_SEED_BYTES);
     prepared_dir_close(prepared);
-    Network network = some_network(0);
-    assert_int_equal(network_save(dir.path, &network, &error), ERR_OK);
-    network_done(&network);
+    NetworkFile network = some_network(0);
+    assert_int_equal(network_file_save(dir.path, &network, &error), ERR_OK);
+    network_file_done(&network);
     assert_int_equal(prepared_dir_open(dir.path, &prepared, &error), ERR_EXISTS);
     assert_non_null(strstr(error, "--data"));
     mem_free(TAKE(error));

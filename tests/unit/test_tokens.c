@@ -154,14 +154,18 @@ static void a_file_that_is_not_ours_lets_nobody_in(void **state)
     char text[TOKEN_TEXT_BYTES];
     char *error = NULL;
     Token token = {0};
-    static const char *const wrong[] = {
+    AUTO_STRBUF StrBuf owner = {0};
+    strbuf_addf(&owner,
+                "{\"version\": 1, \"tokens\": [{\"name\": \"a\", \"role\": \"owner\", \"hash\": "
+                "\"%064d\"}]}",
+                0);
+    const char *const wrong[] = {
         "",
         "[]",
         "{\"version\": 2, \"tokens\": []}",
         "{\"version\": 1}",
         "{\"version\": 1, \"tokens\": [{\"name\": \"a\", \"role\": \"read\", \"hash\": \"00\"}]}",
-        "{\"version\": 1, \"tokens\": [{\"name\": \"a\", \"role\": \"owner\", \"hash\": "
-        "\"0000000000000000000000000000000000000000000000000000000000000000\"}]}"};
+        owner.text};
     add(tokens, "bot", TOKEN_WRITE, text);
     assert_int_equal(find(tokens, text, &token), ERR_OK);
     assert_int_equal(chmod(tokens_path(tokens), 0644), 0);
