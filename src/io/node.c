@@ -272,6 +272,7 @@ static void node_mark(void *context, const LogEvent *event, Message *message)
 static void node_add_log(Node *node)
 {
     node->passing = passing_new(node->store);
+    feed_set_keyring(passing_feed(node->passing), core_keyring(node->core));
     feed_set_mark(passing_feed(node->passing), node_mark, node);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
@@ -302,17 +303,16 @@ static Err node_add_gate(Node *node, const NodeOptions *options, char **ret_erro
     if (options->network == NULL) {
         return ERR_OK;
     }
-    return node_gate_open(
-        &(NodeGateOptions){.node = node,
-                           .network = options->network,
-                           .nodes = options->nodes,
-                           .nodes_count = options->nodes_count,
-                           .data_dir = options->data_dir,
-                           .seed = store_seed(node->store),
-                           .number = members_network(core_members(node->core)),
-                           .connections_max = options->network->connections_max,
-                           .step = node_step_for_gate},
-        &node->gate, ret_error);
+    return node_gate_open(&(NodeGateOptions){.node = node,
+                                             .network = options->network,
+                                             .nodes = options->nodes,
+                                             .nodes_count = options->nodes_count,
+                                             .data_dir = options->data_dir,
+                                             .seed = store_seed(node->store),
+                                             .number = members_network(core_members(node->core)),
+                                             .connections_max = options->network->connections_max,
+                                             .step = node_step_for_gate},
+                          &node->gate, ret_error);
 }
 
 Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
