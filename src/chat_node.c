@@ -14,8 +14,8 @@
 #include "face/tool.h"
 #include "io/chat_servicer.h"
 #include "io/nodes_json.h"
-#include "io/process.h"
 #include "io/owner_call.h"
+#include "io/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -299,6 +299,7 @@ static void app_open_node(App *app)
     }
     Err err = node_open(app->loop, app->rpc,
                         &(NodeOptions){.name = app->name,
+                                       .name_is_default = settings->name == NULL,
                                        .nodes = app->nodes.nodes,
                                        .nodes_count = app->nodes.nodes_count,
                                        .data_dir = app->network.directory,
@@ -352,7 +353,8 @@ static void app_listen_private(App *app)
     if (err != ERR_OK) {
         fail_listen(err, text);
     }
-    if (settings->listen == NULL && node_listen(app->node, "::", app_entered, app, &text) != ERR_OK) {
+    if (settings->listen == NULL &&
+        node_listen(app->node, "::", app_entered, app, &text) != ERR_OK) {
         log_info("no IPv6 here: %s", text);
         mem_free(text);
     }
@@ -465,7 +467,7 @@ int main(int argc, char **argv)
     app.rpc = rpc_open(app.loop);
     app_open_node(&app);
     app.authority = authority_new(&(AuthorityOptions){
-        .loop = app.loop, .node = app.node, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
+        .loop = app.loop, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
     app.servicer = chat_servicer_new(app.rpc, app.node,
                                      &(ChatServicerOptions){.clients_max = app.settings.clients_max,
                                                             .authority = app.authority});

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char REMOVED_REASON[] = "was removed from this network";
-
 /* ---- life ---- */
 
 static void note_founder_name(Core *core, const EventFields *fields)
@@ -105,13 +103,14 @@ static void remember_members(Core *core)
         return;
     }
     size_t count = members_count(core->members);
-    core->members_before = mem_array(count, EVENT_KEY_BYTES);
+    core->members_before = mem_array(count, sizeof(FormerMember));
     core->members_before_count = 0;
     for (size_t i = 0; i < count; i++) {
         const Member *member = members_at(core->members, i);
         if (!member->revoked) {
-            memcpy(core->members_before[core->members_before_count++], member->key,
-                   EVENT_KEY_BYTES);
+            FormerMember *before = &core->members_before[core->members_before_count++];
+            memcpy(before->key, member->key, EVENT_KEY_BYTES);
+            memcpy(before->name, member->name, sizeof(before->name));
         }
     }
 }
@@ -192,32 +191,32 @@ void network_applied(Step *step, LogEvent *const *events, size_t count)
 
 /* ---- what follows ---- */
 
-static void cut_key(Step *step, const uint8_t *key)
+static void cut_key(Step *step, const FormerMember *member)
 {
     Core *core = step->core;
-    AUTO_STRBUF StrBuf who = {0};
+    char fingerprint[FINGERPRINT_BYTES];
     AUTO_STRBUF StrBuf reason = {0};
-    network_add_name(core, &who, key);
-    strbuf_addf(&reason, "%s %s", who.text, REMOVED_REASON);
-    if (members_state(core->members, key) == MEMBER_NONE) {
+    fingerprint_text(member->key, fingerprint);
+    strbuf_addf(&reason, "%s (%s) was removed from this network", member->name, fingerprint);
+    if (members_state(core->members, member->key) == MEMBER_NONE) {
         step_notice(step, NOTICE_WARNING,
-                    "%s is no member any more: who let it in was removed, and that invitation "
+                    "%s (%s) is no member any more: who let it in was removed, and that invitation "
                     "does not count. Another member may invite it again",
-                    who.text);
+                    member->name, fingerprint);
     }
-    mesh_close_key(step, key, reason.text);
-    memcpy(step_add(step, ACTION_CUT_KEY)->key, key, EVENT_KEY_BYTES);
+    mesh_close_key(step, member->key, reason.text);
+    memcpy(step_add(step, ACTION_CUT_KEY)->key, member->key, EVENT_KEY_BYTES);
 }
 
 static void cut_who_went(Step *step)
 {
     Core *core = step->core;
-    AUTO_FREE uint8_t(*before)[EVENT_KEY_BYTES] = TAKE(core->members_before);
+    AUTO_FREE FormerMember *before = TAKE(core->members_before);
     size_t count = before != NULL ? core->members_before_count : 0;
     for (size_t i = 0; i < count; i++) {
-        bool own = memcmp(before[i], core->key, EVENT_KEY_BYTES) == 0;
-        if (!own && !network_counts(core, before[i])) {
-            cut_key(step, before[i]);
+        bool own = memcmp(before[i].key, core->key, EVENT_KEY_BYTES) == 0;
+        if (!own && !network_counts(core, before[i].key)) {
+            cut_key(step, &before[i]);
         }
     }
 }

@@ -110,8 +110,11 @@ void mesh_want(Step *step, Link *link)
     if (there != core->mesh_count) {
         memcpy(link->peer_key, core->mesh[there].key, EVENT_KEY_BYTES);
     }
-    bool may = network_is_in(core) && (!link->proved || network_counts(core, link->proved_key));
-    if (core->mesh[index].up || there != core->mesh_count || !may) {
+    if (core->mesh[index].up || there != core->mesh_count) {
+        return;
+    }
+    if (!network_is_in(core) || (link->proved && !network_counts(core, link->proved_key))) {
+        link->mesh_at_ms = step->event->mono_ms + MESH_REOPEN_OLD_MS;
         return;
     }
     core->mesh[index].up = true;
@@ -420,7 +423,7 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         if (!network_counts(core, rows[i].key)) {
             continue; /* of a stranger, or of one whose membership has not come yet: told again */
         }
-        if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
+        if (presences_hear(core->presences, &rows[i], index, step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;
         }

@@ -96,6 +96,12 @@ typedef struct Arrival {
     int64_t wall_ms;
 } Arrival;
 
+/* Who may be none any more when the step is over. */
+typedef struct FormerMember {
+    uint8_t key[EVENT_KEY_BYTES];
+    char name[MEMBER_NAME_MAX_BYTES + 1];
+} FormerMember;
+
 struct Core {
     NodeId node_id;
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
@@ -120,7 +126,7 @@ struct Core {
     bool members_changed; /* what they say may have: to be looked at when the step is over */
     bool told_removed;    /* the person knows that this node is no member any more */
     /* Before the first revocation of this step: who was a member then. NULL: there was none. */
-    uint8_t (*members_before)[EVENT_KEY_BYTES];
+    FormerMember *members_before;
     size_t members_before_count;
     size_t let_in_before;                          /* in this step, but said some time ago */
     char founder_name[EVENT_SENDER_MAX_BYTES + 1]; /* as last said; "": not known */

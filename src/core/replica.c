@@ -105,11 +105,14 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     own->group_max = config->group_max > 0 ? config->group_max : EVENT_GROUP_MAX;
     own->windows_bytes = config->windows_bytes > 0 ? config->windows_bytes : REPLICA_WINDOWS_BYTES;
     own->streams_max = config->streams_max > 0 ? config->streams_max : REPLICA_STREAMS_MAX;
+    own->streams_of_origin_max = config->streams_of_origin_max > 0 ? config->streams_of_origin_max
+                                                                   : REPLICA_STREAMS_OF_ORIGIN_MAX;
     own->streams_max += heads_count; /* they have a place in any case */
     for (size_t i = 0; i < heads_count; i++) {
         Stream *stream = stream_get(replica, &heads[i].stream);
         assert(stream != NULL);
         stream->applied = heads[i].hi;
+        stream->origin->begun++;
         stream->last_hash = heads[i].last_hash;
         stream_note_newest(stream);
         stream_set_durable(replica, stream, heads[i].hi, &heads[i].last_hash);

@@ -24,6 +24,9 @@ enum {
     REPLICA_LINKS_MAX = 512,
     /* One file's worth of a mesh's history: a hundred nodes, each started a thousand times. */
     REPLICA_STREAMS_MAX = 100000,
+    /* Of them, those of one author: one that is started anew each hour for a year. Who begins
+     * endlessly many has his later ones passed over, and takes no other author's place. */
+    REPLICA_STREAMS_OF_ORIGIN_MAX = 10000,
     /* What may be on its way to a node, and not yet on its disk, by one link. */
     REPLICA_CREDIT_BYTES = 1024 * 1024,
     /* Of events in one frame; a group is never cut, so twice as much may come. */
@@ -54,6 +57,7 @@ typedef struct ReplicaConfig {
     size_t group_max;          /* own events in one group; 0: EVENT_GROUP_MAX */
     size_t windows_bytes;      /* 0: REPLICA_WINDOWS_BYTES */
     size_t streams_max;        /* 0: REPLICA_STREAMS_MAX */
+    size_t streams_of_origin_max; /* 0: REPLICA_STREAMS_OF_ORIGIN_MAX */
     /* Takes every stream from one peer, the one with the lowest key, where that is lower than one's
      * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
      * For nodes that pay for each frame. */
@@ -61,7 +65,7 @@ typedef struct ReplicaConfig {
     /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
     /* How far a stream counts (members_cut): nothing past it is taken, given or kept. NULL: open
-     * mode, all of every stream counts. */
+     * mode, all of every stream counts. ret_hash may be NULL. */
     uint64_t (*cut)(void *context, const StreamId *stream, EventHash *ret_hash);
     void *cut_context;
 } ReplicaConfig;

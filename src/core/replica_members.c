@@ -9,8 +9,8 @@
  * and who lacks something of what counts goes on asking for it. What peers tell of streams that do
  * not count is remembered, so that nobody has to tell it again when they do.
  *
- * The hash in the cut vouches for that event, and through the chain for all before it. So the end of
- * what counts may lie within a group, without a signature of its own; and where the author has
+ * The hash in the cut vouches for that event, and through the chain for all before it. So the end
+ * of what counts may lie within a group, without a signature of its own; and where the author has
  * signed two histories, that one counts which the cut names. Who holds another drops it. */
 #include "core/replica_state.h"
 

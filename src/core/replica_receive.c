@@ -269,6 +269,9 @@ static Stream *run_stream(RStep *step, size_t index, const FrameRun *run)
         !link_stream(&step->replica->links[index], stream)->wanted) {
         return NULL; /* on its way when we said STOP */
     }
+    if (stream_is_too_many(step->replica, stream)) {
+        return NULL;
+    }
     /* Beyond the next: sent for an earlier WANT. What is between comes for the later one, or by
      * others. */
     return first->seq <= stream->applied + 1 ? stream : NULL;

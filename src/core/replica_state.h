@@ -212,6 +212,8 @@ typedef struct RStep {
 typedef struct Origin {
     uint8_t key[EVENT_KEY_BYTES];
     Stream *newest;
+    size_t streams;
+    size_t begun;   /* of them, those of which something has come */
     bool convicted; /* there is a proof against it */
     bool limited;   /* it is no member, or none any more: not all of its streams counts */
     UT_hash_handle hh;
@@ -274,6 +276,8 @@ void members_read_done(RStep *step, Stream *stream);
 /* replica_stream.c */
 bool stream_is_newest(const Stream *stream);
 Stream *stream_find(const Replica *replica, const StreamId *id);
+/* Has its author begun as many others as he may? */
+bool stream_is_too_many(const Replica *replica, const Stream *stream);
 /* NULL where REPLICA_STREAMS_MAX are known. */
 Stream *stream_get(Replica *replica, const StreamId *id);
 LinkStream *link_stream(ReplicaLink *link, const Stream *stream);

@@ -4,6 +4,12 @@
 #include <string.h>
 #include <utlist.h>
 
+enum {
+    /* Looked at for one that may make room; the next goes on from there. A frame may tell of a
+     * thousand new streams, and each must be cheap to refuse. */
+    RECYCLE_LOOKS = 256,
+};
+
 void index_list_add(IndexList *list, size_t index)
 {
     if (list->count == list->cap) {
@@ -64,18 +70,49 @@ void stream_free(Stream *stream)
     mem_free(stream);
 }
 
-/* Nothing of it has ever come: somebody has told of it, and may have lied. */
+static bool is_linked(const Replica *replica, const uint8_t *key)
+{
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        const ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted && memcmp(link->key, key, EVENT_KEY_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing of it has ever come: somebody has told of it, and may have lied. One that a peer says it
+ * writes has its place while that peer is there. */
 static bool may_be_recycled(const Replica *replica, const Stream *stream)
 {
     return stream->applied == 0 && !stream->frozen && stream != replica->own &&
-           stream->origin->newest != stream;
+           (stream->origin->newest != stream || !is_linked(replica, stream->origin->key));
+}
+
+/* Who invents streams may invent authors too. */
+static void origin_release(Replica *replica, const Stream *stream)
+{
+    Origin *origin = stream->origin;
+    origin->newest = origin->newest != stream ? origin->newest : NULL;
+    origin->streams--;
+    if (origin->streams == 0 && !origin->convicted) {
+        HASH_DEL(replica->origins, origin);
+        mem_free(origin);
+    }
+}
+
+bool stream_is_too_many(const Replica *replica, const Stream *stream)
+{
+    return stream->applied == 0 && stream != replica->own &&
+           stream->origin->begun >= replica->config.streams_of_origin_max;
 }
 
 /* Where as many are known as may be, one that may not exist makes room. On its links it is asked
  * for no more; a WANT of it that waits there becomes a STOP of the new one, and does no harm. */
 static Stream *recycle(Replica *replica, const StreamId *id)
 {
-    for (size_t n = 0; n < replica->streams_count; n++) {
+    size_t looks = replica->streams_count < RECYCLE_LOOKS ? replica->streams_count : RECYCLE_LOOKS;
+    for (size_t n = 0; n < looks; n++) {
         Stream *stream = replica->streams[replica->recycle_turn++ % replica->streams_count];
         if (!may_be_recycled(replica, stream)) {
             continue;
@@ -91,6 +128,7 @@ static Stream *recycle(Replica *replica, const StreamId *id)
             }
         }
         HASH_DEL(replica->by_id, stream);
+        origin_release(replica, stream);
         size_t index = stream->index;
         stream_free(stream);
         stream = mem_new(Stream);
@@ -129,6 +167,7 @@ Stream *stream_get(Replica *replica, const StreamId *id)
     if (stream != NULL) {
         stream->upstream = NO_LINK;
         stream->origin = origin_get(replica, id->origin);
+        stream->origin->streams++;
         HASH_ADD(hh, replica->by_id, id, sizeof(stream->id), stream);
         members_judge(replica, stream);
     }
@@ -396,6 +435,7 @@ void stream_tell_all(RStep *step)
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     bool first = stream->applied == 0;
+    stream->origin->begun += first;
     stream_advance(step, stream, events, count, link);
     (void)stream_store(step, stream, events, count, link);
     pull_progress(step, stream);

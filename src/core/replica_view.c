@@ -76,7 +76,12 @@ void replica_own(const Replica *replica, StreamId *ret_stream)
 
 bool replica_may_say(const Replica *replica)
 {
-    bool counts = replica->own == NULL || stream_counts_whole(replica->own);
+    StreamId own;
+    replica_own(replica, &own);
+    const ReplicaConfig *config = &replica->config;
+    bool counts = replica->own != NULL  ? stream_counts_whole(replica->own)
+                  : config->cut != NULL ? config->cut(config->cut_context, &own, NULL) == UINT64_MAX
+                                        : true;
     return counts && replica->group_bytes < REPLICA_SAID_MAX_BYTES;
 }
 

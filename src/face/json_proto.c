@@ -168,6 +168,7 @@ static json_t *make_link(const LinkView *link, size_t number)
     json_object_set_new(object, "state", json_string(link_state_name(link->state)));
     json_object_set_new(object, "kind", json_string(link_kind(link)));
     json_object_set_new(object, "name", string_or_null(link->peer_name));
+    json_object_set_new(object, "fingerprint", string_or_null(link->fingerprint));
     json_object_set_new(object, "rtt_us", number_or_null(link->rtt_us > 0, link->rtt_us));
     json_object_set_new(object, "reason", string_or_null(link->down_reason));
     json_object_set_new(object, "retry_in_ms", number_or_null(waiting, link->retry_in_ms));

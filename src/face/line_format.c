@@ -339,6 +339,9 @@ static void add_list_line(StrBuf *out, const LineFormat *format, size_t number,
         strbuf_add_string(out, "  ");
         add_name(out, format, link->peer_name);
     }
+    if (link->fingerprint[0] != '\0') {
+        strbuf_addf(out, "  %s", link->fingerprint);
+    }
     if (link->classic) {
         strbuf_add_string(out, "  classic");
     }

@@ -320,8 +320,8 @@ void gate_let_in(GateKnock *knock)
 
 void gate_refuse(GateKnock *knock, const char *text)
 {
-    answer(knock, &(GateCommand){
-                      .kind = COMMAND_REFUSE, .id = knock->id, .text = mem_copy_string(text)});
+    answer(knock,
+           &(GateCommand){.kind = COMMAND_REFUSE, .id = knock->id, .text = mem_copy_string(text)});
 }
 
 void gate_welcome(GateKnock *knock, const uint8_t *genesis, size_t genesis_len,
@@ -339,8 +339,7 @@ void gate_welcome(GateKnock *knock, const uint8_t *genesis, size_t genesis_len,
     Bytes *bytes = NULL;
     WireGateArena *arena = wire_gate_arena_new();
     if (wire_gate_encode(arena, &message, &bytes) == ERR_OK) {
-        answer(knock,
-               &(GateCommand){.kind = COMMAND_WELCOME, .id = knock->id, .bytes = bytes});
+        answer(knock, &(GateCommand){.kind = COMMAND_WELCOME, .id = knock->id, .bytes = bytes});
     } else {
         gate_refuse(knock, "this node cannot say who you are now; ask its owner");
     }

@@ -30,12 +30,13 @@ struct GateResolve {
     uint16_t port;
 };
 
-void gate_address_text(const struct sockaddr_storage *address, char ret_text[GATE_ADDRESS_MAX_BYTES])
+void gate_address_text(const struct sockaddr_storage *address,
+                       char ret_text[GATE_ADDRESS_MAX_BYTES])
 {
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
-    socklen_t len = address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                   : sizeof(struct sockaddr_in);
+    socklen_t len =
+        address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     ret_text[0] = '\0';
     if (getnameinfo((const struct sockaddr *)address, len, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) == 0) {

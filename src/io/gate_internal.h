@@ -163,10 +163,10 @@ struct GateConn {
     GateWatch tcp;
     GateWatch pair; /* passed */
     SSL *ssl;
-    const char *words;    /* static: why the handshake failed, where this program ended it */
-    uint64_t deadline_ms; /* 0: none */
-    uint64_t left_ms;     /* of the deadline, while the owner thinks */
-    GateAddress *from;    /* as long as it waits; NULL: dialled */
+    const char *words;     /* static: why the handshake failed, where this program ended it */
+    uint64_t deadline_ms;  /* 0: none */
+    uint64_t left_ms;      /* of the deadline, while the owner thinks */
+    GateAddress *from;     /* as long as it waits; NULL: dialled */
     GateConn *prev, *next; /* in gate->waiting (accepted, the oldest first), or gate->passed */
     GateConn *ready_prev, *ready_next;
     bool ready; /* in gate->ready */
@@ -180,9 +180,9 @@ struct GateConn {
 
     /* Carrying: up is from gRPC to the network, down the other way. */
     GateRest up, down;
-    bool up_ended, down_ended;     /* no more will be read */
-    bool up_closed, down_closed;   /* and the end was passed on */
-    size_t drained;                /* LAST_WORD: bytes that came, for nobody */
+    bool up_ended, down_ended;   /* no more will be read */
+    bool up_closed, down_closed; /* and the end was passed on */
+    size_t drained;              /* LAST_WORD: bytes that came, for nobody */
 
     /* Dialling. */
     GateDial *dial;
@@ -313,6 +313,8 @@ bool gate_pump_flush_up(GateConn *conn);
 /* It has passed: one end of a socket pair for the owner. -1: there are no descriptors. */
 int gate_pump_begin(GateConn *conn);
 void gate_pump(GateConn *conn);
+/* Its end was said: how long it may take. Again where this node leaves. */
+void gate_pump_hurry(GateConn *conn);
 /* Says what is in up, then the end, then waits for the other side's. */
 void gate_last_word(GateConn *conn);
 
@@ -327,4 +329,5 @@ void gate_dial_late(GateConn *conn, uint64_t now_ms);
 void gate_dial_abandon(GateConn *conn);
 
 /* "127.0.0.1:3456", "[::1]:3456" */
-void gate_address_text(const struct sockaddr_storage *address, char ret_text[GATE_ADDRESS_MAX_BYTES]);
+void gate_address_text(const struct sockaddr_storage *address,
+                       char ret_text[GATE_ADDRESS_MAX_BYTES]);

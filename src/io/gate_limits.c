@@ -36,7 +36,7 @@ static void forget_one(GateLimits *limits)
 {
     GateAddress *address = NULL;
     GateAddress *next = NULL;
-    HASH_ITER (hh, limits->addresses, address, next) {
+    HASH_ITER(hh, limits->addresses, address, next) {
         if (address->waiting == 0) {
             HASH_DELETE(hh, limits->addresses, address);
             mem_free(address);
@@ -106,7 +106,7 @@ void gate_limits_done(GateLimits *limits)
 {
     GateAddress *address = NULL;
     GateAddress *next = NULL;
-    HASH_ITER (hh, limits->addresses, address, next) {
+    HASH_ITER(hh, limits->addresses, address, next) {
         HASH_DELETE(hh, limits->addresses, address);
         mem_free(address);
     }

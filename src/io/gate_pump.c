@@ -17,8 +17,9 @@
 enum {
     /* What waits in the kernel between the two threads; it doubles it. */
     PAIR_BUFFER_BYTES = 256 * 1024,
-    /* How long the other side may take to hear the end. */
+    /* How long the other side may take to hear the end; while this node leaves, less. */
     LINGER_MS = 5 * 1000,
+    LINGER_LEAVING_MS = 400,
     /* What somebody who is told to go may still have had on its way. */
     DRAIN_MAX_BYTES = 256 * 1024,
 };
@@ -87,14 +88,23 @@ bool gate_pump_flush_up(GateConn *conn)
     return moved == MOVED;
 }
 
+void gate_pump_hurry(GateConn *conn)
+{
+    if (conn->up_closed || conn->stage == STAGE_LAST_WORD) {
+        gate_conn_deadline(conn,
+                           loop_mono_ms() + (conn->gate->leaving ? LINGER_LEAVING_MS : LINGER_MS));
+    }
+}
+
 static Moved close_up(GateConn *conn)
 {
     if (!conn->up_closed) {
         conn->up_closed = true;
         ERR_clear_error();
-        SSL_shutdown(conn->ssl); /* close_notify; that the other side's is not there, is no matter */
+        SSL_shutdown(
+            conn->ssl); /* close_notify; that the other side's is not there, is no matter */
         shutdown(conn->tcp.fd, SHUT_WR);
-        gate_conn_deadline(conn, loop_mono_ms() + LINGER_MS);
+        gate_pump_hurry(conn);
     }
     return MOVED;
 }
@@ -309,7 +319,7 @@ void gate_last_word(GateConn *conn)
 {
     if (conn->stage != STAGE_LAST_WORD) {
         conn->stage = STAGE_LAST_WORD;
-        gate_conn_deadline(conn, loop_mono_ms() + LINGER_MS);
+        gate_pump_hurry(conn);
     }
     switch (conn->up_closed ? MOVED : flush_up(conn)) {
     case BLOCKED:

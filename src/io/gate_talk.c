@@ -109,9 +109,9 @@ static void send_away(GateConn *conn, const char *text, const char *words)
 static void say_proof(GateConn *conn, const uint8_t *tag, ConnAwaits awaits)
 {
     Bytes *proof = conn->gate->proof;
-    if (proof == NULL || !say(conn, &(WireGate){.tag = tag,
-                                                .proof = bytes_data(proof),
-                                                .proof_len = bytes_len(proof)})) {
+    if (proof == NULL ||
+        !say(conn,
+             &(WireGate){.tag = tag, .proof = bytes_data(proof), .proof_len = bytes_len(proof)})) {
         gate_conn_fail(conn, ERR_INVALID, "this node has nothing to show that it is a member");
         return;
     }
@@ -402,8 +402,7 @@ void gate_talk_readable(GateConn *conn)
             read_failed(conn, result);
             return;
         }
-        if (conn->in.data == NULL && conn->head_len == sizeof(conn->head) &&
-            !begin_message(conn)) {
+        if (conn->in.data == NULL && conn->head_len == sizeof(conn->head) && !begin_message(conn)) {
             gate_conn_fail(conn, ERR_INVALID, WORDS_NONSENSE);
             return;
         }

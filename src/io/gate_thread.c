@@ -243,7 +243,7 @@ void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context)
 static void make_room(Gate *gate)
 {
     GateConn *oldest = NULL;
-    DL_FOREACH (gate->waiting, oldest) {
+    DL_FOREACH(gate->waiting, oldest) {
         if (oldest->stage != STAGE_VERDICT) {
             break;
         }
@@ -324,7 +324,7 @@ static void cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES])
 {
     GateConn *conn = NULL;
     GateConn *next = NULL;
-    HASH_ITER (hh, gate->conns, conn, next) {
+    HASH_ITER(hh, gate->conns, conn, next) {
         if (conn->stage >= STAGE_TALK && conn->peer.kind == GATE_MEMBER &&
             memcmp(conn->peer.key, key, EVENT_KEY_BYTES) == 0) {
             gate_conn_fail(conn, ERR_DENIED, "it is no member any more");
@@ -341,12 +341,14 @@ static void leave(Gate *gate)
     gate->listeners_count = 0;
     GateConn *conn = NULL;
     GateConn *next = NULL;
-    HASH_ITER (hh, gate->conns, conn, next) {
+    HASH_ITER(hh, gate->conns, conn, next) {
         if (conn->dial != NULL) {
             tell_failure(conn, ERR_UNAVAILABLE, "this node is leaving");
         }
         if (conn->stage != STAGE_PASSED) {
             gate_conn_close(conn);
+        } else {
+            gate_pump_hurry(conn);
         }
     }
 }
@@ -496,7 +498,7 @@ static void check_deadlines(Gate *gate)
     gate->check_ms = UINT64_MAX;
     GateConn *conn = NULL;
     GateConn *next = NULL;
-    HASH_ITER (hh, gate->conns, conn, next) {
+    HASH_ITER(hh, gate->conns, conn, next) {
         if (conn->deadline_ms != 0 && conn->deadline_ms <= now_ms) {
             conn_late(conn, now_ms);
         } else if (conn->deadline_ms != 0) {

@@ -193,12 +193,14 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
 {
     SSL_CTX *context = SSL_CTX_new(method);
     if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
-        SSL_CTX_set_num_tickets(context, 0) != 1 || SSL_CTX_set1_groups_list(context, "X25519") != 1) {
+        SSL_CTX_set_num_tickets(context, 0) != 1 ||
+        SSL_CTX_set1_groups_list(context, "X25519") != 1) {
         SSL_CTX_free(context);
         return NULL;
     }
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_max_cert_list(context, CERTIFICATES_MAX_BYTES);
@@ -210,7 +212,8 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
 
 static bool context_identify(SSL_CTX *context, X509 *certificate, EVP_PKEY *key)
 {
-    return certificate != NULL && key != NULL && SSL_CTX_use_certificate(context, certificate) == 1 &&
+    return certificate != NULL && key != NULL &&
+           SSL_CTX_use_certificate(context, certificate) == 1 &&
            SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
 }
 

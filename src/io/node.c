@@ -201,6 +201,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
     CoreConfig config = {
         .node_id = node->id,
         .name = options->name,
+        .name_is_default = options->name_is_default,
         .nodes = options->nodes,
         .nodes_count = options->nodes_count,
         .heads = heads,

@@ -27,11 +27,12 @@ typedef struct NodeNetwork {
 
 typedef struct NodeOptions {
     const char *name;
+    bool name_is_default; /* CoreConfig.name_is_default */
     const NodeConfig *nodes;
     size_t nodes_count;
     const char *data_dir;
-    bool recap;           /* CoreConfig.recap */
-    uint32_t coalesce_ms; /* CoreConfig.coalesce_ms */
+    bool recap;                 /* CoreConfig.recap */
+    uint32_t coalesce_ms;       /* CoreConfig.coalesce_ms */
     const NodeNetwork *network; /* NULL: open mode */
 } NodeOptions;
 

@@ -128,10 +128,10 @@ void rpc_stream_close(RpcStream *stream, int code, const char *text);
 
 /* Who is at the other end of a connection, and so of each call on it. */
 typedef enum RpcPeerKind {
-    RPC_PEER_NOBODY, /* it has gone already; may nothing */
-    RPC_PEER_LOCAL,  /* came in at a listener of this server: on the loopback interface in open
+    RPC_PEER_NOBODY,  /* it has gone already; may nothing */
+    RPC_PEER_LOCAL,   /* came in at a listener of this server: on the loopback interface in open
                         mode, or at the Unix socket with the owner's rights */
-    RPC_PEER_MEMBER, /* let in by the gate */
+    RPC_PEER_MEMBER,  /* let in by the gate */
     RPC_PEER_PROGRAM, /* through the gate, to show a token with each call */
 } RpcPeerKind;
 

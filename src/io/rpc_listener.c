@@ -7,6 +7,7 @@
  * does not arm it again after EMFILE), does not say why it cannot listen, and has no cap. Here the
  * number of a new descriptor tells how many are open, since the kernel gives the lowest free
  * one. */
+#include "io/rpc_addresses.h"
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
@@ -15,12 +16,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { CROWDED_EVERY_MS = 10 * 1000 };
+
 struct RpcListener {
     uv_poll_t poll;
     uv_timer_t pause;
     int fd;
     int fd_cap;
     bool full; /* said so already */
+    RpcAddresses *addresses;
+    uint64_t crowded_ms; /* when it was last said that one address has too many */
     unsigned handles;
     RpcServer *server;
     char *path; /* of a Unix socket; NULL: TCP */
@@ -53,17 +58,34 @@ static bool is_owner(int fd)
     return true;
 }
 
-static void listener_serve(RpcListener *listener, int fd)
+/* Of one address too many: said once in a while, since it may go on for long. */
+static void listener_refuse_address(RpcListener *listener, int fd)
+{
+    close(fd);
+    uint64_t now_ms = loop_mono_ms();
+    if (listener->crowded_ms == 0 || now_ms >= listener->crowded_ms + CROWDED_EVERY_MS) {
+        listener->crowded_ms = now_ms;
+        log_warning("one address has %d connections open, as many as it may: more are turned away",
+                    CONNECTIONS_OF_ADDRESS_MAX);
+    }
+}
+
+static void listener_serve(RpcListener *listener, int fd, const struct sockaddr_storage *from)
 {
     if (fd >= listener->fd_cap) {
         listener_turn_away(listener, fd);
+        return;
+    }
+    if (!rpc_addresses_take(listener->addresses, fd, from)) {
+        listener_refuse_address(listener, fd);
         return;
     }
     listener->full = false;
     if (listener->path == NULL) {
         rpc_server_take(listener->server, fd, NULL);
     } else if (is_owner(fd)) {
-        rpc_server_take(listener->server, fd, &(RpcPeer){.kind = RPC_PEER_LOCAL, .address = "unix"});
+        rpc_server_take(listener->server, fd,
+                        &(RpcPeer){.kind = RPC_PEER_LOCAL, .address = "unix"});
     } else {
         close(fd);
     }
@@ -84,7 +106,8 @@ static void listener_readable(uv_poll_t *poll, int status, int events)
     RpcListener *listener = poll->data;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = -1;
-        Err err = listen_socket_accept(listener->fd, &fd, NULL);
+        struct sockaddr_storage from = {0};
+        Err err = listen_socket_accept(listener->fd, &fd, &from);
         if (err == ERR_LIMIT) {
             uv_poll_stop(&listener->poll);
             uv_timer_start(&listener->pause, listener_resume, ACCEPT_PAUSE_MS, 0);
@@ -92,7 +115,7 @@ static void listener_readable(uv_poll_t *poll, int status, int events)
         if (err != ERR_OK) {
             return;
         }
-        listener_serve(listener, fd);
+        listener_serve(listener, fd, &from);
     }
 }
 
@@ -109,6 +132,7 @@ Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener
     RpcListener *listener = mem_new(RpcListener);
     listener->fd = fd;
     listener->fd_cap = listen_socket_descriptors_max(options->connections_max);
+    listener->addresses = rpc_addresses_new((size_t)listener->fd_cap);
     listener->server = options->server;
     listener->path = options->path != NULL ? mem_copy_string(options->path) : NULL;
     uv_poll_init(loop_uv(loop), &listener->poll, fd);
@@ -130,6 +154,7 @@ static void listener_handle_closed(uv_handle_t *handle)
     RpcListener *listener = handle->data;
     if (--listener->handles == 0) {
         close(listener->fd);
+        rpc_addresses_free(listener->addresses);
         mem_free(listener->path);
         mem_free(listener);
     }

@@ -3,10 +3,10 @@
  *   events > hi, their words and docs ---> gone       streams.hi, hash, indexed, shown ---> of hi
  *   journal                           ---> as it was: what it says of them is not there any more
  *
- * One transaction of its own, so a crash finds all of it or nothing, and asking again does no harm.
- * Which streams were cut is kept (`cuts`), with those of which nothing is left: a stream's number is
- * never used again, or the journal's positions would come to mean another's events. What was passed
- * on, and is told only after the cut, still gets its positions. */
+ * One transaction of its own, so a crash finds all of it or nothing, and asking again does no
+ * harm. Which streams were cut is kept (`cuts`), with those of which nothing is left: a stream's
+ * number is never used again, or the journal's positions would come to mean another's events.
+ * What was passed on, and is told only after the cut, still gets its positions. */
 #include "io/store_writer.h"
 
 #include <string.h>

@@ -84,7 +84,7 @@ static const char FROM_1[] = "ALTER TABLE events ADD COLUMN kind INTEGER;"
 static const char FROM_2[] = "ALTER TABLE streams ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
                              "UPDATE streams SET shown = lo - 1;" JOURNAL_TABLES;
 
-/* 7 to 9: of private networks. A node that knew nothing of these has passed them on all the same. */
+/* 7 to 9: of private networks. A node that knew nothing of these has passed them on as well. */
 static const char FROM_3[] =
     CUTS_TABLE "UPDATE events SET kind = event_field(bytes, 2)"
                " WHERE kind IS NULL AND event_field(bytes, 2) BETWEEN 7 AND 9;";

@@ -440,6 +440,7 @@ void node_read_done(World *world, const Task *task)
         bytes += bytes_len(event->bytes);
         end = event->is_signed ? count : end;
     }
+    end = end == 0 ? count : end; /* what a cut has left of a group */
     node_step(world, task->node,
               (ReplicaInput){.kind = REPLICA_READ_DONE,
                              .link = task->link,

@@ -4,9 +4,10 @@
  *   another's stream:              MEMBER (let in late)
  *
  * Each node has the real members of the core, fed by what it applies and by the proofs that are
- * shown where an edge comes up. The one who is revoked goes on in half of the worlds: it writes past
- * its cut and in new epochs, with a clock that goes back, and passes on all it has; it does not want
- * to hear of it. The founder is honest, and its disk is not lost: what it alone holds counts. */
+ * shown where an edge comes up. The one who is revoked goes on in half of the worlds: it writes
+ * past its cut and in new epochs, with a clock that goes back, and passes on all it has; it does
+ * not want to hear of it. The founder is honest, and its disk is not lost: what it alone holds
+ * counts. */
 #include "sim_world.h"
 
 enum {

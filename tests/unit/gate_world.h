@@ -156,10 +156,8 @@ static inline void side_joined(void *context, Err err, const GateWelcomed *welco
     }
 }
 
-static const GateEvents GATE_EVENTS = {.knocked = side_knocked,
-                                       .asked = side_asked,
-                                       .entered = side_entered,
-                                       .refused = side_refused};
+static const GateEvents GATE_EVENTS = {
+    .knocked = side_knocked, .asked = side_asked, .entered = side_entered, .refused = side_refused};
 
 /* ---- the world ---- */
 
@@ -299,12 +297,17 @@ static inline void flag_set(void *flag)
     *(bool *)flag = true;
 }
 
-static inline void side_close(World *world, Side *side)
+static inline void side_leave(Side *side)
 {
     if (side->fd >= 0) {
         close(side->fd);
         side->fd = -1;
     }
+}
+
+static inline void side_close(World *world, Side *side)
+{
+    side_leave(side);
     gate_close(side->gate, flag_set, &side->closed);
     wait_flag(world, &side->closed);
     bytes_unref(side->proof);
@@ -313,6 +316,7 @@ static inline void side_close(World *world, Side *side)
 
 static inline void world_free(World *world)
 {
+    side_leave(&world->b); /* each waits for the other's end */
     side_close(world, &world->a);
     side_close(world, &world->b);
     uv_close((uv_handle_t *)&world->deadline, NULL);
@@ -355,8 +359,8 @@ static inline X509 *certificate_of(EVP_PKEY *key, EVP_PKEY *signer)
     X509_gmtime_adj(X509_getm_notBefore(certificate), -100);
     X509_gmtime_adj(X509_getm_notAfter(certificate), -10); /* dates are not looked at */
     X509_set_pubkey(certificate, key);
-    X509_sign(certificate, signer, EVP_PKEY_get_id(signer) == EVP_PKEY_ED25519 ? NULL
-                                                                               : EVP_sha256());
+    X509_sign(certificate, signer,
+              EVP_PKEY_get_id(signer) == EVP_PKEY_ED25519 ? NULL : EVP_sha256());
     return certificate;
 }
 

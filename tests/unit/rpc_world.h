@@ -48,6 +48,8 @@ typedef struct World {
     bool refuses;
     bool sends_on; /* after the client has closed its side */
     RpcPeer peer;
+    char agent[100]; /* the client's metadata, "user-agent" */
+    bool authorized; /* it has some */
     RpcServerCall *deferred;
     RpcResult result; /* of a unary call */
     bool answered;
@@ -173,6 +175,9 @@ static inline void serve_stream(void *context, RpcStream *stream)
         return;
     }
     rpc_stream_peer_info(stream, &world->peer);
+    world->authorized = rpc_stream_metadata(stream, "authorization") != NULL;
+    const char *agent = rpc_stream_metadata(stream, "user-agent");
+    snprintf(world->agent, sizeof(world->agent), "%s", agent != NULL ? agent : "");
     end->stream = stream;
     rpc_stream_accept(stream, world->sends_on ? &EVENTS_OF_BOTH_SIDES : &EVENTS, end);
     end_start(end);

@@ -115,8 +115,9 @@ static void a_program_without_a_good_token_is_asked_for_one(void **state)
 {
     (void)state;
     Place *place = place_new(false);
-    static const char *const wrong[] = {NULL, "", "Bearer", "Bearer ", "Basic YTpi",
-                                        "Bearer cnt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+    static const char *const wrong[] = {
+        NULL,      "",           "Bearer",
+        "Bearer ", "Basic YTpi", "Bearer cnt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_may(place, CLIENT_PROGRAM, wrong[i], WHO, WHO, DENIED, DENIED);
     }

@@ -803,7 +803,7 @@ static void answers_do_not_depend_on_the_order(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        print_message(seed % 50 == 0 ? "seed %d\n" : "", (int)seed);
+        print_message("%d%c", (int)seed, seed % 25 == 0 ? '\n' : ' '); /* the last one failed */
         check_story(seed, 10 + seed % 20, true);
     }
 }
@@ -812,6 +812,7 @@ static void nor_where_there_is_more_than_may_be_kept(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS / 5; seed++) {
+        print_message("%d%c", (int)(1000 + seed), seed % 25 == 0 ? '\n' : ' ');
         check_story(1000 + seed, 200, false);
     }
 }

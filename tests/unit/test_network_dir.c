@@ -76,8 +76,8 @@ static void nodes_json_has_each_node_once_and_is_read_again(void **state)
 {
     (void)state;
     TempDir dir = temp_dir_new();
-    static const char *const nodes[] = {"192.0.2.1:1", "[2001:db8::7]:2", "192.0.2.1:1", "nonsense",
-                                        "example.org:3", "bad host:4"};
+    static const char *const nodes[] = {"192.0.2.1:1", "[2001:db8::7]:2", "192.0.2.1:1",
+                                        "nonsense",    "example.org:3",   "bad host:4"};
     NodesJson read = {0};
     NodesJsonSelf self = {.port = 50051};
     char *error = NULL;

@@ -81,8 +81,7 @@ static char *chosen(const char *listen, const InterfaceAddress *found, size_t co
 static void the_world_comes_before_the_house(void **state)
 {
     (void)state;
-    assert_chosen(NULL,
-                  "203.0.113.9:7 [2001:db8::1]:7 192.168.1.20:7 [fd00::1]:7",
+    assert_chosen(NULL, "203.0.113.9:7 [2001:db8::1]:7 192.168.1.20:7 [fd00::1]:7",
                   {"lo", "127.0.0.1"}, {"wlan0", "fd00::1"}, {"eth0", "192.168.1.20"},
                   {"eth0", "2001:db8::1"}, {"eth1", "203.0.113.9"}, {"lo", "::1"});
     assert_chosen(NULL, "10.0.0.1:7 172.16.0.1:7 100.64.0.1:7 192.168.0.1:7", {"a", "10.0.0.1"},

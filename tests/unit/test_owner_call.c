@@ -166,9 +166,9 @@ static void bytes_that_are_no_message_are_refused(void **state)
                      ERR_INVALID);
     assert_int_equal(wire_decode_run_response(arena, wrong, sizeof(wrong), &response), ERR_INVALID);
     Bytes *request = wire_run_request("/revoke bob");
-    assert_int_equal(wire_decode_run_request(arena, bytes_data(request), bytes_len(request), &line,
-                                             &len),
-                     ERR_OK);
+    assert_int_equal(
+        wire_decode_run_request(arena, bytes_data(request), bytes_len(request), &line, &len),
+        ERR_OK);
     assert_string_equal(line, "/revoke bob");
     assert_int_equal(len, 11);
     bytes_unref(request);

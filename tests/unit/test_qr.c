@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char LINE[] = "CHAT1-BIQOEMZCNVTAYEMLDEV5LBJUN4FLDVVLZDQL5WXFHJEKY573S62N3TISCBUGZJELIEC"
-                           "SBLNCNVHAAMXRIVGRSWE2PMF2EAIAAARA6MJZGIXDALRSFYZDUNJQHE4TCIQPLNTGIMBQHI5"
-                           "DEXJ2GUYDSOJRFICKPFUJ2A";
+static const char LINE[] =
+    "CHAT1-BIQOEMZCNVTAYEMLDEV5LBJUN4FLDVVLZDQL5WXFHJEKY573S62N3TISCBUGZJELIEC"
+    "SBLNCNVHAAMXRIVGRSWE2PMF2EAIAAARA6MJZGIXDALRSFYZDUNJQHE4TCIQPLNTGIMBQHI5"
+    "DEXJ2GUYDSOJRFICKPFUJ2A";
 
 typedef struct Picture {
     bool dark[400][400];
@@ -24,7 +25,9 @@ static void read_picture(const char *text, bool color, Picture *ret_picture)
         const char *block;
         bool upper;
         bool lower;
-    } blocks[] = {{"\u2588", true, true}, {"\u2580", true, false}, {"\u2584", false, true},
+    } blocks[] = {{"\u2588", true, true},
+                  {"\u2580", true, false},
+                  {"\u2584", false, true},
                   {" ", false, false}};
     size_t column = 0;
     memset(ret_picture, 0, sizeof(*ret_picture));

@@ -30,8 +30,9 @@ static void token_is_found_by_its_text_alone(void **state)
     add(tokens, "eye", TOKEN_READ, eye);
     assert_int_equal(strlen(bot), TOKEN_TEXT_BYTES - 1);
     assert_int_equal(strncmp(bot, "cnt_", 4), 0);
-    assert_int_equal(strspn(bot + 4, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                     "-_"),
+    assert_int_equal(strspn(bot + 4,
+                            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                            "-_"),
                      43);
     assert_int_equal(find(tokens, bot, &token), ERR_OK);
     assert_string_equal(token.name, "bot");
@@ -154,7 +155,10 @@ static void a_file_that_is_not_ours_lets_nobody_in(void **state)
     char *error = NULL;
     Token token = {0};
     static const char *const wrong[] = {
-        "", "[]", "{\"version\": 2, \"tokens\": []}", "{\"version\": 1}",
+        "",
+        "[]",
+        "{\"version\": 2, \"tokens\": []}",
+        "{\"version\": 1}",
         "{\"version\": 1, \"tokens\": [{\"name\": \"a\", \"role\": \"read\", \"hash\": \"00\"}]}",
         "{\"version\": 1, \"tokens\": [{\"name\": \"a\", \"role\": \"owner\", \"hash\": "
         "\"0000000000000000000000000000000000000000000000000000000000000000\"}]}"};
