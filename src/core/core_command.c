@@ -213,6 +213,8 @@ static bool answers_at_once(CommandId id)
     case COMMAND_BAN:
     case COMMAND_WHOIS:
     case COMMAND_ID:
+    case COMMAND_SEAL:
+    case COMMAND_ADMIT:
         return true;
     default:
         return false;

@@ -78,10 +78,11 @@ void line_format_clock(const Message *message, int32_t utc_offset_s, char ret_te
     }
 }
 
-/* "#dev", "@bob". */
+/* "#dev", "@bob", "!team" of a sealed one. */
 static void add_room(StrBuf *out, const Message *message)
 {
-    strbuf_add_string(out, message_is_direct(message) ? "" : "#");
+    bool signed_itself = message_is_direct(message) || message->room[0] == '!';
+    strbuf_add_string(out, signed_itself ? "" : "#");
     add_safe(out, message->room);
 }
 

@@ -190,10 +190,11 @@ void tool_fail_read(Tool *tool, Err err)
     tool_fail(tool, "cannot read the log in %s: %s", tool->directory, err_text(err));
 }
 
-bool tool_add_event(Tool *tool, const LogEvent *event, const char *snippet)
+bool tool_add_event(Tool *tool, LogEvent *event, const char *snippet)
 {
     int32_t utc_offset_s = loop_utc_offset_s(hlc_time_ms(event->fields.hlc));
-    Message *message = message_of_event(event, utc_offset_s);
+    AUTO_EVENT LogEvent *opened = tool_open_event(tool, event);
+    Message *message = opened != NULL ? message_of_event(opened, utc_offset_s) : NULL;
     if (message == NULL) {
         return false;
     }
@@ -233,6 +234,7 @@ static bool tool_open_store(Tool *tool)
     Err err = store_open(&options, loop, &tool->store, &text);
     if (err == ERR_OK) {
         tool->loop = loop;
+        tool_open_seals(tool);
         return true;
     }
     tool_fail(tool, "%s%s", text,
@@ -275,6 +277,7 @@ static void tool_run(Tool *tool)
     if (tool->work_free != NULL) {
         tool->work_free(tool->work);
     }
+    tool_close_seals(tool);
 }
 
 int tool_main(int argc, char **argv)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/invite.h"
+#include "core/sealed.h"
 #include "face/line_format.h"
 #include "face/writer.h"
 #include "io/store.h"
@@ -68,6 +69,7 @@ struct Tool {
     char *directory;
     Loop *loop;
     Store *store;
+    struct ToolSeals *seals; /* tool_sealed.c; NULL: open mode, or who asks may not read keys */
     Writer *writer;
     uv_signal_t signals[TOOL_SIGNALS_COUNT];
     StrBuf out;   /* what tool_flush writes */
@@ -119,6 +121,17 @@ void tool_fail_read(Tool *tool, Err err);
 /* "-- TEXT" on standard error: what is no part of the answer. */
 [[gnu::format(printf, 2, 3)]] void tool_note(Tool *tool, const char *format, ...);
 
+/* ---- tool_sealed.c ---- */
+
+/* Once the store is open. */
+void tool_open_seals(Tool *tool);
+void tool_close_seals(Tool *tool);
+/* keyring_open, with whatever keys there are. The caller has a reference; NULL: not to be shown. */
+LogEvent *tool_open_event(Tool *tool, LogEvent *event);
+/* The room in the log that --room means: "!team" and "@bob" have names of their own there. False:
+ * there is none, and that was said. */
+bool tool_room_id(Tool *tool, const char *room, char ret_id[EVENT_ROOM_MAX_BYTES + 1]);
+
 /* Adds an event's message to out, as a line or, with --json, as an object; snippet may be NULL.
  * False: it is of a kind that is not shown. */
-bool tool_add_event(Tool *tool, const LogEvent *event, const char *snippet);
+bool tool_add_event(Tool *tool, LogEvent *event, const char *snippet);

@@ -9,6 +9,7 @@
 
 struct Feed {
     Store *store;
+    Keyring *keyring;
     uint64_t position;
     FeedViews views;
     size_t readers;
@@ -45,6 +46,11 @@ void feed_free(Feed *feed)
         strbuf_done(&feed->encoded);
         mem_free(feed);
     }
+}
+
+void feed_set_keyring(Feed *feed, Keyring *keyring)
+{
+    feed->keyring = keyring;
 }
 
 uint64_t feed_position(const Feed *feed)
@@ -144,7 +150,9 @@ static void take_answer(Feed *feed, FeedReader *reader, const StoreJournal *resu
     uint64_t end = result->next - 1 < feed->position ? result->next - 1 : feed->position;
     for (size_t i = 0; i < result->count && result->positions[i] <= end; i++) {
         int64_t said_ms = hlc_time_ms(result->events[i]->fields.hlc);
-        Message *message = message_of_event(result->events[i], loop_utc_offset_s(said_ms));
+        AUTO_EVENT LogEvent *opened = keyring_open(feed->keyring, result->events[i]);
+        Message *message =
+            opened != NULL ? message_of_event(opened, loop_utc_offset_s(said_ms)) : NULL;
         if (message != NULL && is_told(message) &&
             feed_view_has_room(reader->view, message->room)) {
             if (feed->mark != NULL) {

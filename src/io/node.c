@@ -273,6 +273,7 @@ static void node_mark(void *context, const LogEvent *event, Message *message)
 static void node_add_log(Node *node)
 {
     node->passing = passing_new(node->store);
+    feed_set_keyring(passing_feed(node->passing), core_keyring(node->core));
     feed_set_mark(passing_feed(node->passing), node_mark, node);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
