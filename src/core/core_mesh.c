@@ -119,6 +119,7 @@ void mesh_want(Step *step, Link *link)
     }
     core->mesh[index].up = true;
     set_proved(&core->mesh[index], link->proved ? link->proved_key : NULL);
+    core->mesh[index].up_ms = step->event->mono_ms;
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s", link->address);
     step_add(step, ACTION_MESH_OPEN)->link = index;
     log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
@@ -156,6 +157,7 @@ void mesh_up(Step *step)
     }
     core->mesh[index].up = true;
     set_proved(&core->mesh[index], step->event->key);
+    core->mesh[index].up_ms = step->event->mono_ms;
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s",
              address != NULL ? address : "");
     log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
@@ -461,10 +463,29 @@ void mesh_leave(Step *step)
 
 /* ---- time ---- */
 
+static bool is_silent(const MeshLink *mesh)
+{
+    return mesh->up && !mesh->greeted;
+}
+
+static void drop_silent(Step *step)
+{
+    Core *core = step->core;
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        if (is_silent(&core->mesh[i]) &&
+            core->mesh[i].up_ms + MESH_HELLO_MS <= step->event->mono_ms) {
+            log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = i});
+            close_mesh(step, i, "it did not say who it is");
+            forget(step, i, MESH_REOPEN_MS);
+        }
+    }
+}
+
 void mesh_timer(Step *step)
 {
     Core *core = step->core;
     uint64_t now_ms = step->event->mono_ms;
+    drop_silent(step);
     for (size_t i = 0; i < core->links_count; i++) {
         Link *link = &core->links[i];
         if (link->mesh_at_ms != 0 && link->mesh_at_ms <= now_ms) {
@@ -488,6 +509,11 @@ uint64_t mesh_wake_at(const Core *core)
     uint64_t wake = presences_wake_at(core->presences);
     for (size_t i = 0; i < core->links_count; i++) {
         wake = earlier(wake, core->links[i].mesh_at_ms);
+    }
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        if (is_silent(&core->mesh[i])) {
+            wake = earlier(wake, core->mesh[i].up_ms + MESH_HELLO_MS);
+        }
     }
     return wake;
 }

@@ -24,6 +24,9 @@ enum {
     CORE_PROBE_OWN_MS = 60 * 1000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
+    /* Until the peer has said who it is: an ocean and a busy node. Who says nothing holds no place
+     * among those that have dialled us. */
+    MESH_HELLO_MS = 10 * 1000,
     /* A mesh link that ended on a connection that stands is opened again after a while, which
      * doubles each time it ends without a greeting; where the peer is too old to know of mesh
      * links, after a long one. */
@@ -55,7 +58,8 @@ enum {
 typedef struct MeshLink {
     bool up;
     bool greeted;
-    NodeId peer; /* while greeted */
+    uint64_t up_ms; /* since when */
+    NodeId peer;    /* while greeted */
     uint8_t key[EVENT_KEY_BYTES];
     bool proved; /* the key: by the connection, before any greeting */
     char name[MESSAGE_SENDER_MAX_BYTES + 1];

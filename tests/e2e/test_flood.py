@@ -205,6 +205,61 @@ def test_a_rapid_reset_keeps_no_memory_and_ends_with_its_sender(cluster, show):
     node.wait_content("after")
 
 
+def test_as_many_clients_as_may_be_and_no_more(cluster):
+    node = cluster.node(name="ann", args=["--max-clients", "3"])
+    with Bot(node) as bot:
+        streams = [bot.stream(f"client {number}") for number in range(3)]
+        for stream in streams:
+            stream.initial_metadata()
+        for refused in (bot.stream("one more"), bot.chat.Subscribe(bot.pb.SubscribeRequest())):
+            with pytest.raises(grpc.RpcError) as failure:
+                next(refused)
+            assert failure.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "serves 3 clients" in failure.value.details()
+        streams[0].cancel()
+
+        def gets_in():
+            stream = bot.stream("in the place of the first")
+            try:
+                return stream.initial_metadata() is not None and stream.code is not None \
+                    and bot.say("hello") and next(stream).content == "hello"
+            except grpc.RpcError:
+                return False
+        eventually(gets_in, "a place")
+
+
+@pytest.mark.limit(90)
+def test_links_that_say_nothing_lose_their_place(cluster):
+    node = cluster.node(name="ann")
+    with Bot(node) as bot:
+        over = threading.Event()
+
+        def silent():
+            over.wait(scaled(60))
+            yield from ()
+
+        links = [bot.mesh.Link(silent()) for _ in range(256)]
+
+        def read(link):  # its hello; and then its end
+            try:
+                for _ in link:
+                    pass
+            except grpc.RpcError:
+                pass
+
+        readers = [threading.Thread(target=read, args=(link,), daemon=True) for link in links]
+        for reader in readers:
+            reader.start()
+        time.sleep(2)
+        one_more = bot.mesh.Link(silent())
+        assert one_more.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        eventually(lambda: not any(reader.is_alive() for reader in readers),
+                   "all to be ended by the node", 25)
+        over.set()
+    peer = cluster.node(peers=[node.port], name="bob")
+    peer.wait_connected(1)
+
+
 # ------------------------------------------------------------------------------------------- names
 
 def test_who_takes_a_name_is_marked_in_every_face_and_may_be_ignored_for_good(cluster):
