@@ -229,7 +229,7 @@ static Bytes *encode(const EventFields *fields)
 
     /* Packed first, measured then: asking for the size takes nearly as long as packing. By
      * the rules it is far below the most an event may have. */
-    uint8_t packed[EVENT_MAX_BYTES];
+    NOT_CLEARED uint8_t packed[EVENT_MAX_BYTES];
     size_t len = chat__event__pack(&event, packed);
     assert(len <= sizeof(packed));
     return bytes_new(packed, len);
@@ -310,7 +310,7 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
         *ret_reason = "an event has at most 12 KiB";
         return ERR_LIMIT;
     }
-    _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[ARENA_BYTES]; /* needs no clearing */
+    _Alignas(PROTO_ARENA_ALIGN) NOT_CLEARED uint8_t memory[ARENA_BYTES];
     ProtoArena arena;
     const Chat__Event *event = chat__event__unpack(
         proto_arena_reset(&arena, memory, sizeof(memory)), bytes_len(bytes), bytes_data(bytes));
