@@ -46,6 +46,9 @@ static void apply_events(Step *step, const ReplicaOutput *output)
         wall_ms = stamp_ms > wall_ms ? stamp_ms : wall_ms;
     }
     network_applied(step, output->events, output->events_count);
+    if (output->link != REPLICA_LINKS_MAX) {
+        sync_applied(step, output->events, output->events_count);
+    }
     sealed_apply(core, output->events, output->events_count);
     fold_apply(core->fold, output->events, output->events_count, output->link, step->event->mono_ms,
                wall_ms, &core->fold_out);

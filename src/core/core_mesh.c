@@ -266,6 +266,7 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
         lines_remember_name(core, mesh->name);
         names_heard(core, mesh->key, mesh->name);
     }
+    sync_begun(step);
     note_key(core, mesh);
     hurry_link(step, mesh);
     tell_presences(step, index);

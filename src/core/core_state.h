@@ -52,6 +52,7 @@ enum {
     RECENT_LINES = 4096, /* read at the start: clients that try again may have been away for long */
     RECENT_SHOWN = 10,
     ARRIVALS_MAX = 1024,
+    SYNC_QUIET_MS = 400, /* after what came last: then nothing is missing */
 };
 
 /* A mesh link. */
@@ -122,6 +123,9 @@ struct Core {
     FoldOut fold_out;
     uint64_t fold_wake_ms;
     Presences *presences;
+    bool sync_told; /* "connected to NAME, n messages synced" */
+    size_t sync_count;
+    uint64_t sync_at_ms; /* when something last came, since there is a link; 0: there is none */
     Names *names;
     Ignored *ignored; /* by key */
     size_t ignored_count;
@@ -226,6 +230,12 @@ void names_heard(Core *core, const uint8_t key[EVENT_KEY_BYTES], const char *nam
 bool names_sender_is_taken(const Core *core, const MessageDraft *draft);
 /* The name, with its fingerprint where it could mislead; "(no name)". */
 void names_add_shown(Core *core, StrBuf *out, const uint8_t key[EVENT_KEY_BYTES], const char *name);
+
+/* core_sync.c: what the first link of a private network has brought. */
+void sync_begun(Step *step);
+void sync_applied(Step *step, LogEvent *const *events, size_t count);
+uint64_t sync_wake_at(const Core *core);
+void sync_timer(Step *step);
 
 /* core_ignore.c: whose lines are not shown here. */
 void ignore_load(Core *core, const char *text, size_t len);

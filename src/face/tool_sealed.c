@@ -21,17 +21,17 @@ static const char *name_of(void *context, const uint8_t key[EVENT_KEY_BYTES])
 
 static Members *load_members(const Tool *tool)
 {
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = NULL;
     char *error = NULL;
     const char *reason = "";
-    Err err = network_load(tool->directory, &network, &error);
+    Err err = network_file_load(tool->directory, &network, &error);
     if (err == ERR_OK) {
         err =
             members_new(bytes_data(network.genesis), bytes_len(network.genesis), &members, &reason);
     }
     mem_free(error);
-    network_done(&network);
+    network_file_done(&network);
     return err == ERR_OK ? members : NULL;
 }
 
