@@ -369,6 +369,11 @@ const char *network_name(const Core *core, const uint8_t *key);
 /* "ann (3f2a-91bc-04d7-be11)". */
 void network_add_name(const Core *core, StrBuf *out, const uint8_t *key);
 
+/* core_who.c: who is meant by a name, or by a fingerprint or its beginning. False, and said, where
+ * it is nobody, or more than one. loosely: a nickname will do. */
+bool network_find_who(Step *step, const char *text, size_t len, bool loosely,
+                      uint8_t ret_key[EVENT_KEY_BYTES]);
+
 /* core_network_commands.c: the commands about that. */
 void network_invite(Step *step, const char *rest, size_t len);
 void network_members(Step *step);

@@ -289,7 +289,8 @@ Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], cons
     for (size_t i = 0; i < count; i++) {
         size_t from = i * REVOCATION_CUTS_MAX;
         size_t left = cuts_count - from;
-        parts[i] = encode_part(key, id, (uint32_t)i + 1, (uint32_t)count, cuts + from,
+        parts[i] = encode_part(key, id, (uint32_t)i + 1, (uint32_t)count,
+                               cuts_count > 0 ? cuts + from : NULL,
                                left < REVOCATION_CUTS_MAX ? left : REVOCATION_CUTS_MAX);
     }
     *ret_parts = parts;
