@@ -106,9 +106,7 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
             world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
         }
     }
-    bool is_cut = world->config.private_network &&
-                  private_is_cut(world, at, &output->events[0]->fields.stream);
-    if (!node_is_hostile(world, at, FAULT_EQUIVOCATOR) && !is_cut) {
+    if (!node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
         shown_apply(world, at, output, node_wall_ms(world, at));
     }
 }

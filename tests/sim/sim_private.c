@@ -236,17 +236,10 @@ static bool cut_of(World *world, const DiskStream *stream, bool since, MemberCut
     return true;
 }
 
-void private_revoke(World *world)
+static void say_revocation(World *world)
 {
-    Node *founder = &world->nodes[private_founder(world)];
+    const Node *founder = &world->nodes[private_founder(world)];
     const Node *victim = &world->nodes[world->revoked];
-    if (founder->replica == NULL || !replica_may_say(founder->replica) ||
-        !is_good(founder, victim)) {
-        if (!world->healing) {
-            world_post(world, 300, (Task){.kind = TASK_REVOKE});
-        }
-        return;
-    }
     MemberCut cuts[64];
     size_t count = 0;
     bool since = world_chance(world, 400);
@@ -268,15 +261,37 @@ void private_revoke(World *world)
         mem_free(parts);
     }
     world_trace(world, "revoke", world->revoked, count, since);
+}
+
+/* It is on the founder's disk, and on its way. */
+static void revoked_goes_on(World *world)
+{
     world->report.revocations++;
-    if (world->revoked_is_hostile) {
-        world->nodes[world->revoked].skew_ms -= BACK_DATED_MS;
-        world_post(world, world_between(world, 100, 4000),
-                   (Task){.kind = TASK_NEW_EPOCH, .node = world->revoked});
-        for (int i = 0; i < 10; i++) {
-            world_post(world, world_between(world, 0, 8000),
-                       (Task){.kind = TASK_SAY, .node = world->revoked});
-        }
+    if (!world->revoked_is_hostile) {
+        return;
+    }
+    world->nodes[world->revoked].skew_ms -= BACK_DATED_MS;
+    world_post(world, world_between(world, 100, 4000),
+               (Task){.kind = TASK_NEW_EPOCH, .node = world->revoked});
+    for (int i = 0; i < 10; i++) {
+        world_post(world, world_between(world, 0, 8000),
+                   (Task){.kind = TASK_SAY, .node = world->revoked});
+    }
+}
+
+void private_revoke(World *world)
+{
+    const Node *founder = &world->nodes[private_founder(world)];
+    const Node *victim = &world->nodes[world->revoked];
+    if (members_state(founder->members, victim->key) == MEMBER_REVOKED) {
+        revoked_goes_on(world);
+        return;
+    }
+    if (founder->replica != NULL && replica_may_say(founder->replica) && is_good(founder, victim)) {
+        say_revocation(world);
+    }
+    if (!world->healing) { /* a crash may take it */
+        world_post(world, 300, (Task){.kind = TASK_REVOKE});
     }
 }
 
