@@ -99,7 +99,7 @@ static const char SIGNS_WITHIN[] = ":>~";
 static bool reads_like_the_program(const StrBuf *seen)
 {
     const char *text = strbuf_text(seen);
-    if (seen->len == 0 || strpbrk(text, SIGNS_WITHIN) != NULL) {
+    if (seen->len == 0 || text[strcspn(text, SIGNS_WITHIN)] != '\0') {
         return true;
     }
     for (size_t i = 0; i < sizeof(SIGNS_BEFORE) / sizeof(SIGNS_BEFORE[0]); i++) {

@@ -1,6 +1,6 @@
-/* Whose name is it? So that nobody passes for somebody else: who speaks under a name that belongs to
- * another node, or looks like such a name (base/lookalike.h), is shown with the fingerprint of his
- * node's key behind it: "bob~3f2a-91bc". Pure.
+/* Whose name is it? So that nobody passes for somebody else: who speaks under a name that belongs
+ * to another node, or looks like such a name (base/lookalike.h), is shown with the fingerprint of
+ * his node's key behind it: "bob~3f2a-91bc". Pure.
  *
  *   membership, presence, the log --> (key, name), in the order in which it was heard
  *                                          |

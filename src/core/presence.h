@@ -35,8 +35,9 @@ Presences *presences_new(const NodeId *own_id, const uint8_t key[EVENT_KEY_BYTES
 /* NULL is fine. */
 void presences_free(Presences *presences);
 
-/* A row that came from a link (via < PRESENCE_LINKS_MAX). *ret_news: it is newer than what was known: pass it on to the other
- * links. *ret_before: the entry as it was, for a notice; all zero where there was none.
+/* A row that came from a link (via < PRESENCE_LINKS_MAX). *ret_news: it is newer than what was
+ * known: pass it on to the other links. *ret_before: the entry as it was, for a notice; all zero
+ * where there was none.
  *
  * A row that says that this node is gone, or has a higher version of its own row, is answered:
  * *ret_news is false, and the own row is due, with a version above that.
