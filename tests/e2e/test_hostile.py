@@ -282,17 +282,16 @@ def certificate_of(port, alpn="chat_node/1"):
 
 # who, what the stranger hears, what the node's log says
 STRANGERS = [
-    (no_certificate, "CERTIFICATE_REQUIRED", "shows no certificate"),
+    (no_certificate, "certificate required", "shows no certificate"),
     (does_not_know_the_network, "closed", "does not belong to this network"),
     (guesses_an_invitation, "closed", "invitation"),
     (talks_nonsense, "closed", "makes no sense"),
     (promises_a_gigabyte, "closed|reset", "makes no sense"),
-    (another_kind_of_key, "HANDSHAKE_FAILURE|CERTIFICATE|ALERT",
-     "certificate|TLS"),
-    (an_older_tls, "PROTOCOL_VERSION", "TLS is older than 1.3"),
-    (no_alpn, "NO_APPLICATION_PROTOCOL", "does not say what it speaks"),
-    (another_alpn, "NO_APPLICATION_PROTOCOL", "speaks what this node does not"),
-    (a_program_where_there_is_no_token, "ACCESS_DENIED", "there is no token for any"),
+    (another_kind_of_key, "alert", "certificate|TLS"),
+    (an_older_tls, "protocol version", "TLS is older than 1.3"),
+    (no_alpn, "no application protocol", "does not say what it speaks"),
+    (another_alpn, "no application protocol", "speaks what this node does not"),
+    (a_program_where_there_is_no_token, "access denied", "there is no token for any"),
     (plaintext_http2, "closed", "does not speak TLS|without TLS"),
     (plaintext_http1, "closed", "does not speak TLS|without TLS"),
     (plaintext_garbage, "closed", "does not speak TLS|TLS"),
@@ -320,7 +319,7 @@ def test_a_stranger_is_turned_away_and_learns_nothing(net, tmp_path, stranger, h
     ann.say(LINES["room"])
     ann.wait_content(LINES["room"])
     heard = stranger(net.port(NAMES[0]), tmp_path)
-    assert re.search(hears, heard.words), heard
+    assert re.search(hears, heard.words.replace("_", " "), re.I), heard
     row = ann.wait_for(lambda: next(iter(refusals(ann)), None), "a line in its log")
     # A stranger who looks at the certificate first is one of those turned away.
     if stranger is stolen_certificate:
@@ -333,7 +332,7 @@ def test_a_stranger_is_turned_away_and_learns_nothing(net, tmp_path, stranger, h
     if heard.wire:
         assert {kind for kind, _ in capture.tls_records(heard.wire)} == {capture.ALERT}
     assert len(heard.plain) < 400, heard.plain
-    net.join(NAMES[1]).wait_content(LINES["room"])
+    net.join(NAMES[1], NAMES[0]).wait_notice(r"connected to ")
 
 
 def test_certificates_name_nobody(net):
@@ -359,9 +358,11 @@ def nothing_was_joined(net, name):
 
 
 def test_an_invitation_that_has_expired_lets_nobody_in(net):
-    """The clock is not moved: its end is."""
+    """The clock is not moved: its end is. What the line itself says of it does not count."""
     ann = net.found(NAMES[0], args=("--log-level", "info"))
-    line = net.invite(NAMES[0])
+    fields = invitation(net.invite(NAMES[0]))
+    fields.expires_ms += 365 * 24 * 3600 * 1000
+    line = invitation_line(fields)
     path = net.data(NAMES[0]) / "invites"
     kept = json.loads(path.read_text())
     assert kept["invites"]
@@ -374,14 +375,6 @@ def test_an_invitation_that_has_expired_lets_nobody_in(net):
     ann.wait_for(lambda: any("expired" in row for row in refusals(ann)), "a line in its log")
 
 
-def test_a_line_that_says_itself_that_it_has_expired_is_not_even_tried(net):
-    net.found(NAMES[0])
-    fields = invitation(net.invite(NAMES[0]))
-    fields.expires_ms = 1_700_000_000_000
-    refused = net.join_only(NAMES[1], invitation_line(fields), check=False)
-    assert refused.returncode == 1 and "expired" in refused.stderr, refused
-
-
 def test_a_secret_is_shown_to_the_inviter_alone(net):
     """The line names another key than the node there has: it is not asked, and the invitation is
     good as before."""
@@ -391,7 +384,8 @@ def test_a_secret_is_shown_to_the_inviter_alone(net):
     assert invitation_line(invitation(line)) == line
     fields.inviter = net_key_of_nobody()
     refused = net.join_only(NAMES[1], invitation_line(fields), check=False)
-    assert refused.returncode == 1 and "another key" in refused.stderr, refused
+    assert refused.returncode == 1 and re.search("key is another|another key", refused.stderr), \
+        refused
     assert nothing_was_joined(net, NAMES[1])
     assert net.join_only(NAMES[2], line).returncode == 0
 
@@ -509,7 +503,7 @@ def test_a_stranger_who_is_silent_is_not_waited_for(net):
     ann = net.found(NAMES[0], args=("--log-level", "info"))
     with socket.create_connection(("127.0.0.1", net.port(NAMES[0])), scaled(5)) as silent:
         silent.settimeout(scaled(30))
-        net.join(NAMES[1]).wait_notice(r"connected to ")
+        net.join(NAMES[1], NAMES[0]).wait_notice(r"connected to ")
         try:
             assert silent.recv(100) == b""
         except ConnectionResetError:

@@ -151,7 +151,7 @@ def test_half_open_handshakes(pair, show):
     started = time.monotonic()
     with Chat(ann, bob) as chat:
         for number in range(total):
-            one = knock(net.port("ann"), "127.0.0.1" if number % 10 == 0 else STRANGER, half)
+            one = knock(ann.port, "127.0.0.1" if number % 10 == 0 else STRANGER, half)
             taken += one is not None
             held.append(one)
             if len(held) > held_max:
@@ -182,7 +182,7 @@ def test_a_thousand_connections_a_second(pair, show):
             if count >= now * rate:
                 time.sleep(0.001)
                 continue
-            one = knock(net.port("ann"), STRANGER, words)
+            one = knock(ann.port, STRANGER, words)
             if one is not None:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 one.close()
@@ -206,7 +206,7 @@ def dial_program(net):
 
 def try_dial(net):
     try:
-        return h2.connect(net.port("ann"), source=STRANGER, tls=h2.tls_context("h2"),
+        return h2.connect(net.ports["ann"], source=STRANGER, tls=h2.tls_context("h2"),
                           timeout=scaled(10))
     except OSError:
         return None
