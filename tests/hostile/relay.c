@@ -339,14 +339,14 @@ static void open_gate(Relay *relay, Loop *loop, const char *directory)
 {
     AUTO_FREE char *path = mem_alloc(strlen(directory) + sizeof("/identity"));
     uint8_t seed[EVENT_SEED_BYTES];
-    Network network = {0};
+    NetworkFile network = {0};
     Members *members = NULL;
     const char *reason = "";
     char *error = NULL;
     stpcpy(stpcpy(path, directory), "/identity");
     read_seed(path, seed);
     event_signer_init(&relay->signer, seed);
-    if (network_load(directory, &network, &error) != ERR_OK) {
+    if (network_file_load(directory, &network, &error) != ERR_OK) {
         give_up(directory, error != NULL ? error : "of no network");
     }
     if (members_new(bytes_data(network.genesis), bytes_len(network.genesis), &members, &reason) !=
@@ -365,7 +365,7 @@ static void open_gate(Relay *relay, Loop *loop, const char *directory)
         give_up("the gate", error);
     }
     gate_set_proof(relay->gate, network.proof);
-    network_done(&network);
+    network_file_done(&network);
     sodium_memzero(seed, sizeof(seed));
 }
 
