@@ -133,6 +133,8 @@ def spawn(argv, environment=None, **options):
     """Dies with this program. environment: what is added to this program's own."""
     clean = {key: value for key, value in os.environ.items()
              if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
+    if os.geteuid() != 0:  # what /proc knows of a node is otherwise for root alone
+        clean["CHAT_NODE_DEBUG"] = "1"
     clean |= environment or {}
     return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--"] + argv, env=clean, bufsize=0,
                             **options)
@@ -269,7 +271,7 @@ def profiled(child, file):
 
 def make_network(folder, name, port, *more):
     """A data directory, of that name in the folder, with a private network of its own."""
-    subprocess.run([CHAT_NODE, "init", "bench", str(port), "--only", "--name", name, "--data",
+    subprocess.run([CHAT_NODE, "init", "bench", str(port), "--no-start", "--name", name, "--data",
                     str(folder / name), *more], check=True, **silent())
 
 
@@ -285,7 +287,7 @@ def join_network(folder, name, port, other):
     made = subprocess.run([CHAT_NODE, "invite", "--data", str(folder / other)], check=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     line = re.search(rb"CHAT1-[A-Z2-7]+", made.stdout).group()
-    subprocess.run([CHAT_NODE, "join", "-", str(port), "--only", "--name", name, "--data",
+    subprocess.run([CHAT_NODE, "join", "-", str(port), "--no-start", "--name", name, "--data",
                     str(folder / name)], input=line, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -1,4 +1,4 @@
-/* The program: options, nodes.json, wiring, shutdown. The only file that sees everything.
+/* The program: nodes.json, wiring, shutdown. The only file that sees everything.
  *
  *   face  <-->  node (core, bus, links)  <-->  chat servicer
  *                         loop, rpc
@@ -8,13 +8,15 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "face/face.h"
+#include "face/network_start.h"
+#include "face/qr.h"
+#include "face/settings.h"
 #include "face/tool.h"
 #include "io/chat_servicer.h"
-#include "io/data_dir.h"
-#include "io/host.h"
 #include "io/nodes_json.h"
+#include "io/owner_call.h"
+#include "io/process.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -25,50 +27,27 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, EXIT_IN_USE = 3 };
+enum { EXIT_USAGE = SETTINGS_EXIT_USAGE, EXIT_IN_USE = 3 };
 
 enum {
     NAME_LINE_MAX_BYTES = 256,
-    COALESCE_MAX_MS = 5000, /* longer would look like a fault */
-};
-
-enum {
-    OPTION_LISTEN = 0x100,
-    OPTION_INSECURE,
-    OPTION_HEADLESS,
-    OPTION_JSON,
-    OPTION_NO_COLOR,
-    OPTION_LOG_LEVEL,
-    OPTION_MAX_CLIENTS,
-    OPTION_DATA,
-    OPTION_COALESCE,
+    GATE_OTHERS_MAX = 1024, /* connections of nodes, and of those who have not passed yet */
 };
 
 /* Each of them means: leave. */
 static const int SIGNALS[] = {SIGINT, SIGTERM, SIGHUP};
 enum { SIGNALS_COUNT = sizeof(SIGNALS) / sizeof(SIGNALS[0]) };
 
-typedef struct Settings {
-    uint16_t port; /* 0: not given yet */
-    const char *nodes_path;
-    const char *name; /* NULL: ask, or take $USER */
-    const char *data; /* NULL: by the port */
-    const char *listen;
-    bool insecure;
-    bool headless;
-    bool json;
-    bool no_color;
-    uint32_t clients_max;
-    uint32_t coalesce_ms;
-} Settings;
-
 typedef struct App {
     Settings settings;
+    NetworkStart network;
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
     NodesJson nodes;
     Loop *loop;
     Rpc *rpc;
     Node *node;
+    Authority *authority;
+    AuthorityWatcher tokens; /* of a private network */
     ChatServicer *servicer;
     bool serving;
     Face *face;
@@ -76,200 +55,6 @@ typedef struct App {
     uv_timer_t leaving;
     int exit_code;
 } App;
-
-/* ---- options ---- */
-
-const char *argp_program_version = "chat_node " CHAT_VERSION;
-
-static const struct argp_option OPTIONS[] = {
-    {"name", 'n', "NAME", 0, "Go by NAME (asked for on a terminal; else $USER)", 0},
-    {"data", OPTION_DATA, "DIR", 0,
-     "Keep the conversation in DIR (default: $XDG_DATA_HOME/chat_node/PORT)", 0},
-    {"listen", OPTION_LISTEN, "ADDRESS", 0,
-     "Listen on this IPv4 or IPv6 address (default: 127.0.0.1 and ::1, this machine only)", 0},
-    {"insecure", OPTION_INSECURE, NULL, 0,
-     "Allow --listen beyond this machine: anyone who reaches the port can read and write, and "
-     "nothing is encrypted",
-     0},
-    {"headless", OPTION_HEADLESS, NULL, 0,
-     "Read no input; run until SIGTERM or SIGINT, with messages on standard output", 0},
-    {"json", OPTION_JSON, NULL, 0, "One JSON object a line, in and out", 0},
-    {"no-color", OPTION_NO_COLOR, NULL, 0, "No colours (also where NO_COLOR is set)", 0},
-    {"max-clients", OPTION_MAX_CLIENTS, "N", 0,
-     "Serve at most N clients (open streams) at once (default 10000)", 0},
-    {"coalesce", OPTION_COALESCE, "MS", 0,
-     "Hold what goes to a busy node up to MS milliseconds, to send it in fewer frames (default 0)",
-     0},
-    {"log-level", OPTION_LOG_LEVEL, "LEVEL", 0,
-     "Log to standard error: error, warning (default), info or debug", 0},
-    {0},
-};
-
-static const char DOC[] =
-    "A node of a group chat without a server. It links to the nodes named in NODES.JSON (default: "
-    "nodes.json, made with localhost 50051, 50052 and 50053 where there is none), and whatever is "
-    "typed at one is shown at all.\v"
-    "Exit status: 0 left cleanly; 1 failure, or lines read from a pipe were not delivered; 2 wrong "
-    "usage or configuration; 3 the address or the data directory is in use.\n\n"
-    "Type /help inside for the commands. See chat_node(1) for the rest.";
-
-static bool parse_number(const char *text, long min, long max, long *ret_value)
-{
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || errno != 0 || end == text || *end != '\0' ||
-        value < min || value > max) {
-        return false;
-    }
-    *ret_value = value;
-    return true;
-}
-
-static error_t parse_argument(const char *argument, struct argp_state *state)
-{
-    Settings *settings = state->input;
-    long port = 0;
-    if (state->arg_num == 0) {
-        if (!parse_number(argument, 1, UINT16_MAX, &port)) {
-            argp_error(state, "the port must be a number from 1 to 65535, not \"%s\"", argument);
-        }
-        settings->port = (uint16_t)port;
-        return 0;
-    }
-    if (state->arg_num == 1) {
-        settings->nodes_path = argument;
-        return 0;
-    }
-    return ARGP_ERR_UNKNOWN;
-}
-
-static error_t parse_option(int key, char *argument, struct argp_state *state)
-{
-    Settings *settings = state->input;
-    LogLevel level = LOG_WARNING;
-    const char *reason = "";
-    long number = 0;
-    switch (key) {
-    case 'n':
-        if (message_check_name(argument, strlen(argument), &reason) != ERR_OK) {
-            argp_error(state, "--name: %s", reason);
-        }
-        settings->name = argument;
-        return 0;
-    case OPTION_DATA:
-        settings->data = argument;
-        return 0;
-    case OPTION_LISTEN:
-        settings->listen = argument;
-        return 0;
-    case OPTION_INSECURE:
-        settings->insecure = true;
-        return 0;
-    case OPTION_HEADLESS:
-        settings->headless = true;
-        return 0;
-    case OPTION_JSON:
-        settings->json = true;
-        return 0;
-    case OPTION_NO_COLOR:
-        settings->no_color = true;
-        return 0;
-    case OPTION_MAX_CLIENTS:
-        if (!parse_number(argument, 1, 100000, &number)) {
-            argp_error(state, "--max-clients must be a number from 1 to 100000, not \"%s\"",
-                       argument);
-        }
-        settings->clients_max = (uint32_t)number;
-        return 0;
-    case OPTION_COALESCE:
-        if (!parse_number(argument, 0, COALESCE_MAX_MS, &number)) {
-            argp_error(state, "--coalesce must be a number from 0 to %d, not \"%s\"",
-                       COALESCE_MAX_MS, argument);
-        }
-        settings->coalesce_ms = (uint32_t)number;
-        return 0;
-    case OPTION_LOG_LEVEL:
-        if (!log_level_parse(argument, &level)) {
-            argp_error(state, "--log-level must be error, warning, info or debug, not \"%s\"",
-                       argument);
-        }
-        log_set_level(level);
-        return 0;
-    case ARGP_KEY_ARG:
-        return parse_argument(argument, state);
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which port? For example: chat_node 50051");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static bool is_ip_address(const char *text)
-{
-    struct sockaddr_storage storage;
-    return uv_ip4_addr(text, 1, (struct sockaddr_in *)&storage) == 0 ||
-           uv_ip6_addr(text, 1, (struct sockaddr_in6 *)&storage) == 0;
-}
-
-/* The commands come from their table. */
-static char *help_with_commands(int key, const char *text, void *input)
-{
-    (void)input;
-    if (key != ARGP_KEY_HELP_POST_DOC) {
-        return (char *)(uintptr_t)text;
-    }
-    StrBuf help = {0};
-    strbuf_add_string(&help, "Commands, which read or copy what a node keeps (each has its "
-                             "--help):\n");
-    tool_add_summary(&help);
-    strbuf_addf(&help, "\n%s", text != NULL ? text : "");
-    return strbuf_take(&help);
-}
-
-/* Exits where the address is none, or opens the chat to the world without a word. */
-static void check_listen(Settings *settings)
-{
-    if (settings->listen == NULL) {
-        return;
-    }
-    if (strcmp(settings->listen, "localhost") == 0) {
-        settings->listen = NULL;
-        return;
-    }
-    if (!is_ip_address(settings->listen)) {
-        fprintf(stderr,
-                "chat_node: --listen takes an IPv4 or IPv6 address of this machine, not \"%s\"\n",
-                settings->listen);
-        exit(EXIT_USAGE);
-    }
-    if (!host_is_loopback(settings->listen) && !settings->insecure) {
-        fprintf(stderr,
-                "chat_node: --listen %s lets anyone who reaches this machine read and write the "
-                "chat, and nothing is encrypted. If that is what you want, add --insecure\n",
-                settings->listen);
-        exit(EXIT_USAGE);
-    }
-}
-
-static Settings parse_settings(int argc, char **argv)
-{
-    static const struct argp parser = {.options = OPTIONS,
-                                       .parser = parse_option,
-                                       .args_doc = "PORT [NODES.JSON]\nCOMMAND [PORT]",
-                                       .doc = DOC,
-                                       .help_filter = help_with_commands};
-    Settings settings = {.nodes_path = "nodes.json", .clients_max = CLIENTS_MAX_DEFAULT};
-    argp_err_exit_status = EXIT_USAGE;
-    error_t error = argp_parse(&parser, argc, argv, 0, NULL, &settings);
-    if (error != 0) {
-        fprintf(stderr, "chat_node: %s\n", strerror(error));
-        exit(EXIT_USAGE);
-    }
-    check_listen(&settings);
-    return settings;
-}
 
 /* ---- the name ---- */
 
@@ -341,10 +126,19 @@ static void app_node_closed(void *context)
     rpc_close(app->rpc, app_rpc_closed, app);
 }
 
-static void app_servicer_closed(void *context)
+static void app_authority_closed(void *context)
 {
     App *app = context;
     node_close(app->node, app_node_closed, app);
+}
+
+static void app_servicer_closed(void *context)
+{
+    App *app = context;
+    if (app->network.is_private) {
+        authority_unwatch(app->authority, &app->tokens);
+    }
+    authority_close(app->authority, app_authority_closed, app);
 }
 
 static void app_face_closed(void *context)
@@ -440,11 +234,46 @@ static void raise_descriptor_limit(void)
     }
 }
 
+/* The line is the answer of `init --no-start`. Where the chat follows on a terminal it stands
+ * above it, with its picture; a reader of JSON or lines gets it as a notice (app_greet). */
+static void show_invitation(const App *app)
+{
+    const Settings *settings = &app->settings;
+    const char *line = app->network.invitation;
+    const char *no_color = getenv("NO_COLOR");
+    bool color = !settings->no_color && (no_color == NULL || no_color[0] == '\0');
+    if (line == NULL || !(settings->no_start || has_terminal(settings))) {
+        return;
+    }
+    AUTO_STRBUF StrBuf text = {0};
+    strbuf_addf(&text, "%s\n", line);
+    qr_write_for(&text, line, color, STDOUT_FILENO);
+    fputs(text.text, stdout);
+    fflush(stdout);
+    fprintf(stderr,
+            "-- %s was made. The line above invites one person, for 24 hours; on the other "
+            "machine: chat_node join LINE\n",
+            app->network.network_name);
+}
+
+/* Makes or joins a network where that was asked for; exits where it cannot. */
+static void app_start_network(App *app)
+{
+    AUTO_FREE char *error = NULL;
+    Err err = network_start_open(&app->settings, app->name, &app->network, &error);
+    if (err != ERR_OK) {
+        fprintf(stderr, "chat_node: %s\n", error);
+        exit(err == ERR_IN_USE ? EXIT_IN_USE : EXIT_FAILURE);
+    }
+    show_invitation(app);
+    settings_check_listen(&app->settings, !app->network.is_private);
+}
+
 static void app_load_nodes(App *app)
 {
     const Settings *settings = &app->settings;
     char *error = NULL;
-    Err err = nodes_json_load(settings->nodes_path,
+    Err err = nodes_json_load(app->network.nodes_path,
                               &(NodesJsonSelf){.port = settings->port, .listen = settings->listen},
                               &app->nodes, &error);
     if (err != ERR_OK) {
@@ -457,19 +286,27 @@ static void app_load_nodes(App *app)
 static void app_open_node(App *app)
 {
     const Settings *settings = &app->settings;
-    AUTO_FREE char *directory = NULL;
+    const NetworkStart *start = &app->network;
     char *error = NULL;
-    Err err = data_dir_of(settings->data, settings->port, &directory, &error);
-    if (err == ERR_OK) {
-        err = node_open(app->loop, app->rpc,
+    NodeNetwork network = {.port = settings->port, .listen = settings->listen};
+    if (start->is_private) {
+        network.genesis = bytes_data(start->network.genesis);
+        network.genesis_len = bytes_len(start->network.genesis);
+        network.proof = bytes_data(start->network.proof);
+        network.proof_len = bytes_len(start->network.proof);
+        network.program_pem = start->program_pem;
+        network.connections_max = settings->clients_max + GATE_OTHERS_MAX;
+    }
+    Err err = node_open(app->loop, app->rpc,
                         &(NodeOptions){.name = app->name,
+                                       .name_is_default = settings->name == NULL,
                                        .nodes = app->nodes.nodes,
                                        .nodes_count = app->nodes.nodes_count,
-                                       .data_dir = directory,
+                                       .data_dir = app->network.directory,
                                        .recap = has_terminal(settings),
-                                       .coalesce_ms = settings->coalesce_ms},
+                                       .coalesce_ms = settings->coalesce_ms,
+                                       .network = start->is_private ? &network : NULL},
                         app_quit, app, &app->node, &error);
-    }
     if (err != ERR_OK) {
         fprintf(stderr, "chat_node: %s\n", error);
         exit(err == ERR_IN_USE ? EXIT_IN_USE : EXIT_FAILURE);
@@ -486,10 +323,54 @@ static void app_open_node(App *app)
     exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
 }
 
+/* Who has passed the gate talks to the services like everybody else; they see who it is. */
+static void app_entered(void *context, int fd, const GatePeer *peer)
+{
+    App *app = context;
+    RpcPeer known = {
+        .kind = peer->kind == GATE_MEMBER ? RPC_PEER_MEMBER : RPC_PEER_PROGRAM,
+        .dialled = peer->dialled,
+    };
+    memcpy(known.key, peer->key, sizeof(known.key));
+    memcpy(known.binding, peer->binding, sizeof(known.binding));
+    snprintf(known.address, sizeof(known.address), "%s", peer->address);
+    chat_servicer_adopt(app->servicer, fd, &known);
+}
+
+static void app_tokens_changed(AuthorityWatcher *watcher)
+{
+    App *app = CONTAINER_OF(watcher, App, tokens);
+    node_serve_programs(app->node, authority_has_tokens(app->authority));
+}
+
+/* All of this machine, of both kinds of IP, unless one address is named. */
+static void app_listen_private(App *app)
+{
+    const Settings *settings = &app->settings;
+    char *text = NULL;
+    const char *address = settings->listen != NULL ? settings->listen : "0.0.0.0";
+    Err err = node_listen(app->node, address, app_entered, app, &text);
+    if (err != ERR_OK) {
+        fail_listen(err, text);
+    }
+    if (settings->listen == NULL &&
+        node_listen(app->node, "::", app_entered, app, &text) != ERR_OK) {
+        log_info("no IPv6 here: %s", text);
+        mem_free(text);
+    }
+    app->tokens.changed = app_tokens_changed;
+    authority_watch(app->authority, &app->tokens);
+    app_tokens_changed(&app->tokens);
+}
+
 static void app_listen(App *app)
 {
     const Settings *settings = &app->settings;
     char *text = NULL;
+    if (app->network.is_private) {
+        app_listen_private(app);
+        return;
+    }
     const char *address = settings->listen != NULL ? settings->listen : "127.0.0.1";
     Err err = chat_servicer_listen(app->servicer, address, settings->port, &text);
     if (err != ERR_OK) {
@@ -504,6 +385,17 @@ static void app_listen(App *app)
         mem_free(text);
     } else if (err != ERR_OK) {
         fail_listen(err, text);
+    }
+}
+
+/* A chat is one without it, too: on some file systems there are no sockets. */
+static void app_listen_for_owner(App *app)
+{
+    AUTO_STRBUF StrBuf path = {0};
+    AUTO_FREE char *text = NULL;
+    strbuf_addf(&path, "%s/%s", app->network.directory, OWNER_SOCKET_NAME);
+    if (chat_servicer_listen_unix(app->servicer, path.text, &text) != ERR_OK) {
+        log_warning("no socket for chat_node's own commands: %s", text);
     }
 }
 
@@ -529,12 +421,18 @@ static void app_greet(App *app)
         strbuf_addf(&text,
                     "%s was made, with localhost 50051, 50052 and 50053: edit it to name "
                     "your nodes",
-                    settings->nodes_path);
+                    app->network.nodes_path);
         node_notice(app->node, NOTICE_INFO, text.text);
         strbuf_clear(&text);
     }
     for (size_t i = 0; i < app->nodes.warnings_count; i++) {
         node_notice(app->node, NOTICE_WARNING, app->nodes.warnings[i]);
+    }
+    if (app->network.invitation != NULL && !has_terminal(settings)) {
+        strbuf_addf(&text, "an invitation, good for one person and 24 hours: %s",
+                    app->network.invitation);
+        node_notice(app->node, NOTICE_INFO, text.text);
+        strbuf_clear(&text);
     }
     strbuf_addf(&text, "%s is here, on port %u, with %zu other %s to link to. /help lists commands",
                 app->name, (unsigned)settings->port, app->nodes.nodes_count,
@@ -545,6 +443,7 @@ static void app_greet(App *app)
 int main(int argc, char **argv)
 {
     open_standard_descriptors(argv);
+    process_keep_private();
     face_set_locale();
     if (sodium_init() < 0) {
         fprintf(stderr, "chat_node: libsodium does not start\n");
@@ -553,18 +452,27 @@ int main(int argc, char **argv)
     if (argc > 1 && tool_is_command(argv[1])) {
         return tool_main(argc, argv);
     }
-    App app = {.settings = parse_settings(argc, argv)};
-    app_load_nodes(&app);
+    App app = {.settings = settings_parse(argc, argv)};
     choose_name(&app);
+    app_start_network(&app);
+    if (app.settings.no_start) {
+        network_start_done(&app.network);
+        return EXIT_SUCCESS;
+    }
+    app_load_nodes(&app);
     raise_descriptor_limit();
 
     app.loop = loop_new();
     app_catch_signals(&app);
     app.rpc = rpc_open(app.loop);
     app_open_node(&app);
-    app.servicer = chat_servicer_new(
-        app.rpc, app.node, &(ChatServicerOptions){.clients_max = app.settings.clients_max});
+    app.authority = authority_new(&(AuthorityOptions){
+        .loop = app.loop, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
+    app.servicer = chat_servicer_new(app.rpc, app.node,
+                                     &(ChatServicerOptions){.clients_max = app.settings.clients_max,
+                                                            .authority = app.authority});
     app_listen(&app);
+    app_listen_for_owner(&app);
     app_open_face(&app);
     app_greet(&app);
     node_start(app.node, app_serve, &app);
@@ -572,7 +480,9 @@ int main(int argc, char **argv)
     loop_run(app.loop);
 
     node_free(app.node);
+    authority_free(app.authority);
     loop_free(app.loop);
+    network_start_done(&app.network);
     nodes_json_done(&app.nodes);
     return app.exit_code;
 }

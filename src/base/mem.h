@@ -37,6 +37,10 @@ void mem_free(void *memory);
 /* The struct of which member is a part. */
 #define CONTAINER_OF(pointer, Type, member) ((Type *)((char *)(pointer)-offsetof(Type, member)))
 
+/* A large array of something that is done often, and that is written before it is read. All other
+ * variables begin as zero (-ftrivial-auto-var-init), whether the code says so or not. */
+#define NOT_CLEARED __attribute__((uninitialized))
+
 /* AUTO_FREE char *text = ...: freed where the scope ends, unless taken. */
 static inline void mem_free_at(void *pointer)
 {

@@ -2,7 +2,8 @@
  *
  * Most of the decision is Unicode's general category. What the category gets wrong for a screen is
  * in two short tables: format characters that are needed or visible, and letters that show
- * nothing. */
+ * nothing. What depends on the character before (how many marks stand on it, what a joiner joins)
+ * is in Shown; it lasts for one text. */
 #include "base/text.h"
 
 #include <string.h>
@@ -27,6 +28,20 @@ static const CodeRange FORMATS_KEPT[] = {{0x0600, 0x0605},   {0x06DD, 0x06DD},  
 static const CodeRange INVISIBLE[] = {{0x034F, 0x034F}, {0x115F, 0x1160},   {0x17B4, 0x17B5},
                                       {0x2065, 0x2065}, {0x3164, 0x3164},   {0xFFA0, 0xFFA0},
                                       {0xFFF0, 0xFFF8}, {0xE0000, 0xE00FF}, {0xE01F0, 0xE0FFF}};
+
+/* Choose a form of the character before them, and have none of their own. A second one chooses
+ * nothing: it is there to carry something unseen. */
+static const CodeRange VARIATIONS[] = {
+    {0x180B, 0x180D}, {0x180F, 0x180F}, {0xFE00, 0xFE0F}, {0xE0100, 0xE01EF}};
+
+/* Vowels and final consonants of Hangul: terminals put them into the syllable before. */
+static const CodeRange CONJOINING[] = {{0x1160, 0x11FF}, {0xD7B0, 0xD7FF}};
+
+/* What was shown last, of one text. */
+typedef struct Shown {
+    int32_t code; /* 0: nothing yet. Behind a name in brackets it is '>' */
+    size_t marks; /* that take no column, behind the last one that takes some */
+} Shown;
 
 static bool range_holds(const CodeRange *ranges, size_t count, int32_t code)
 {
@@ -105,6 +120,37 @@ static bool code_is_hidden(int32_t code)
     }
 }
 
+/* Takes no column of its own: it stands on, in, or invisibly behind the character before it. */
+static bool code_is_mark(int32_t code)
+{
+    switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_MC:
+    case UTF8PROC_CATEGORY_ME:
+        return true;
+    default:
+        return utf8proc_charwidth(code) == 0 || RANGE_HOLDS(CONJOINING, code);
+    }
+}
+
+/* True where it says nothing behind what was shown last: a joiner that joins no letters that join,
+ * and no signs (ASCII has neither), or joins twice; a choice of forms where there are none (of
+ * ASCII, a telephone's keys have them), or a second one. A text may go on where another ended. */
+static bool code_is_idle(const Shown *last, int32_t code)
+{
+    static const CodeRange joiners[] = {{0x200C, 0x200D}};
+    if (RANGE_HOLDS(joiners, code)) {
+        bool behind_ascii = last->code > 0 && last->code < 0x80;
+        return behind_ascii || RANGE_HOLDS(joiners, last->code);
+    }
+    if (!RANGE_HOLDS(VARIATIONS, code)) {
+        return false;
+    }
+    bool has_forms = last->code == 0 || last->code >= 0x80 || last->code == '#' ||
+                     last->code == '*' || (last->code >= '0' && last->code <= '9');
+    return !has_forms || RANGE_HOLDS(VARIATIONS, last->code);
+}
+
 bool text_is_utf8(const char *text, size_t len)
 {
     size_t at = ascii_len(text, len);
@@ -152,21 +198,51 @@ static void add_picture(StrBuf *out, int32_t code)
     strbuf_add(out, (const char *)encoded, (size_t)len);
 }
 
-static void add_code(StrBuf *out, int32_t code, const char *text, size_t len)
+static void add_name(StrBuf *out, Shown *last, int32_t code)
 {
+    strbuf_addf(out, "<U+%04X>", (unsigned)code);
+    *last = (Shown){.code = '>'};
+}
+
+static void add_code(StrBuf *out, Shown *last, int32_t code, const char *text, size_t len)
+{
+    bool is_mark = code >= 0x80 && code_is_mark(code);
     if (code == '\t') {
         strbuf_add_string(out, "    ");
     } else if (code < 0x20 || code == 0x7F) {
         add_picture(out, code);
-    } else if (code_is_hidden(code)) {
-        strbuf_addf(out, "<U+%04X>", (unsigned)code);
+    } else if (code_is_hidden(code) || code_is_idle(last, code)) {
+        add_name(out, last, code);
+        return;
     } else {
         strbuf_add(out, text, len);
     }
+    *last = (Shown){.code = code, .marks = is_mark ? last->marks + 1 : 0};
+}
+
+/* Marks at the start of text, all of them, told as their number. Returns their bytes. */
+static size_t add_tower(StrBuf *out, const char *text, size_t len)
+{
+    size_t count = 0;
+    size_t at = 0;
+    while (at < len) {
+        int32_t code = 0;
+        size_t used = code_read(text + at, len - at, &code);
+        if (used == 0 || code < 0x80 || !code_is_mark(code) || code_is_hidden(code)) {
+            break;
+        }
+        at += used;
+        count++;
+    }
+    if (count > 0) {
+        strbuf_addf(out, "<+%zu marks>", count);
+    }
+    return at;
 }
 
 void text_sanitise(StrBuf *out, const char *text, size_t len)
 {
+    Shown last = {0};
     size_t at = 0;
     while (at < len) {
         size_t plain = at;
@@ -175,17 +251,25 @@ void text_sanitise(StrBuf *out, const char *text, size_t len)
         }
         if (plain > at) { /* most text, by far, in one piece */
             strbuf_add(out, text + at, plain - at);
+            last = (Shown){.code = (unsigned char)text[plain - 1]};
             at = plain;
+            continue;
+        }
+        if (last.marks == TEXT_MARKS_MAX) {
+            size_t tower = add_tower(out, text + at, len - at);
+            last = (Shown){.code = tower > 0 ? '>' : last.code};
+            at += tower;
             continue;
         }
         int32_t code = 0;
         size_t used = code_read(text + at, len - at, &code);
         if (used == 0) {
             strbuf_addf(out, "<%02X>", (unsigned)(unsigned char)text[at]);
+            last = (Shown){.code = '>'};
             at++;
             continue;
         }
-        add_code(out, code, text + at, used);
+        add_code(out, &last, code, text + at, used);
         at += used;
     }
 }

@@ -13,15 +13,24 @@
  *   letters that look like nothing: Hangul fillers, Khmer inherent vowels, U+034F    <U+3164>
  *   noncharacters (they mean nothing outside a program)                              <U+FFFE>
  *   bytes that are not UTF-8 (RFC 3629)      <FF>
+ *   joiners and variation selectors where they have nothing to act on                <U+200D>
+ *   marks on one character past the eighth (towers of them cover the lines above)     <+40 marks>
  *
- * Zero-width joiners (U+200C, U+200D) and variation selectors stay: emoji, Persian and the Indic
- * scripts need them. So do the Arabic number signs (U+0600..), which are format characters but
- * visible, and the private use area, which fonts fill as they like. */
+ * Other joiners (U+200C, U+200D) and variation selectors stay: emoji, Persian and the Indic scripts
+ * need them. So do the Arabic number signs (U+0600..), which are format characters but visible, and
+ * the private use area, which fonts fill as they like. Letters that are written from right to left
+ * stay too: a terminal that knows of them may show the words of a line in another order. */
 #pragma once
 
 #include "base/strbuf.h"
 
 #include <stdint.h>
+
+enum {
+    /* Marks on one character: the most that a script in use needs are the eight of Tibetan's
+     * longest syllable; Hebrew takes four, Vietnamese two. */
+    TEXT_MARKS_MAX = 8,
+};
 
 /* True where all of it is UTF-8 as RFC 3629 defines it: no surrogates, no overlong forms, nothing
  * past U+10FFFF. NUL counts as valid. */
@@ -31,7 +40,8 @@ bool text_is_utf8(const char *text, size_t len);
  * a bidirectional control: what no name may hold. text must be UTF-8. */
 bool text_has_controls(const char *text, size_t len);
 
-/* Adds text to out, made safe as above. Anything may be in text. */
+/* Adds text to out, made safe as above. Anything may be in text. What is safe already comes out as
+ * it is. */
 void text_sanitise(StrBuf *out, const char *text, size_t len);
 
 /* Bytes of the character text starts with: 1 where it is not UTF-8, 0 where len is 0. */

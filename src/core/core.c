@@ -25,7 +25,9 @@ void step_notice(Step *step, NoticeLevel level, const char *format, ...)
     va_start(args, format);
     strbuf_vaddf(&text, format, args);
     va_end(args);
-    Action *action = step_add(step, ACTION_NOTICE);
+    Action *action = step_add(step, step->replies ? ACTION_REPLY : ACTION_NOTICE);
+    action->token = step->replies ? step->token : NULL;
+    step->reply_err = level == NOTICE_ERROR ? ERR_INVALID : step->reply_err;
     action->level = level;
     action->text = strbuf_take(&text);
 }
@@ -62,6 +64,11 @@ void actions_done(Actions *actions)
     actions->cap = 0;
 }
 
+static uint64_t network_cut(void *context, const StreamId *stream, EventHash *ret_hash)
+{
+    return members_cut(context, stream, ret_hash);
+}
+
 Core *core_new(const CoreConfig *config)
 {
     Core *core = mem_new(Core);
@@ -74,6 +81,9 @@ Core *core_new(const CoreConfig *config)
     }
     core->recap = config->recap;
     memcpy(core->key, config->signer.public_key, EVENT_KEY_BYTES);
+    if (config->genesis != NULL) {
+        network_open(core, config);
+    }
     snprintf(core->room, sizeof(core->room), "%s", MESSAGE_LOBBY);
     core->mesh_count = config->nodes_count + MESH_INCOMING_MAX;
     core->mesh = mem_array(core->mesh_count, sizeof(MeshLink));
@@ -81,21 +91,27 @@ Core *core_new(const CoreConfig *config)
     core->seen = seen_new();
     core->classic_lines = classic_lines_new();
     core->rooms = rooms_new(core->key);
+    sealed_begin(core, config);
+    core->names = names_new(core->key, core->name);
+    ignore_load(core, config->ignored, config->ignored_len);
     core->presences =
         presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);
     core->fold = fold_new();
     for (size_t i = 0; i < config->heads_count; i++) {
         fold_set_shown(core->fold, &config->heads[i].stream, config->heads[i].hi);
     }
-    core->replica = replica_new(
-        &(ReplicaConfig){
-            .signer = config->signer,
-            .node_id = config->node_id,
-            .name = core->name,
-            .epoch = config->epoch,
-            .coalesce_ms = config->coalesce_ms,
-        },
-        config->heads, config->heads_count);
+    ReplicaConfig replica = {
+        .signer = config->signer,
+        .network = core->members != NULL ? members_network(core->members) : NULL,
+        .cut = core->members != NULL ? network_cut : NULL,
+        .cut_context = core->members,
+        .node_id = config->node_id,
+        .name = core->name,
+        .epoch = config->epoch,
+        .coalesce_ms = config->coalesce_ms,
+    };
+    core->replica = replica_new(&replica, config->heads, config->heads_count);
+    event_signer_done(&replica.signer); /* no copy stays on the stack */
     return core;
 }
 
@@ -118,11 +134,15 @@ void core_free(Core *core)
     seen_free(core->seen);
     classic_lines_free(core->classic_lines);
     rooms_free(core->rooms);
+    sealed_end(core);
+    names_free(core->names);
+    ignore_free(core);
     presences_free(core->presences);
     fold_out_done(&core->fold_out);
     replica_outputs_done(&core->replica_outputs);
     fold_free(core->fold);
     replica_free(core->replica);
+    network_close(core);
     mem_free(core->store_reason);
     mem_free(core->arrivals);
     mem_free(core->mesh);
@@ -132,6 +152,7 @@ void core_free(Core *core)
 
 static void step_start(Step *step)
 {
+    network_begin(step);
     links_start(step);
     rooms_start(step);
 }
@@ -142,6 +163,7 @@ static void step_timer(Step *step)
     mesh_timer(step);
     log_timer(step);
     history_timer(step);
+    sync_timer(step);
 }
 
 typedef void (*StepHandler)(Step *step);
@@ -216,6 +238,9 @@ static const StepHandler HANDLERS[] = {
     [EVENT_STORE_STATE] = log_store_state,
     [EVENT_READ_DONE] = step_read_done,
     [EVENT_ANSWER] = history_answer,
+    [EVENT_KNOCK] = network_knock,
+    [EVENT_ADMIT] = network_admit,
+    [EVENT_COMMAND] = command_asked,
     [EVENT_TIMER] = step_timer,
 };
 
@@ -228,6 +253,12 @@ static void step_after_quit(Step *step)
         action->token = step->event->token;
         action->err = ERR_UNAVAILABLE;
         action->text = mem_copy_string("the node is leaving");
+    } else if (step->event->kind == EVENT_KNOCK || step->event->kind == EVENT_ADMIT) {
+        network_turn_away(step, step->event->token, MESH_BYE_LEAVING);
+    } else if (step->event->kind == EVENT_COMMAND) {
+        Action *action = step_add(step, ACTION_REPLIED);
+        action->token = step->event->token;
+        action->err = ERR_UNAVAILABLE;
     } else if (step->event->kind == EVENT_SAID) {
         step_said(step);
     } else if (step->event->kind == EVENT_STORED) {
@@ -243,6 +274,7 @@ void core_step(Core *core, const Event *event, Actions *actions)
         return;
     }
     HANDLERS[event->kind](&step);
+    network_settle(&step);
     /* None of these brings word of it. */
     if (event->kind != EVENT_LINE && event->kind != EVENT_RECEIVED && event->kind != EVENT_SENT) {
         log_check_kept(&step);
@@ -253,9 +285,20 @@ void core_step(Core *core, const Event *event, Actions *actions)
     }
     actions->wake_at_ms = earlier(links_wake_at(core), mesh_wake_at(core));
     actions->wake_at_ms = earlier(actions->wake_at_ms, history_wake_at(core));
+    actions->wake_at_ms = earlier(actions->wake_at_ms, sync_wake_at(core));
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->replica_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->fold_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, leave_wake_at(core));
+}
+
+const uint8_t *core_key(const Core *core)
+{
+    return core->key;
+}
+
+const Members *core_members(const Core *core)
+{
+    return core->members;
 }
 
 const char *core_name(const Core *core)
@@ -266,6 +309,11 @@ const char *core_name(const Core *core)
 size_t core_mesh_count(const Core *core)
 {
     return core->mesh_count;
+}
+
+Keyring *core_keyring(const Core *core)
+{
+    return core->keyring;
 }
 
 const char *core_room(const Core *core)
@@ -337,6 +385,9 @@ static void view_stray(const Core *core, const MeshLink *mesh, uint64_t mono_ms,
         .incoming = true,
     };
     view_mesh(core, (size_t)(mesh - core->mesh), mono_ms, view);
+    if (mesh->proved) {
+        fingerprint_text(mesh->key, view->fingerprint);
+    }
 }
 
 void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_view)
@@ -361,6 +412,9 @@ void core_link(const Core *core, size_t index, uint64_t mono_ms, LinkView *ret_v
     };
     if (link->state == LINK_WAITING && link->retry_at_ms > mono_ms) {
         ret_view->retry_in_ms = link->retry_at_ms - mono_ms;
+    }
+    if (link->proved) {
+        fingerprint_text(link->proved_key, ret_view->fingerprint);
     }
     if (link->state == LINK_UP && !link->classic) {
         view_mesh(core, mesh_of_link(core, link), mono_ms, ret_view);

@@ -17,8 +17,10 @@
 
 #include "base/strbuf.h"
 #include "core/link.h"
+#include "core/members.h"
 #include "core/message.h"
 #include "core/replica.h"
+#include "core/sealed.h"
 
 typedef struct Core Core;
 
@@ -29,20 +31,25 @@ typedef struct Core Core;
 typedef struct CoreConfig {
     NodeId node_id; /* random, new at each start */
     const char *name;
+    /* Nobody has chosen it: in a private network the name by which this node was let in takes its
+     * place, where it has one. */
+    bool name_is_default;
     const NodeConfig *nodes; /* this node's own entry already left out */
     size_t nodes_count;      /* at most LINKS_MAX */
     EventSigner signer;
     uint64_t epoch;          /* of the own stream: replica_next_epoch */
     const StreamHead *heads; /* what the store holds */
     size_t heads_count;
-    /* Of a private network: its Genesis, and all control events that the store holds, in any
-     * order; NULL: open mode. */
+    /* Of a private network: its Genesis, which members_new has found good, and all control events
+     * that the store holds, in any order; NULL: open mode. */
     const uint8_t *genesis;
     size_t genesis_len;
     const uint8_t *proof; /* of this node: an encoded MemberProof */
     size_t proof_len;
     LogEvent *const *control_events;
     size_t control_count;
+    const char *ignored; /* the text of the last ACTION_IGNORED; NULL: none */
+    size_t ignored_len;
     uint32_t coalesce_ms; /* ReplicaConfig.coalesce_ms */
     bool recap; /* missed lines are told at the end of catching up, the last of them shown again */
     int64_t wall_ms;
@@ -56,6 +63,8 @@ typedef enum QueryKind {
     QUERY_SEARCH,  /* words, count */
     QUERY_WHY,     /* stream, seq */
     QUERY_ROOMS,
+    QUERY_CUTS, /* stream.origin, since_hlc: of each stream of that origin the last event before
+                 * that stamp, where it has one */
 } QueryKind;
 
 enum { QUERY_WORDS_MAX_BYTES = 256 };
@@ -64,11 +73,15 @@ typedef struct Query {
     QueryKind kind;
     char room[EVENT_ROOM_MAX_BYTES + 1];
     char other_room[EVENT_ROOM_MAX_BYTES + 1]; /* "": none. The answer is in the shown order */
+    size_t wanted; /* lines, of the count events of a sealed room; 0: all */
     size_t count;
     uint64_t since_hlc;
     char words[QUERY_WORDS_MAX_BYTES + 1];
     StreamId stream;
     uint64_t seq;
+    /* CUTS: whoever gave the command with EVENT_COMMAND waits for the answer. */
+    bool replies;
+    void *token;
 } Query;
 
 /* A room that the store knows. */
@@ -86,7 +99,7 @@ typedef enum EventKind {
     EVENT_LEAVE,         /* a signal, or the terminal is gone: leave soon */
     EVENT_RECEIVED,      /* somebody called SendMessage; more: EVENT_SAID follows soon */
     EVENT_SAID,          /* what was received with `more` goes to the disk, as one group */
-    EVENT_LINK_ANSWERED, /* a peer answered Hello */
+    EVENT_LINK_ANSWERED, /* a peer answered Hello; in a private network key, binding */
     EVENT_LINK_DOWN,     /* an attempt failed, or a link was lost */
     EVENT_DELIVERED,     /* the peer has taken the line that was last sent to it */
     EVENT_REFUSED,       /* the peer will never take it; text says why */
@@ -119,8 +132,10 @@ typedef struct Event {
     const MessageDraft *draft; /* RECEIVED */
     void *token;               /* RECEIVED: given back with ACCEPT or REJECT */
     size_t mesh;
-    const uint8_t *key;     /* MESH_UP: the peer's, as TLS has proved it; NULL in open mode */
-    const uint8_t *binding; /* MESH_UP: of the connection (io/gate.h); NULL in open mode */
+    const uint8_t *key;     /* MESH_UP, LINK_ANSWERED: the peer's, as TLS has proved it; NULL in
+                               open mode */
+    const uint8_t *binding; /* MESH_UP, LINK_ANSWERED: of the connection (io/gate.h), 32 bytes; NULL
+                               in open mode */
     const uint8_t *data;
     size_t len;
     uint64_t ticket;
@@ -166,9 +181,11 @@ typedef enum ActionKind {
     ACTION_TURN_AWAY,  /* token: of KNOCK or ADMIT; text: why, for the other end */
     ACTION_WELCOME,    /* token: of ADMIT; frame: the newcomer's MemberProof, durable here */
     ACTION_REPLY,      /* token: of COMMAND; level, text: a line of the answer */
-    ACTION_REPLIED,    /* token: of COMMAND; err: that was all */
+    ACTION_REPLIED,    /* token: of COMMAND; err: that was all. Each COMMAND gets one, in the same
+                          step unless it asks the store */
     ACTION_INVITE,     /* token or NULL, hours, text: addresses, or "": make an invitation, and tell
-                          it */
+                          it, before what follows: a REPLIED for that token comes next */
+    ACTION_IGNORED,    /* text: all whose lines are not shown, to be kept for CoreConfig.ignored */
     ACTION_CUT,        /* stream, from: what is stored of it past that number goes */
     ACTION_CUT_KEY,    /* key: a member no more: its connections are to end */
     ACTION_QUIT,       /* exit_code */
@@ -223,8 +240,23 @@ void core_free(Core *core);
 /* Adds to actions, which the caller has reset. */
 void core_step(Core *core, const Event *event, Actions *actions);
 
+/* A message of an event that the store held: its fingerprint, as lines that are shown have it. */
+void core_mark(Core *core, const LogEvent *event, Message *message);
+/* The members of the network, for whose names are whose: anew after each change. at: false past the
+ * end; in the order in which they were let in. */
+typedef struct CoreMemberName {
+    const uint8_t *key;
+    const char *name;
+    bool revoked;
+} CoreMemberName;
+typedef bool (*CoreMemberAt)(const void *context, size_t index, CoreMemberName *ret_member);
+void core_set_members(Core *core, CoreMemberAt at, const void *context);
+
 /* What faces may ask for at any time. */
 const char *core_name(const Core *core);
+const uint8_t *core_key(const Core *core); /* EVENT_KEY_BYTES: of this node */
+/* NULL in open mode. */
+const Members *core_members(const Core *core);
 size_t core_links_count(const Core *core); /* all of nodes.json but SELF and TWIN */
 size_t core_links_up(const Core *core);
 /* Index range of core_link: the entries of nodes.json, then those that have dialled us and are in
@@ -241,5 +273,7 @@ bool core_is_full(const Core *core);
 bool core_has_room(const Core *core);
 size_t core_mesh_count(const Core *core); /* numbers of mesh links */
 const char *core_room(const Core *core);  /* where typed lines go */
+/* What is sealed is read with it; NULL: open mode. The core's, for the same thread alone. */
+Keyring *core_keyring(const Core *core);
 /* Names seen lately, for completion: newest first, NULL past the end. */
 const char *core_recent_name(const Core *core, size_t index);

@@ -21,11 +21,28 @@ Query *history_query(Step *step, QueryKind kind, const char *room)
 
 /* ---- /history ---- */
 
+/* Between the lines are keys, which are not shown; so more is asked for. */
+static Query *ask_for_sealed(Step *step, size_t count)
+{
+    enum { MORE = 2, AND = 50 };
+    char id[EVENT_ROOM_MAX_BYTES + 1];
+    if (!sealed_room_id(step, step->core->room, id)) {
+        return NULL;
+    }
+    Query *query = history_query(step, QUERY_HISTORY, id);
+    query->wanted = count;
+    query->count = MORE * count + AND;
+    return query;
+}
+
 /* What two say to each other is in two rooms: what was said to the one, and to the other, where
  * others speak too. So more is asked for, and looked through here. */
 static Query *ask_for_page(Step *step, size_t count)
 {
-    const Core *core = step->core;
+    Core *core = step->core;
+    if (sealed_is_shown(core, core->room)) {
+        return ask_for_sealed(step, count);
+    }
     Query *query = history_query(step, QUERY_HISTORY, core->room);
     query->count = count;
     if (core->room[0] == '@' && strlen(core->name) < EVENT_ROOM_MAX_BYTES) {
@@ -45,6 +62,9 @@ static void history_since(Step *step, const char *text, size_t len)
         return;
     }
     Query *query = ask_for_page(step, HISTORY_LINES_MAX);
+    if (query == NULL) {
+        return;
+    }
     query->since_hlc = since_ms > 0 ? (uint64_t)since_ms << HLC_COUNTER_BITS : 0;
 }
 
@@ -66,7 +86,7 @@ void history_ask(Step *step, const char *rest, size_t len)
                     HISTORY_LINES_MAX);
         return;
     }
-    ask_for_page(step, count);
+    (void)ask_for_page(step, count);
 }
 
 void history_search(Step *step, const char *words, size_t len)
@@ -86,17 +106,20 @@ void history_search(Step *step, const char *words, size_t len)
 /* ---- answers ---- */
 
 /* An old message, as this node's person may see it; NULL: not for them. */
-static Message *recall(Step *step, const LogEvent *event)
+static Message *recall(Step *step, LogEvent *event)
 {
     const Core *core = step->core;
-    Message *message = message_of_event(event, step->event->utc_offset_s);
+    AUTO_EVENT LogEvent *opened = keyring_open(core->keyring, event);
+    Message *message = opened != NULL ? message_of_event(opened, step->event->utc_offset_s) : NULL;
     if (message == NULL) {
         return NULL;
     }
     /* Of an earlier life too. */
     message->own = memcmp(event->fields.stream.origin, core->key, EVENT_KEY_BYTES) == 0;
+    names_mark(step->core, event->fields.stream.origin, message);
     bool asked_for = !message_is_direct(message); /* by its room, whether joined or not */
-    if (!asked_for && !rooms_sees(core, message)) {
+    if (ignore_has(core, event->fields.stream.origin) ||
+        (!asked_for && !rooms_sees(core, message))) {
         message_unref(message);
         return NULL;
     }
@@ -104,7 +127,7 @@ static Message *recall(Step *step, const LogEvent *event)
 }
 
 /* False where it is not for this node's person. */
-static bool tell_line(Step *step, const LogEvent *event, const char *snippet)
+static bool tell_line(Step *step, LogEvent *event, const char *snippet)
 {
     Message *message = recall(step, event);
     if (message == NULL) {
@@ -189,11 +212,37 @@ static void answer_direct(Step *step)
     }
 }
 
+static void answer_sealed(Step *step)
+{
+    const Event *event = step->event;
+    const Query *query = event->query;
+    size_t count = 0;
+    size_t from = event->events_count;
+    while (from > 0 && count < query->wanted) {
+        Message *message = recall(step, event->events[--from]);
+        count += message != NULL;
+        message_unref(message);
+    }
+    for (size_t i = from; i < event->events_count; i++) {
+        (void)tell_line(step, event->events[i], NULL);
+    }
+    if (count == 0) {
+        step_notice(step, NOTICE_INFO, "nothing%s in %s", query->since_hlc > 0 ? " since" : "",
+                    sealed_room_text(step->core, query->room));
+    } else if (from > 0 || event->more) {
+        step_notice(step, NOTICE_INFO, "these are the last %zu; /history N shows more", count);
+    }
+}
+
 static void answer_history(Step *step)
 {
     const Query *query = step->event->query;
     if (query->other_room[0] != '\0') {
         answer_direct(step);
+        return;
+    }
+    if (query->wanted > 0) {
+        answer_sealed(step);
         return;
     }
     if (step->event->events_count == 0) {
@@ -411,8 +460,13 @@ static void answer_why(Step *step)
         step_notice(step, NOTICE_ERROR, "it is not on the disk yet: ask again in a moment");
         return;
     }
-    const LogEvent *found = event->events[0];
-    const EventFields *fields = &found->fields;
+    LogEvent *found = event->events[0];
+    AUTO_EVENT LogEvent *opened = keyring_open(step->core->keyring, found);
+    if (opened == NULL) {
+        step_notice(step, NOTICE_ERROR, "it is sealed, or a key of a sealed room");
+        return;
+    }
+    const EventFields *fields = &opened->fields;
     Message *message = recall(step, found);
     bool direct = fields->room_len > 0 && fields->room[0] == '@';
     if (message == NULL && direct) {
@@ -429,8 +483,9 @@ static void answer_why(Step *step)
     add_hex(&origin, fields->stream.origin, EVENT_KEY_BYTES / 4);
     add_hex(&hash, found->hash.bytes, EVENT_HASH_BYTES / 4);
     step_notice(step, NOTICE_INFO, "%s: said by %.*s in %s%.*s at %s (%" PRId64 ".%04x)", place,
-                (int)fields->sender_len, fields->sender, direct ? "" : "#", (int)fields->room_len,
-                fields->room, clock, hlc_time_ms(fields->hlc), (unsigned)(fields->hlc & 0xffff));
+                (int)fields->sender_len, fields->sender, direct || opened != found ? "" : "#",
+                (int)fields->room_len, fields->room, clock, hlc_time_ms(fields->hlc),
+                (unsigned)(fields->hlc & 0xffff));
     step_notice(step, NOTICE_INFO,
                 "written by node %s, epoch %" PRIx64 ", number %" PRIu64 ", hash %s%s", origin.text,
                 fields->stream.epoch, fields->seq, hash.text,
@@ -445,8 +500,9 @@ void history_answer(Step *step)
         [QUERY_JOINS] = rooms_answer_joins, [QUERY_RECENT] = answer_recent,
         [QUERY_HISTORY] = answer_history,   [QUERY_SEARCH] = answer_search,
         [QUERY_WHY] = answer_why,           [QUERY_ROOMS] = rooms_answer_rooms,
+        [QUERY_CUTS] = network_answer_cuts,
     };
-    if (step->event->text != NULL) {
+    if (step->event->text != NULL && step->event->query->kind != QUERY_CUTS) {
         step_notice(step, NOTICE_ERROR, "the history could not be read: %s", step->event->text);
         return;
     }

@@ -75,6 +75,7 @@ void lines_recalled(Step *step, const LogEvent *event)
     Message *message = message_of_event(event, step->event->utc_offset_s);
     if (message != NULL) {
         (void)is_first_of_its_kind(step, &event->fields, message);
+        names_mark(step->core, event->fields.stream.origin, message);
         message_unref(message);
     }
 }
@@ -98,16 +99,20 @@ static void shown_own(Step *step, const LogEvent *event, Message *message, Pendi
 void lines_shown(Step *step, const FoldShown *shown)
 {
     Core *core = step->core;
-    const EventFields *fields = &shown->event->fields;
+    AUTO_EVENT LogEvent *opened = keyring_open(core->keyring, shown->event);
+    const EventFields *fields = opened != NULL ? &opened->fields : &shown->event->fields;
     bool own = shown->link == REPLICA_LINKS_MAX;
     PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
-    rooms_apply(core->rooms, fields);
-    Message *message;
+    sealed_shown(step, shown->event);
+    if (opened == shown->event) {
+        rooms_apply(core->rooms, fields);
+    }
+    Message *message = NULL;
     if (pending != NULL && pending->message != NULL) {
         message = message_ref(pending->message);
         message_set_place(message, fields, &shown->tag);
-    } else {
-        message = message_of_tagged(shown->event, &shown->tag, step->event->utc_offset_s);
+    } else if (opened != NULL) {
+        message = message_of_tagged(opened, &shown->tag, step->event->utc_offset_s);
     }
     if (message == NULL) {
         pass(step, shown, NULL);
@@ -120,11 +125,13 @@ void lines_shown(Step *step, const FoldShown *shown)
     /* Said here in an earlier life too: it comes back to a disk that has lost it. */
     message->own = own || memcmp(fields->stream.origin, core->key, EVENT_KEY_BYTES) == 0;
     message->missed = !message->own && hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms;
+    names_mark(core, fields->stream.origin, message);
     if (own) {
         shown_own(step, shown->event, message, pending);
     }
     pass(step, shown, is_new ? message : NULL);
-    if (is_new && rooms_sees(core, message)) {
+    bool ignored = ignore_has(core, fields->stream.origin);
+    if (is_new && !ignored && rooms_sees(core, message)) {
         history_arrived(step, message, shown->link);
         show(step, message);
         if (message->missed) {
@@ -218,6 +225,9 @@ void lines_received(Step *step)
         /* What is on its way to the disk would else never be all there. */
         err = ERR_UNAVAILABLE;
         reason = MESH_BYE_LEAVING;
+    } else if (err == ERR_OK && names_sender_is_taken(step->core, draft)) {
+        err = ERR_DENIED;
+        reason = "sender is the name of another node's member, or looks like one: take another";
     } else if (err == ERR_OK) {
         err = log_may_say(step->core, &reason);
     }
@@ -242,7 +252,7 @@ void lines_received(Step *step)
         line.fields.stamp = draft->timestamp;
         line.fields.stamp_len = draft->timestamp_len;
         line.fields.heard = message->heard;
-        err = log_say(step, &line, &reason);
+        err = sealed_say(step, &line, &reason);
         if (err != ERR_OK) {
             seen_forget_id(step->core->seen, &message->id);
             reject(step, err, reason);
@@ -299,7 +309,7 @@ bool lines_say(Step *step, const char *room, MessageKind kind, const char *text,
     }
     Message *message = message_new(&draft, event->wall_ms, event->utc_offset_s);
     LogLine line = {.fields = fields_of(message), .message = message, .for_classic = true};
-    bool said = log_say(step, &line, &reason) == ERR_OK;
+    bool said = sealed_say(step, &line, &reason) == ERR_OK;
     if (!said) {
         step_notice(step, NOTICE_ERROR, "not sent: %s", reason);
         core->input_failed = true;

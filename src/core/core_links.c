@@ -230,6 +230,11 @@ void links_answered(Step *step)
         return;
     }
     link->state = LINK_UP;
+    link->proved = event->key != NULL && event->binding != NULL;
+    if (link->proved) {
+        memcpy(link->proved_key, event->key, sizeof(link->proved_key));
+        memcpy(link->binding, event->binding, sizeof(link->binding));
+    }
     link->shadow = false;
     shade_twins(step, link);
     link->failures = 0;
@@ -285,6 +290,7 @@ void links_down(Step *step)
         return;
     }
     bool was_up = link->state == LINK_UP;
+    link->proved = false;
     bool first_failure = link->failures == 0;
     link->mesh_at_ms = 0;
     mesh_lost(step, link_index(step->core, link));

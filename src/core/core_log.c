@@ -45,6 +45,11 @@ static void apply_events(Step *step, const ReplicaOutput *output)
         int64_t stamp_ms = hlc_time_ms(output->events[output->events_count - 1]->fields.hlc);
         wall_ms = stamp_ms > wall_ms ? stamp_ms : wall_ms;
     }
+    network_applied(step, output->events, output->events_count);
+    if (output->link != REPLICA_LINKS_MAX) {
+        sync_applied(step, output->events, output->events_count);
+    }
+    sealed_apply(core, output->events, output->events_count);
     fold_apply(core->fold, output->events, output->events_count, output->link, step->event->mono_ms,
                wall_ms, &core->fold_out);
     release(step, &core->fold_out);
@@ -96,6 +101,9 @@ static void log_output(Step *step, ReplicaOutput *output)
         action = step_add(step, ACTION_CUT);
         action->stream = output->stream;
         action->from = output->from;
+        if (core_keyring(step->core) != NULL) {
+            keyring_cut(step->core->keyring, &output->stream, output->from);
+        }
         return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);
@@ -154,6 +162,10 @@ void log_show_all(Step *step)
 
 Err log_may_say(const Core *core, const char **ret_text)
 {
+    if (!network_is_in(core)) {
+        *ret_text = "this node was removed from its network: nothing that is said here counts";
+        return ERR_UNAVAILABLE;
+    }
     if (core->store_reason != NULL) {
         *ret_text = core->store_reason;
         return ERR_UNAVAILABLE;
@@ -192,6 +204,10 @@ Err log_say(Step *step, const LogLine *line, const char **ret_text)
     pending->message = line->message != NULL ? message_ref(line->message) : NULL;
     pending->for_classic = line->for_classic;
     pending->token = line->token;
+    if (line->newcomer != NULL) {
+        pending->admits = true;
+        memcpy(pending->newcomer, line->newcomer, EVENT_KEY_BYTES);
+    }
     pending->seq = replica_said(core->replica) + 1;
     pending->bytes = bytes;
     if (core->pending == NULL) {
@@ -261,7 +277,9 @@ void log_accept(Step *step, PendingLine *pending, Message *message)
     if (pending == NULL) {
         return;
     }
-    if (pending->token != NULL) {
+    if (pending->token != NULL && pending->admits) {
+        network_welcome(step, pending->token, pending->newcomer);
+    } else if (pending->token != NULL) {
         add_accept(step, pending->token, message);
     }
     PendingRepeat *repeat;
@@ -295,7 +313,9 @@ void log_reject_pending(Step *step, const char *text)
 {
     PendingLine *pending;
     LL_FOREACH(step->core->pending, pending) {
-        if (pending->token != NULL) {
+        if (pending->token != NULL && pending->admits) {
+            network_turn_away(step, TAKE(pending->token), text);
+        } else if (pending->token != NULL) {
             reject_token(step, TAKE(pending->token), text);
         }
         PendingRepeat *repeat;

@@ -93,6 +93,14 @@ static void close_mesh(Step *step, size_t index, const char *text)
 
 /* ---- coming up ---- */
 
+static void set_proved(MeshLink *mesh, const uint8_t *key)
+{
+    mesh->proved = key != NULL;
+    if (key != NULL) {
+        memcpy(mesh->key, key, EVENT_KEY_BYTES);
+    }
+}
+
 void mesh_want(Step *step, Link *link)
 {
     Core *core = step->core;
@@ -105,10 +113,35 @@ void mesh_want(Step *step, Link *link)
     if (core->mesh[index].up || there != core->mesh_count) {
         return;
     }
+    if (!network_is_in(core) || (link->proved && !network_counts(core, link->proved_key))) {
+        link->mesh_at_ms = step->event->mono_ms + MESH_REOPEN_OLD_MS;
+        return;
+    }
     core->mesh[index].up = true;
+    set_proved(&core->mesh[index], link->proved ? link->proved_key : NULL);
+    core->mesh[index].up_ms = step->event->mono_ms;
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s", link->address);
     step_add(step, ACTION_MESH_OPEN)->link = index;
-    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
+                                   .link = index,
+                                   .dialled = true,
+                                   .binding = link->proved ? link->binding : NULL,
+                                   .peer_key = link->proved ? link->proved_key : NULL});
+}
+
+/* What is wrong with somebody who has dialled us; NULL: nothing. */
+static const char *why_not(const Step *step)
+{
+    const Core *core = step->core;
+    const Event *event = step->event;
+    if (!network_is_in(core)) {
+        return "this node was removed from the network";
+    }
+    if (core->members != NULL && (event->key == NULL || event->binding == NULL)) {
+        return "only members of this network may link";
+    }
+    bool counts = event->key == NULL || network_counts(core, event->key);
+    return counts ? NULL : "it is no member of this network any more";
 }
 
 void mesh_up(Step *step)
@@ -116,11 +149,21 @@ void mesh_up(Step *step)
     Core *core = step->core;
     size_t index = step->event->mesh;
     const char *address = step->event->text;
+    const char *reason = why_not(step);
     clear_mesh(&core->mesh[index]);
+    if (reason != NULL) {
+        close_mesh(step, index, reason);
+        return;
+    }
     core->mesh[index].up = true;
+    set_proved(&core->mesh[index], step->event->key);
+    core->mesh[index].up_ms = step->event->mono_ms;
     snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s",
              address != NULL ? address : "");
-    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP, .link = index});
+    log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
+                                   .link = index,
+                                   .binding = step->event->binding,
+                                   .peer_key = step->event->key});
 }
 
 /* True where a stays. */
@@ -194,6 +237,10 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
         drop_mesh(step, index, "this node has dialled itself");
         return;
     }
+    if (mesh->proved && memcmp(mesh->key, hello->key, EVENT_KEY_BYTES) != 0) {
+        drop_mesh(step, index, "it says hello with another key than its connection's");
+        return;
+    }
     mesh->greeted = true;
     mesh->peer = hello->node_id;
     memcpy(mesh->key, hello->key, EVENT_KEY_BYTES);
@@ -217,7 +264,9 @@ void mesh_greeted(Step *step, size_t index, const FrameHello *hello)
     }
     if (mesh->name[0] != '\0') {
         lines_remember_name(core, mesh->name);
+        names_heard(core, mesh->key, mesh->name);
     }
+    sync_begun(step);
     note_key(core, mesh);
     hurry_link(step, mesh);
     tell_presences(step, index);
@@ -277,6 +326,26 @@ void mesh_lost(Step *step, size_t index)
 {
     if (step->core->mesh[index].up) {
         drop_mesh(step, index, "the connection is gone");
+    }
+}
+
+void mesh_close_key(Step *step, const uint8_t *key, const char *reason)
+{
+    const Core *core = step->core;
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        const MeshLink *mesh = &core->mesh[i];
+        if (mesh->up && mesh->proved && memcmp(mesh->key, key, EVENT_KEY_BYTES) == 0) {
+            drop_mesh(step, i, reason);
+        }
+    }
+}
+
+void mesh_close_all(Step *step, const char *reason)
+{
+    for (size_t i = 0; i < step->core->mesh_count; i++) {
+        if (step->core->mesh[i].up) {
+            drop_mesh(step, i, reason);
+        }
     }
 }
 
@@ -354,9 +423,15 @@ void mesh_heard(Step *step, size_t index, const FramePresence *rows, size_t coun
         bool news = false;
         PresenceChange change = PRESENCE_SAME;
         FramePresence before;
-        if (presences_hear(core->presences, &rows[i], step->event->mono_ms, &news, &change,
+        if (!network_counts(core, rows[i].key)) {
+            continue; /* of a stranger, or of one whose membership has not come yet: told again */
+        }
+        if (presences_hear(core->presences, &rows[i], index, step->event->mono_ms, &news, &change,
                            &before) != ERR_OK) {
             continue;
+        }
+        if (news && !rows[i].gone) {
+            names_heard(core, rows[i].key, rows[i].name);
         }
         if (change == PRESENCE_CAME || change == PRESENCE_RENAMED) {
             rename_peer(core, &rows[i]);
@@ -389,10 +464,29 @@ void mesh_leave(Step *step)
 
 /* ---- time ---- */
 
+static bool is_silent(const MeshLink *mesh)
+{
+    return mesh->up && !mesh->greeted;
+}
+
+static void drop_silent(Step *step)
+{
+    Core *core = step->core;
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        if (is_silent(&core->mesh[i]) &&
+            core->mesh[i].up_ms + MESH_HELLO_MS <= step->event->mono_ms) {
+            log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = i});
+            close_mesh(step, i, "it did not say who it is");
+            forget(step, i, MESH_REOPEN_MS);
+        }
+    }
+}
+
 void mesh_timer(Step *step)
 {
     Core *core = step->core;
     uint64_t now_ms = step->event->mono_ms;
+    drop_silent(step);
     for (size_t i = 0; i < core->links_count; i++) {
         Link *link = &core->links[i];
         if (link->mesh_at_ms != 0 && link->mesh_at_ms <= now_ms) {
@@ -416,6 +510,11 @@ uint64_t mesh_wake_at(const Core *core)
     uint64_t wake = presences_wake_at(core->presences);
     for (size_t i = 0; i < core->links_count; i++) {
         wake = earlier(wake, core->links[i].mesh_at_ms);
+    }
+    for (size_t i = 0; i < core->mesh_count; i++) {
+        if (is_silent(&core->mesh[i])) {
+            wake = earlier(wake, core->mesh[i].up_ms + MESH_HELLO_MS);
+        }
     }
     return wake;
 }

@@ -12,8 +12,15 @@ bool rooms_sees(const Core *core, const Message *message)
     if (message_is_in_lobby(message) || (message->own && !message->by_client)) {
         return true;
     }
-    return message_is_direct(message) ? strcmp(message->room + 1, core->name) == 0
-                                      : rooms_joined(core->rooms, message->room);
+    if (message_is_direct(message)) {
+        return strcmp(message->room + 1, core->name) == 0;
+    }
+    if (sealed_is_shown(core, message->room)) {
+        const SealedRoom *room =
+            keyring_room_shown(core->keyring, message->room, strlen(message->room));
+        return room != NULL && room->entered;
+    }
+    return rooms_joined(core->rooms, message->room);
 }
 
 void rooms_start(Step *step)
@@ -32,7 +39,7 @@ void rooms_answer_joins(Step *step)
 
 /* ---- entering and leaving ---- */
 
-static void go_to(Step *step, const char *room)
+void rooms_go_to(Step *step, const char *room)
 {
     Core *core = step->core;
     if (strcmp(core->room, room) == 0) {
@@ -44,8 +51,8 @@ static void go_to(Step *step, const char *room)
     } else if (room[0] == '@') {
         step_notice(step, NOTICE_INFO, "what you type goes to %s alone; /part ends that", room + 1);
     } else {
-        step_notice(step, NOTICE_INFO, "what you type goes to #%s; /history shows what was said",
-                    room);
+        step_notice(step, NOTICE_INFO, "what you type goes to %s%s; /history shows what was said",
+                    sealed_is_shown(core, room) ? "" : "#", room);
     }
 }
 
@@ -72,6 +79,9 @@ static bool tell_membership(Step *step, LogKind kind, const char *room)
 static bool parse_person(Step *step, const char *name, size_t len, char ret_room[])
 {
     const char *reason = "";
+    if (step->core->keyring != NULL) {
+        return sealed_person(step, name, len, ret_room);
+    }
     if (message_check_name(name, len, &reason) != ERR_OK || len >= EVENT_ROOM_MAX_BYTES) {
         step_notice(step, NOTICE_ERROR, "%.*s is nobody's name%s%s",
                     (int)(len < EVENT_ROOM_MAX_BYTES ? len : EVENT_ROOM_MAX_BYTES), name,
@@ -104,11 +114,18 @@ void rooms_join(Step *step, const char *name, size_t len)
     char room[EVENT_ROOM_MAX_BYTES + 1];
     if (len == 0) {
         step_notice(step, NOTICE_ERROR, "/join ROOM: you are in %s%s",
-                    core->room[0] == '@' || strcmp(core->room, MESSAGE_LOBBY) == 0 ? "" : "#",
+                    core->room[0] == '@' || strcmp(core->room, MESSAGE_LOBBY) == 0 ||
+                            sealed_is_shown(core, core->room)
+                        ? ""
+                        : "#",
                     core->room);
         return;
     }
     if (!parse_room(step, name, len, room)) {
+        return;
+    }
+    if (sealed_is_shown(core, room) && room[0] == '!') {
+        sealed_join(step, room);
         return;
     }
     bool has_members = room[0] != '@' && strcmp(room, MESSAGE_LOBBY) != 0;
@@ -123,7 +140,7 @@ void rooms_join(Step *step, const char *name, size_t len)
             return;
         }
     }
-    go_to(step, room);
+    rooms_go_to(step, room);
 }
 
 void rooms_part(Step *step, const char *name, size_t len)
@@ -138,7 +155,11 @@ void rooms_part(Step *step, const char *name, size_t len)
         step_notice(step, NOTICE_ERROR, "everybody is in the lobby; /quit leaves the chat");
         return;
     }
-    if (room[0] != '@') {
+    if (room[0] == '!' && sealed_is_shown(core, room)) {
+        if (!sealed_part(step, room)) {
+            return;
+        }
+    } else if (room[0] != '@') {
         if (!rooms_joined(core->rooms, room)) {
             step_notice(step, NOTICE_ERROR, "you are not in #%s", room);
             return;
@@ -149,7 +170,7 @@ void rooms_part(Step *step, const char *name, size_t len)
         rooms_leave(core->rooms, room);
     }
     if (strcmp(core->room, room) == 0) {
-        go_to(step, MESSAGE_LOBBY);
+        rooms_go_to(step, MESSAGE_LOBBY);
     }
 }
 
@@ -193,7 +214,7 @@ void rooms_msg(Step *step, const char *rest, size_t len)
                     room + 1);
     }
     if (len == 0) {
-        go_to(step, room);
+        rooms_go_to(step, room);
     } else {
         lines_say(step, room, MESSAGE_TEXT, rest, len);
     }
@@ -215,7 +236,7 @@ void rooms_to(Step *step, const char *rest, size_t len)
 
 /* ---- who and what there is ---- */
 
-static const FramePresence *presence_of(const Core *core, const uint8_t *key)
+const FramePresence *presence_of(const Core *core, const uint8_t *key)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
         const FramePresence *presence = presences_at(core->presences, i);
@@ -226,29 +247,30 @@ static const FramePresence *presence_of(const Core *core, const uint8_t *key)
     return NULL;
 }
 
-static void add_name(StrBuf *list, const char *name)
+static void add_name(Core *core, StrBuf *list, const uint8_t *key, const char *name)
 {
     strbuf_add_string(list, list->len > 0 ? ", " : "");
-    strbuf_add_string(list, name[0] != '\0' ? name : "(no name)");
+    names_add_shown(core, list, key, name);
 }
 
-static void names_of_lobby(const Core *core, StrBuf *here)
+static void names_of_lobby(Core *core, StrBuf *here)
 {
     for (size_t i = 0; i < presences_count(core->presences); i++) {
-        add_name(here, presences_at(core->presences, i)->name);
+        const FramePresence *presence = presences_at(core->presences, i);
+        add_name(core, here, presence->key, presence->name);
     }
     for (size_t i = 0; i < core->links_count; i++) {
         const Link *link = &core->links[i];
         if (link->state == LINK_UP && link->classic) {
-            add_name(here, link->address);
-            strbuf_add_string(here, " (classic)");
+            strbuf_add_string(here, here->len > 0 ? ", " : "");
+            strbuf_addf(here, "%s (classic)", link->address);
         }
     }
 }
 
 void rooms_names(Step *step, const char *name, size_t len)
 {
-    const Core *core = step->core;
+    Core *core = step->core;
     char room[EVENT_ROOM_MAX_BYTES + 1];
     AUTO_STRBUF StrBuf here = {0};
     AUTO_STRBUF StrBuf away = {0};
@@ -266,10 +288,14 @@ void rooms_names(Step *step, const char *name, size_t len)
         step_notice(step, NOTICE_INFO, "%s is %s", room + 1, is_here ? "here" : "away");
         return;
     }
+    if (sealed_is_shown(core, room)) {
+        sealed_names(step, room);
+        return;
+    }
     const RoomMember *member;
     for (size_t i = 0; (member = rooms_member(core->rooms, room, i)) != NULL; i++) {
         const FramePresence *presence = presence_of(core, member->key);
-        add_name(presence != NULL ? &here : &away,
+        add_name(core, presence != NULL ? &here : &away, member->key,
                  presence != NULL ? presence->name : member->name);
     }
     step_notice(step, NOTICE_INFO, "#%s: here: %s%s%s", room, here.len > 0 ? here.text : "nobody",
@@ -305,6 +331,32 @@ static size_t members_of(const Core *core, const char *room)
     return count;
 }
 
+/* False: it is not to be listed here. */
+static bool add_room_row(const Core *core, StrBuf *row, const char *name, int64_t age_ms)
+{
+    bool sealed = sealed_is_shown(core, name);
+    size_t people = 0;
+    bool joined = false;
+    const char *shown = name;
+    if (sealed) {
+        shown = sealed_row(core, name, &people, &joined);
+    } else {
+        people = members_of(core, name);
+        joined = rooms_joined(core->rooms, name);
+    }
+    if (shown[0] == '\0') {
+        return false;
+    }
+    strbuf_addf(row, "%s%s  ", sealed ? "" : "#", shown);
+    add_age(row, age_ms);
+    if (strcmp(name, MESSAGE_LOBBY) == 0) {
+        strbuf_add_string(row, "  everybody");
+    } else {
+        strbuf_addf(row, "  %zu in it%s", people, joined ? ", you too" : "");
+    }
+    return true;
+}
+
 void rooms_answer_rooms(Step *step)
 {
     enum { ROWS_MAX = 100 };
@@ -316,15 +368,10 @@ void rooms_answer_rooms(Step *step)
         if (name[0] == '@') {
             continue; /* somebody's, not ours to list */
         }
-        bool lobby = strcmp(name, MESSAGE_LOBBY) == 0;
         AUTO_STRBUF StrBuf row = {0};
-        strbuf_addf(&row, "#%s  ", name);
-        add_age(&row, event->wall_ms - hlc_time_ms(event->rooms[i].last_hlc));
-        if (lobby) {
-            strbuf_add_string(&row, "  everybody");
-        } else {
-            strbuf_addf(&row, "  %zu in it%s", members_of(core, name),
-                        rooms_joined(core->rooms, name) ? ", you too" : "");
+        if (!add_room_row(core, &row, name,
+                          event->wall_ms - hlc_time_ms(event->rooms[i].last_hlc))) {
+            continue;
         }
         step_notice(step, NOTICE_INFO, "%s", row.text);
         told++;

@@ -4,8 +4,11 @@
 #include "core/classic.h"
 #include "core/core.h"
 #include "core/fold.h"
+#include "core/members.h"
+#include "core/names.h"
 #include "core/presence.h"
 #include "core/rooms.h"
+#include "core/sealed.h"
 #include "core/seen.h"
 
 enum {
@@ -21,6 +24,9 @@ enum {
     CORE_PROBE_OWN_MS = 60 * 1000,
     /* That have dialled us; with those of nodes.json REPLICA_LINKS_MAX. */
     MESH_INCOMING_MAX = REPLICA_LINKS_MAX - LINKS_MAX,
+    /* Until the peer has said who it is: an ocean and a busy node. Who says nothing holds no place
+     * among those that have dialled us. */
+    MESH_HELLO_MS = 10 * 1000,
     /* A mesh link that ended on a connection that stands is opened again after a while, which
      * doubles each time it ends without a greeting; where the peer is too old to know of mesh
      * links, after a long one. */
@@ -46,14 +52,17 @@ enum {
     RECENT_LINES = 4096, /* read at the start: clients that try again may have been away for long */
     RECENT_SHOWN = 10,
     ARRIVALS_MAX = 1024,
+    SYNC_QUIET_MS = 400, /* after what came last: then nothing is missing */
 };
 
 /* A mesh link. */
 typedef struct MeshLink {
     bool up;
     bool greeted;
-    NodeId peer; /* while greeted */
+    uint64_t up_ms; /* since when */
+    NodeId peer;    /* while greeted */
     uint8_t key[EVENT_KEY_BYTES];
+    bool proved; /* the key: by the connection, before any greeting */
     char name[MESSAGE_SENDER_MAX_BYTES + 1];
     char address[LINK_HOST_MAX_BYTES + 16];
 } MeshLink;
@@ -71,10 +80,18 @@ typedef struct PendingLine {
     size_t bytes;
     Message *message; /* NULL: made of the event */
     bool for_classic;
-    void *token;            /* of who is to be told; NULL: nobody */
+    void *token; /* of who is to be told; NULL: nobody */
+    bool admits; /* then the token is of ADMIT, and that is the newcomer's key */
+    uint8_t newcomer[EVENT_KEY_BYTES];
     PendingRepeat *repeats; /* newest first: of this line, or of one before it */
     struct PendingLine *next;
 } PendingLine;
+
+/* Whose lines this node's person does not want to see. */
+typedef struct Ignored {
+    uint8_t key[EVENT_KEY_BYTES];
+    char *name; /* as it was called then; owned */
+} Ignored;
 
 /* How a message came, for /why. */
 typedef struct Arrival {
@@ -83,6 +100,12 @@ typedef struct Arrival {
     char by[MESSAGE_SENDER_MAX_BYTES + 1];
     int64_t wall_ms;
 } Arrival;
+
+/* Who may be none any more when the step is over. */
+typedef struct FormerMember {
+    uint8_t key[EVENT_KEY_BYTES];
+    char name[MEMBER_NAME_MAX_BYTES + 1];
+} FormerMember;
 
 struct Core {
     NodeId node_id;
@@ -100,7 +123,24 @@ struct Core {
     FoldOut fold_out;
     uint64_t fold_wake_ms;
     Presences *presences;
+    bool sync_told; /* "connected to NAME, n messages synced" */
+    size_t sync_count;
+    uint64_t sync_at_ms; /* when something last came, since there is a link; 0: there is none */
+    Names *names;
+    Ignored *ignored; /* by key */
+    size_t ignored_count;
+    Members *members;     /* NULL: open mode */
+    EventSigner signer;   /* for memberships; all zeros in open mode */
+    bool members_changed; /* what they say may have: to be looked at when the step is over */
+    bool told_removed;    /* the person knows that this node is no member any more */
+    /* Before the first revocation of this step: who was a member then. NULL: there was none. */
+    FormerMember *members_before;
+    size_t members_before_count;
+    size_t let_in_before;                          /* in this step, but said some time ago */
+    char founder_name[EVENT_SENDER_MAX_BYTES + 1]; /* as last said; "": not known */
     Rooms *rooms;
+    Keyring *keyring;                              /* NULL: open mode */
+    char person_name[EVENT_SENDER_MAX_BYTES + 16]; /* the keyring asked for last */
     char room[EVENT_ROOM_MAX_BYTES + 1];
     Seen *seen;
     ClassicLines *classic_lines;
@@ -136,6 +176,10 @@ typedef struct Step {
     Core *core;
     const Event *event;
     Actions *actions;
+    bool replies; /* notices go to token, of EVENT_COMMAND */
+    void *token;
+    Err reply_err;
+    bool replies_later; /* the store has been asked */
 } Step;
 
 Action *step_add(Step *step, ActionKind kind);
@@ -157,6 +201,10 @@ void lines_recalled(Step *step, const LogEvent *event);
 
 /* core_command.c: what starts with a slash. */
 void command_run(Step *step, const char *text, size_t len);
+/* EVENT_COMMAND. */
+void command_asked(Step *step);
+/* Nothing more is to be said to who has asked. */
+void command_replied(Step *step);
 
 /* core_rooms.c: commands about rooms and people. */
 void rooms_start(Step *step);
@@ -169,6 +217,32 @@ void rooms_answer_joins(Step *step);
 void rooms_answer_rooms(Step *step);
 /* Is it for this node's person? */
 bool rooms_sees(const Core *core, const Message *message);
+/* Who is here with that key, or NULL. */
+const FramePresence *presence_of(const Core *core, const uint8_t *key);
+
+/* core_names.c: under whose name. */
+/* Marks a message of that key's whose sender could be taken for somebody else; a name that is new
+ * becomes the key's. */
+void names_mark(Core *core, const uint8_t key[EVENT_KEY_BYTES], Message *message);
+/* Somebody is told to be called so: the name becomes the key's, where it is nobody's. */
+void names_heard(Core *core, const uint8_t key[EVENT_KEY_BYTES], const char *name);
+/* Would a caller of this node speak under the name of a member who is at another one? */
+bool names_sender_is_taken(const Core *core, const MessageDraft *draft);
+/* The name, with its fingerprint where it could mislead; "(no name)". */
+void names_add_shown(Core *core, StrBuf *out, const uint8_t key[EVENT_KEY_BYTES], const char *name);
+
+/* core_sync.c: what the first link of a private network has brought. */
+void sync_begun(Step *step);
+void sync_applied(Step *step, LogEvent *const *events, size_t count);
+uint64_t sync_wake_at(const Core *core);
+void sync_timer(Step *step);
+
+/* core_ignore.c: whose lines are not shown here. */
+void ignore_load(Core *core, const char *text, size_t len);
+void ignore_free(Core *core);
+void ignore_add(Step *step, const char *who, size_t len);
+void ignore_end(Step *step, const char *who, size_t len);
+bool ignore_has(const Core *core, const uint8_t key[EVENT_KEY_BYTES]);
 
 /* core_history.c: what was said before. */
 void history_ask(Step *step, const char *rest, size_t len);
@@ -193,7 +267,8 @@ typedef struct LogLine {
     Message *message;
     bool for_classic;
     void *token;
-    bool more; /* ReplicaInput.more */
+    const uint8_t *newcomer; /* of a MEMBER event: PendingLine.newcomer; NULL: no admission */
+    bool more;               /* ReplicaInput.more */
 } LogLine;
 Err log_say(Step *step, const LogLine *line, const char **ret_text);
 /* Would it? */
@@ -215,6 +290,36 @@ Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq);
 /* Tells how far the last own message is, where that has changed. */
 void log_check_kept(Step *step);
 
+/* core_sealed.c: sealed rooms, and what two say to each other alone. All of it does nothing in open
+ * mode. */
+void sealed_begin(Core *core, const CoreConfig *config);
+void sealed_end(Core *core);
+/* ROOM_KEY events are heeded when they are applied. */
+void sealed_apply(Core *core, LogEvent *const *events, size_t count);
+/* The fold has released one: who was let in, is told. */
+void sealed_shown(Step *step, const LogEvent *event);
+/* As log_say, of a line whose room has its shown name: sealed, where that is a sealed room or a
+ * person. */
+Err sealed_say(Step *step, const LogLine *line, const char **ret_text);
+/* Does this room, by its shown name, take the ways of this file? */
+bool sealed_is_shown(const Core *core, const char *room);
+/* Its name in the log. False, and said, where there is no such room. */
+bool sealed_room_id(Step *step, const char *shown, char ret_id[EVENT_ROOM_MAX_BYTES + 1]);
+/* "@NAME" made sure, and unique. False, and said, where nobody or several are called that. */
+bool sealed_person(Step *step, const char *who, size_t len,
+                   char ret_room[EVENT_ROOM_MAX_BYTES + 1]);
+void sealed_make(Step *step, const char *name, size_t len);
+void sealed_admit(Step *step, const char *rest, size_t len);
+void sealed_join(Step *step, const char *shown);
+/* False: nothing was done, and why is told. */
+bool sealed_part(Step *step, const char *shown);
+void sealed_names(Step *step, const char *shown);
+/* A row of /rooms: its name, "" for one that is not to be listed; *ret_note: what else there is. */
+const char *sealed_row(const Core *core, const char *id, size_t *ret_people, bool *ret_entered);
+/* The shown name of a room in the log, for a notice. Valid until the next call. */
+const char *sealed_room_text(Core *core, const char *room);
+void rooms_go_to(Step *step, const char *room);
+
 /* core_mesh.c: the mesh links, and who is where. */
 void mesh_up(Step *step);
 void mesh_down(Step *step);
@@ -234,8 +339,49 @@ bool mesh_is_linked(const Core *core, const uint8_t *key);
 bool mesh_link_leads_to(const Core *core, const NodeId *peer);
 void mesh_timer(Step *step);
 uint64_t mesh_wake_at(const Core *core);
+/* Ends those whose peers have proved to hold that key. */
+void mesh_close_key(Step *step, const uint8_t *key, const char *reason);
+void mesh_close_all(Step *step, const char *reason);
 void mesh_rename(Step *step);
 void mesh_leave(Step *step);
+
+/* core_members.c: who is in the private network. */
+/* That of what members say about members: nobody's, and so not listed. */
+#define NETWORK_ROOM "@"
+void network_open(Core *core, const CoreConfig *config);
+void network_close(Core *core);
+void network_begin(Step *step);
+/* Events that the replica has applied; before the fold has them. */
+void network_applied(Step *step, LogEvent *const *events, size_t count);
+/* When the step is over: what follows from it. */
+void network_settle(Step *step);
+void network_knock(Step *step);
+void network_admit(Step *step);
+/* The MEMBER event is durable: its newcomer may come in; or it was not written. */
+void network_welcome(Step *step, void *token, const uint8_t *key);
+void network_turn_away(Step *step, void *token, const char *text);
+/* May that key link with this node? In open mode every one may. */
+bool network_counts(const Core *core, const uint8_t *key);
+/* Is this node a member of its network, or in none? */
+bool network_is_in(const Core *core);
+/* Of a member, or of who is here; "": not known. */
+const char *network_name(const Core *core, const uint8_t *key);
+/* "ann (3f2a-91bc-04d7-be11)". */
+void network_add_name(const Core *core, StrBuf *out, const uint8_t *key);
+
+/* core_who.c: who is meant by a name, or by a fingerprint or its beginning. False, and said, where
+ * it is nobody, or more than one. loosely: a nickname will do. */
+bool network_find_who(Step *step, const char *text, size_t len, bool loosely,
+                      uint8_t ret_key[EVENT_KEY_BYTES]);
+
+/* core_network_commands.c: the commands about that. */
+void network_invite(Step *step, const char *rest, size_t len);
+void network_members(Step *step);
+void network_revoke(Step *step, const char *rest, size_t len);
+void network_ban(Step *step, const char *rest, size_t len);
+void network_id(Step *step);
+void network_whois(Step *step, const char *rest, size_t len);
+void network_answer_cuts(Step *step);
 
 /* core_links.c: the other nodes. */
 void links_start(Step *step);

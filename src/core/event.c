@@ -66,6 +66,11 @@ typedef struct Rule {
     const char *reason;
 } Rule;
 
+static size_t body_max(int kind)
+{
+    return EVENT_BODY_MAX_BYTES + (kind == LOG_SEALED ? EVENT_SEALED_EXTRA_BYTES : 0);
+}
+
 static const char *broken_rule(const EventFields *fields)
 {
     static const EventHash zero = {0};
@@ -79,7 +84,8 @@ static const char *broken_rule(const EventFields *fields)
          "room has 1 to 64 bytes"},
         {fields->sender_len >= 1 && fields->sender_len <= EVENT_SENDER_MAX_BYTES,
          "sender has 1 to 64 bytes"},
-        {fields->body_len <= EVENT_BODY_MAX_BYTES, "body has at most 8192 bytes"},
+        {fields->body_len <= body_max(fields->kind),
+         "body has at most 8192 bytes, and 512 more where it is sealed"},
         {fields->after_count <= EVENT_AFTER_MAX, "after has at most 3 places"},
         {fields->id_len <= EVENT_ID_MAX_BYTES, "id has at most 32 bytes"},
         {fields->stamp_len <= EVENT_STAMP_MAX_BYTES, "stamp has at most 64 bytes"},
@@ -116,7 +122,7 @@ static const void *keep(char **at, const void *from, size_t len)
 }
 
 /* Takes over a reference to bytes; copies what fields borrow. */
-static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
+static LogEvent *event_of_hashed(Bytes *bytes, const EventHash *hash, const EventFields *fields)
 {
     size_t network_len = fields->network != NULL ? EVENT_NETWORK_BYTES : 0;
     size_t extra = fields->room_len + fields->sender_len + fields->body_len + network_len +
@@ -125,7 +131,7 @@ static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
     char *at = (char *)(event + 1);
     event->refs = 1;
     event->bytes = bytes;
-    event->hash = hash_of(bytes);
+    event->hash = *hash;
     event->fields = *fields;
     event->fields.room = keep(&at, fields->room, fields->room_len);
     event->fields.sender = keep(&at, fields->sender, fields->sender_len);
@@ -136,6 +142,24 @@ static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
         event->fields.network = keep(&at, fields->network, EVENT_NETWORK_BYTES);
     }
     return event;
+}
+
+static LogEvent *event_of(Bytes *bytes, const EventFields *fields)
+{
+    EventHash hash = hash_of(bytes);
+    return event_of_hashed(bytes, &hash, fields);
+}
+
+LogEvent *event_opened(const LogEvent *event, const EventFields *fields)
+{
+    if (broken_rule(fields) != NULL) {
+        return NULL;
+    }
+    LogEvent *opened = event_of_hashed(bytes_ref(event->bytes), &event->hash, fields);
+    opened->is_signed = event->is_signed;
+    opened->verified = event->verified;
+    memcpy(opened->signature, event->signature, EVENT_SIGNATURE_BYTES);
+    return opened;
 }
 
 LogEvent *event_ref(LogEvent *event)
@@ -205,7 +229,7 @@ static Bytes *encode(const EventFields *fields)
 
     /* Packed first, measured then: asking for the size takes nearly as long as packing. By
      * the rules it is far below the most an event may have. */
-    uint8_t packed[EVENT_MAX_BYTES];
+    NOT_CLEARED uint8_t packed[EVENT_MAX_BYTES];
     size_t len = chat__event__pack(&event, packed);
     assert(len <= sizeof(packed));
     return bytes_new(packed, len);
@@ -286,7 +310,7 @@ Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
         *ret_reason = "an event has at most 12 KiB";
         return ERR_LIMIT;
     }
-    _Alignas(PROTO_ARENA_ALIGN) uint8_t memory[ARENA_BYTES]; /* needs no clearing */
+    _Alignas(PROTO_ARENA_ALIGN) NOT_CLEARED uint8_t memory[ARENA_BYTES];
     ProtoArena arena;
     const Chat__Event *event = chat__event__unpack(
         proto_arena_reset(&arena, memory, sizeof(memory)), bytes_len(bytes), bytes_data(bytes));

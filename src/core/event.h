@@ -24,6 +24,7 @@ enum {
     EVENT_SEED_BYTES = 32,
     EVENT_NETWORK_BYTES = 16,
     EVENT_BODY_MAX_BYTES = 8192,
+    EVENT_SEALED_EXTRA_BYTES = 512, /* the body of LOG_SEALED, around one of that size */
     EVENT_ROOM_MAX_BYTES = 64,
     EVENT_SENDER_MAX_BYTES = 64,
     EVENT_AFTER_MAX = 3,
@@ -129,12 +130,23 @@ void event_sign(LogEvent *event, const EventSigner *signer);
 Err event_decode(Bytes *bytes, const uint8_t *signature, LogEvent **ret_event,
                  const char **ret_reason);
 
+/* The same event with what was sealed in it: fields tell what it says, everything else stays as it
+ * is. NULL: they break a rule. */
+LogEvent *event_opened(const LogEvent *event, const EventFields *fields);
+
 /* Is the event's own signature there and good? One Ed25519 check: some 70 us. */
 bool event_signature_is_good(const LogEvent *event);
 
 LogEvent *event_ref(LogEvent *event);
 /* NULL is fine. */
 void event_unref(LogEvent *event);
+
+/* AUTO_EVENT LogEvent *event = ...: its reference is dropped where the scope ends. */
+static inline void event_unref_at(LogEvent **event)
+{
+    event_unref(*event);
+}
+#define AUTO_EVENT __attribute__((cleanup(event_unref_at)))
 
 StreamTag stream_tag(const StreamId *stream);
 

@@ -185,6 +185,7 @@ static Chat__LinkHello hello_of(const FrameHello *hello)
     out.root = hello->root;
     out.node_id = binary(hello->node_id.bytes, NODE_ID_BYTES);
     out.name = (char *)(uintptr_t)hello->name;
+    out.binding = binary(hello->binding, hello->is_bound ? EVENT_SIGNATURE_BYTES : 0);
     return out;
 }
 
@@ -265,13 +266,21 @@ static Err read_hello(const Chat__LinkHello *hello, FrameIn *frame, const char *
         hello->node_id.len != NODE_ID_BYTES || (hello->network.len != 0 && !network)) {
         return invalid(ret_reason, "a hello without an epoch, or with a key or id too short");
     }
+    bool is_bound = hello->binding.len == EVENT_SIGNATURE_BYTES;
+    if (hello->binding.len != 0 && !is_bound) {
+        return invalid(ret_reason, "a hello with a binding of the wrong length");
+    }
     frame->has_hello = true;
     frame->hello = (FrameHello){
         .version = hello->version,
         .network = network ? frame->network : NULL,
         .epoch = hello->epoch,
         .root = hello->root,
+        .is_bound = is_bound,
     };
+    if (is_bound) {
+        memcpy(frame->hello.binding, hello->binding.data, EVENT_SIGNATURE_BYTES);
+    }
     memcpy(frame->hello.key, hello->key.data, EVENT_KEY_BYTES);
     memcpy(frame->hello.node_id.bytes, hello->node_id.data, NODE_ID_BYTES);
     read_name(hello->name, frame->hello.name);
@@ -372,8 +381,8 @@ static Err read_run(const Chat__Events *in, FrameRun *run, const char **ret_reas
             return invalid(ret_reason, "a run with a gap, or of two streams");
         }
     }
-    if (run->count == 0 || !run->events[run->count - 1]->is_signed) {
-        return invalid(ret_reason, "a run that does not end with a signature");
+    if (run->count == 0) {
+        return invalid(ret_reason, "a run of no events");
     }
     if (!groups_fit(run)) {
         return invalid(ret_reason, "a group of more than 256 events, or 64 KiB");
@@ -390,6 +399,11 @@ static size_t run_bytes(const FrameRun *run)
     return bytes;
 }
 
+static bool ends_signed(const FrameRun *run)
+{
+    return run->events[run->count - 1]->is_signed;
+}
+
 static Err read_proof(const Chat__Proof *in, FrameProof *proof, const char **ret_reason)
 {
     if (in->a == NULL || in->b == NULL) {
@@ -401,6 +415,9 @@ static Err read_proof(const Chat__Proof *in, FrameProof *proof, const char **ret
     }
     if (err != ERR_OK) {
         return err;
+    }
+    if (!ends_signed(&proof->a) || !ends_signed(&proof->b)) {
+        return invalid(ret_reason, "a proof of a run that does not end with a signature");
     }
     if (stream_id_compare(&proof->a.events[0]->fields.stream, &proof->b.events[0]->fields.stream) !=
         0) {

@@ -22,6 +22,8 @@ typedef struct FrameHello {
     uint64_t root;
     NodeId node_id;
     char name[MESSAGE_SENDER_MAX_BYTES + 1]; /* "" where it is none that may be shown */
+    bool is_bound;
+    uint8_t binding[EVENT_SIGNATURE_BYTES]; /* of a private network: replica_hello.c */
 } FrameHello;
 
 /* Who is at a node (proto/chat.proto, Presence). */
@@ -46,7 +48,8 @@ typedef struct FrameWant {
     uint64_t from;
 } FrameWant;
 
-/* A run of events of one stream. */
+/* A run of events of one stream. One that comes may end without a signature: whether its end is
+ * vouched for in another way (the cut of a revoked member) is not for here to know. */
 typedef struct FrameRun {
     LogEvent **events;
     size_t count;

@@ -16,6 +16,7 @@
  * lost the same peer do not all come back in the same instant. */
 #pragma once
 
+#include "core/members.h"
 #include "core/message.h"
 
 enum {
@@ -29,6 +30,7 @@ enum {
     LINKS_MAX = 256,
     LINK_HOST_MAX_BYTES = 255, /* RFC 1035 section 2.3.4 */
     LINK_REASON_MAX_BYTES = 300,
+    LINK_BINDING_BYTES = 32, /* io/gate.h */
 };
 
 typedef enum LinkState {
@@ -64,6 +66,8 @@ typedef struct LinkView {
     uint64_t here_lacks;   /* events it has told of that are not here yet */
     uint32_t events_per_s; /* that come from it */
     bool incoming;         /* in no entry of nodes.json here: it has dialled us from host */
+    /* Of its key, in a private network, where a connection has proved it; "" otherwise. */
+    char fingerprint[FINGERPRINT_BYTES];
 } LinkView;
 
 /* "localhost:50052", "[::1]:50052". */
@@ -79,8 +83,12 @@ typedef struct Link {
     char peer_name[MESSAGE_SENDER_MAX_BYTES + 1];
     NodeId peer_id;                    /* of our kind, while UP, and of a TWIN */
     uint8_t peer_key[EVENT_KEY_BYTES]; /* of the peer it last led to; zeros: not known */
-    uint64_t mesh_at_ms;               /* when to open a mesh link on it; 0: not */
-    uint32_t mesh_failures;            /* ended before a greeting, one after another */
+    /* Of the connection that stands, in a private network. */
+    bool proved;
+    uint8_t proved_key[EVENT_KEY_BYTES];
+    uint8_t binding[LINK_BINDING_BYTES];
+    uint64_t mesh_at_ms;    /* when to open a mesh link on it; 0: not */
+    uint32_t mesh_failures; /* ended before a greeting, one after another */
     char down_reason[LINK_REASON_MAX_BYTES + 1];
     uint32_t failures; /* attempts since it was last up */
     uint32_t rtt_us;

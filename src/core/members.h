@@ -9,7 +9,10 @@
  * hold the same log give the same one. A membership counts where its inviter counts; where the
  * inviter was revoked, only if the event that holds it is within his cut. A membership that was
  * shown at the door (members_take_proof), and is in no event yet, counts while its inviter is not
- * revoked. Who was revoked stays so: to come back takes a new key. */
+ * revoked. Who was revoked stays so: to come back takes a new key.
+ *
+ * Where there is more than may be kept, what goes is chosen by what it says, and not by when it
+ * came: memberships that the founder has signed are the last to go. */
 #pragma once
 
 #include "core/event.h"
@@ -17,9 +20,11 @@
 typedef struct Members Members;
 
 enum {
-    MEMBERS_MAX = 10000,
-    MEMBER_PROOF_MAX = 16, /* from the founder to a member */
-    MEMBER_PROOF_MAX_BYTES = 16 * 1024,
+    MEMBERS_MAX = 10000,   /* memberships, of all keys */
+    MEMBER_PROOF_MAX = 16, /* from the founder to a member; who is farther away is none */
+    /* Of the longest names and addresses. */
+    MEMBERSHIP_MAX_BYTES = 1408,
+    MEMBER_PROOF_MAX_BYTES = 24 * 1024, /* so many memberships, with their signatures */
     MEMBER_NAME_MAX_BYTES = 64,
     MEMBER_ADDRESSES_MAX = 4,
     MEMBER_ADDRESS_MAX_BYTES = 280, /* "host:port" */
@@ -28,7 +33,11 @@ enum {
     GENESIS_MAX_BYTES = 256,
     REVOCATION_PARTS_MAX = 64,
     REVOCATION_CUTS_MAX = 100, /* in a part */
-    FINGERPRINT_BYTES = 20,    /* "3f2a-91bc-04d7-be11" and a NUL */
+    REVOCATIONS_OF_KEY_MAX = 8,
+    /* Of all revocations, twice as many as there may be streams. Only the founder's mistake, or
+     * malice, comes here: what is beyond is passed over. */
+    MEMBERS_CUTS_MAX = 200000,
+    FINGERPRINT_BYTES = 20, /* "3f2a-91bc-04d7-be11" and a NUL */
 };
 
 /* Encoded, owned by the caller: a new network of that name. */
@@ -45,7 +54,11 @@ const uint8_t *members_network(const Members *members); /* EVENT_NETWORK_BYTES *
 const uint8_t *members_founder(const Members *members); /* EVENT_KEY_BYTES */
 const Bytes *members_genesis(const Members *members);
 
-/* The body of a MEMBER event: signed by the inviter. addresses: "host:port". */
+/* May it let somebody in? False: *ret_reason (static) says why not. */
+bool members_may_invite(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                        const char **ret_reason);
+/* The body of a MEMBER event: signed by the inviter. name has 1 to 64 bytes; addresses: at most
+ * MEMBER_ADDRESSES_MAX of "host:port". */
 Bytes *membership_new(const Members *members, const EventSigner *inviter,
                       const uint8_t key[EVENT_KEY_BYTES], const char *name,
                       const char *const *addresses, size_t addresses_count, int64_t wall_ms);
@@ -55,8 +68,13 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
  * passed over too: it is in the log, and says nothing. */
 bool members_take(Members *members, const LogEvent *event);
 
-/* An encoded MemberProof, whose last membership is key's. ERR_INVALID: it proves nothing;
- * *ret_reason says why. ERR_LIMIT: MEMBERS_MAX. */
+/* Whom a MEMBER or REVOKE event is about. False: it says nothing. Whether it counts is another
+ * question. */
+bool members_about(const Members *members, const LogEvent *event, uint8_t ret_key[EVENT_KEY_BYTES]);
+
+/* An encoded MemberProof, whose last membership is key's. Of a key that is a member as far as is
+ * known it is not looked at. ERR_INVALID: it proves nothing; *ret_reason (static) says why, to who
+ * has shown it. ERR_LIMIT: MEMBERS_MAX. */
 Err members_take_proof(Members *members, const uint8_t key[EVENT_KEY_BYTES], const uint8_t *proof,
                        size_t len, const char **ret_reason);
 /* What that member has to show: an encoded MemberProof; of the founder an empty one. NULL: no
@@ -72,28 +90,30 @@ uint64_t members_cut(const Members *members, const StreamId *stream, EventHash *
 
 typedef struct Member {
     uint8_t key[EVENT_KEY_BYTES];
-    char name[MEMBER_NAME_MAX_BYTES + 1];
-    uint8_t inviter[EVENT_KEY_BYTES]; /* zeros: the founder */
+    char name[MEMBER_NAME_MAX_BYTES + 1]; /* "": the founder, or not known */
+    uint8_t inviter[EVENT_KEY_BYTES];     /* zeros: the founder, or not known */
     int64_t since_ms;
     bool revoked;
     const char *const *addresses;
     size_t addresses_count;
 } Member;
 
-/* All, and those revoked, by the moment in which they were let in; index < members_count. */
+/* All, and those revoked, by the moment in which they were let in; index < members_count. Valid
+ * until the next members_take or members_take_proof. */
 size_t members_count(const Members *members);
 const Member *members_at(const Members *members, size_t index);
 const Member *members_find(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
 
 /* Of a revocation: bodies of REVOKE events, one a part; the caller owns them. cuts: of all streams
- * of the key that count, each with the hash of its event. ERR_LIMIT: too many streams. */
+ * of the key that count, each with the hash of its event; none: nothing of it counts. The caller
+ * owns the parts and their array. ERR_LIMIT: too many streams. */
 typedef struct MemberCut {
     uint64_t epoch;
     uint64_t seq;
     EventHash hash;
 } MemberCut;
 Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], const MemberCut *cuts,
-                   size_t cuts_count, Bytes **ret_parts, size_t *ret_count);
+                   size_t cuts_count, Bytes ***ret_parts, size_t *ret_count);
 
 /* The first 8 bytes of BLAKE2b-256 of the key, in hex: "3f2a-91bc-04d7-be11". */
 void fingerprint_text(const uint8_t key[EVENT_KEY_BYTES], char ret_text[FINGERPRINT_BYTES]);

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "core/event.h"
+#include "core/names.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -78,6 +79,9 @@ typedef struct Message {
     bool id_of_place; /* nobody gave it one: the id is its place in the log */
     bool heard;       /* came without an id; time_ms is when it came to one of ours */
     bool for_classic; /* classic peers get it too */
+    /* Of the key of the node that said it, where the sender's name alone could mislead
+     * (core/names.h); "" otherwise. */
+    char fingerprint[NAME_FINGERPRINT_BYTES];
     /* Encoded once, by whoever needs it first (io/wire.h); owned. */
     Bytes *encoded_request;
     Bytes *encoded_response;

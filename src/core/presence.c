@@ -15,6 +15,7 @@ enum { AT_ONCE_MS = 1 };
 
 typedef struct Known {
     FramePresence row;
+    uint16_t via;      /* the link that brought what is known */
     uint64_t since_ms; /* here: last heard of; gone: since when */
     struct Known *prev;
     struct Known *next;
@@ -28,6 +29,7 @@ struct Presences {
     Known *by_age;
     Known *here[PRESENCES_MAX];
     size_t here_count;
+    uint16_t of_link[PRESENCE_LINKS_MAX]; /* how many each has brought */
 };
 
 Presences *presences_new(const NodeId *own_id, const uint8_t key[EVENT_KEY_BYTES], const char *name,
@@ -46,6 +48,7 @@ static void known_remove(Presences *presences, Known *known)
 {
     HASH_DEL(presences->by_id, known);
     DL_DELETE(presences->by_age, known);
+    presences->of_link[known->via]--;
     mem_free(known);
 }
 
@@ -120,9 +123,11 @@ static void known_set(Presences *presences, Known *known, const FramePresence *r
 }
 
 /* Gone, until it is given a row. */
-static Known *known_new(Presences *presences, const NodeId *node_id)
+static Known *known_new(Presences *presences, const NodeId *node_id, size_t via)
 {
     Known *known = mem_new(Known);
+    known->via = (uint16_t)via;
+    presences->of_link[via]++;
     known->row.node_id = *node_id;
     known->row.gone = true;
     HASH_ADD(hh, presences->by_id, row.node_id, sizeof(known->row.node_id), known);
@@ -131,6 +136,36 @@ static Known *known_new(Presences *presences, const NodeId *node_id)
 }
 
 /* ---- what is heard ---- */
+
+static size_t busiest_link(const Presences *presences)
+{
+    size_t busiest = 0;
+    for (size_t i = 1; i < PRESENCE_LINKS_MAX; i++) {
+        busiest = presences->of_link[i] > presences->of_link[busiest] ? i : busiest;
+    }
+    return busiest;
+}
+
+/* False: there is no room for what comes by that link. */
+static bool make_room(Presences *presences, size_t via)
+{
+    if (HASH_COUNT(presences->by_id) < PRESENCES_MAX - 1) {
+        return true;
+    }
+    size_t busiest = busiest_link(presences);
+    if (presences->of_link[busiest] <= presences->of_link[via] + 1) {
+        return false; /* and not back and forth between two that are equal */
+    }
+    Known *oldest = presences->by_age;
+    while (oldest->via != busiest) {
+        oldest = oldest->next;
+    }
+    if (!oldest->row.gone) {
+        here_remove(presences, oldest);
+    }
+    known_remove(presences, oldest);
+    return true;
+}
 
 static PresenceChange change_of(const FramePresence *before, const FramePresence *after)
 {
@@ -159,16 +194,17 @@ static void hear_own(Presences *presences, const FramePresence *row)
     }
 }
 
-Err presences_hear(Presences *presences, const FramePresence *row, uint64_t mono_ms, bool *ret_news,
-                   PresenceChange *ret_change, FramePresence *ret_before)
+Err presences_hear(Presences *presences, const FramePresence *row, size_t via, uint64_t mono_ms,
+                   bool *ret_news, PresenceChange *ret_change, FramePresence *ret_before)
 {
+    assert(via < PRESENCE_LINKS_MAX);
     const FramePresence none = {.gone = true};
     Known *known = NULL;
     bool own = memcmp(&row->node_id, &presences->own.node_id, sizeof(row->node_id)) == 0;
     if (!own) {
         HASH_FIND(hh, presences->by_id, &row->node_id, sizeof(row->node_id), known);
     }
-    if (!own && known == NULL && HASH_COUNT(presences->by_id) >= PRESENCES_MAX - 1) {
+    if (!own && known == NULL && !make_room(presences, via)) {
         return ERR_LIMIT;
     }
     *ret_change = PRESENCE_SAME;
@@ -178,7 +214,10 @@ Err presences_hear(Presences *presences, const FramePresence *row, uint64_t mono
         hear_own(presences, row);
     } else if (*ret_news) {
         *ret_change = change_of(known != NULL ? &known->row : &none, row);
-        known = known != NULL ? known : known_new(presences, &row->node_id);
+        known = known != NULL ? known : known_new(presences, &row->node_id, via);
+        presences->of_link[known->via]--;
+        presences->of_link[via]++;
+        known->via = (uint16_t)via;
         known_set(presences, known, row, mono_ms);
     }
     return ERR_OK;

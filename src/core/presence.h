@@ -16,6 +16,7 @@ enum {
     /* Nodes known at a time, this one and those that have just gone among them: more than one mesh
      * of people has, and 200 KiB. */
     PRESENCES_MAX = 1024,
+    PRESENCE_LINKS_MAX = 512, /* REPLICA_LINKS_MAX */
     PRESENCE_TELL_MS = 20 * 1000,
     /* Three tellings: two may be lost. */
     PRESENCE_GONE_MS = 60 * 1000,
@@ -34,8 +35,9 @@ Presences *presences_new(const NodeId *own_id, const uint8_t key[EVENT_KEY_BYTES
 /* NULL is fine. */
 void presences_free(Presences *presences);
 
-/* A row that came from a link. *ret_news: it is newer than what was known: pass it on to the other
- * links. *ret_before: the entry as it was, for a notice; all zero where there was none.
+/* A row that came from a link (via < PRESENCE_LINKS_MAX). *ret_news: it is newer than what was
+ * known: pass it on to the other links. *ret_before: the entry as it was, for a notice; all zero
+ * where there was none.
  *
  * A row that says that this node is gone, or has a higher version of its own row, is answered:
  * *ret_news is false, and the own row is due, with a version above that.
@@ -43,9 +45,11 @@ void presences_free(Presences *presences);
  * A node that has said that it is gone, or that has expired, is remembered as gone for
  * PRESENCE_GONE_MS, so that older rows that are still on their way do not bring it back.
  *
- * ERR_LIMIT: PRESENCES_MAX nodes are known; ignored. */
-Err presences_hear(Presences *presences, const FramePresence *row, uint64_t mono_ms, bool *ret_news,
-                   PresenceChange *ret_change, FramePresence *ret_before);
+ * Where PRESENCES_MAX nodes are known, the oldest row that came from the link which has brought
+ * most makes room, if that is another one: who invents nodes crowds out only what he has invented.
+ * ERR_LIMIT: that link itself has brought most; ignored. */
+Err presences_hear(Presences *presences, const FramePresence *row, size_t via, uint64_t mono_ms,
+                   bool *ret_news, PresenceChange *ret_change, FramePresence *ret_before);
 
 /* This node's own row, with the next version; for telling it. */
 void presences_tell_own(Presences *presences, uint64_t mono_ms, FramePresence *ret_row);

@@ -52,6 +52,23 @@ void rstep_events(ReplicaOutput *output, LogEvent *const *events, size_t count)
     }
 }
 
+static void give_credit(ReplicaLink *link, const Batch *batch, uint64_t mono_ms)
+{
+    uint64_t took_ms = mono_ms - batch->given_ms;
+    uint64_t bytes = batch->bytes;
+    if (took_ms > CREDIT_SLOW_MS &&
+        link->credit_kept + bytes <= REPLICA_CREDIT_BYTES - CREDIT_LEAST_BYTES) {
+        link->credit_kept += bytes;
+        bytes = 0;
+    } else if (took_ms < CREDIT_QUICK_MS) {
+        uint64_t more = link->credit_kept < bytes ? link->credit_kept : bytes;
+        link->credit_kept -= more;
+        bytes += more;
+    }
+    link->credit_owed += bytes;
+    link->news = link->news || link->credit_owed >= CREDIT_RETURN_BYTES;
+}
+
 static void stored(RStep *step)
 {
     Replica *replica = step->replica;
@@ -60,14 +77,12 @@ static void stored(RStep *step)
         replica->batches = batch->next;
         if (batch->own != NULL) {
             own_stored(step, batch);
-        } else {
+        } else if (batch->hi > 0) { /* and not of what was cut off meanwhile */
             stream_set_durable(replica, stream_find(replica, &batch->stream), batch->hi,
                                &batch->hi_hash);
         }
         if (batch->link != NO_LINK && batch->link_life == replica->links[batch->link].life) {
-            ReplicaLink *link = &replica->links[batch->link];
-            link->credit_owed += batch->bytes;
-            link->news = link->news || link->credit_owed >= CREDIT_RETURN_BYTES;
+            give_credit(&replica->links[batch->link], batch, step->input->mono_ms);
         }
         replica->storing_bytes -= batch->bytes;
         mem_free(batch);
@@ -90,17 +105,21 @@ Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_
     own->group_max = config->group_max > 0 ? config->group_max : EVENT_GROUP_MAX;
     own->windows_bytes = config->windows_bytes > 0 ? config->windows_bytes : REPLICA_WINDOWS_BYTES;
     own->streams_max = config->streams_max > 0 ? config->streams_max : REPLICA_STREAMS_MAX;
+    own->streams_of_origin_max = config->streams_of_origin_max > 0 ? config->streams_of_origin_max
+                                                                   : REPLICA_STREAMS_OF_ORIGIN_MAX;
     own->streams_max += heads_count; /* they have a place in any case */
     for (size_t i = 0; i < heads_count; i++) {
         Stream *stream = stream_get(replica, &heads[i].stream);
         assert(stream != NULL);
         stream->applied = heads[i].hi;
+        stream->origin->begun++;
         stream->last_hash = heads[i].last_hash;
         stream_note_newest(stream);
         stream_set_durable(replica, stream, heads[i].hi, &heads[i].last_hash);
         stream->news = false;
     }
     replica->news = false;
+    replica->members_due = config->cut != NULL;
     return replica;
 }
 
@@ -136,6 +155,7 @@ void replica_free(Replica *replica)
         mem_free(batch->own);
         mem_free(batch);
     }
+    event_unref(replica->last_said);
     mem_free(replica->group);
     mem_free(replica->streams);
     event_signer_done(&replica->config.signer);
@@ -153,6 +173,9 @@ void link_drop(RStep *step, size_t link, const char *reason)
 void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *outputs)
 {
     RStep step = {.replica = replica, .input = input, .outputs = outputs};
+    if (replica->members_due) { /* what an earlier life has left past its cut */
+        members_review(&step);
+    }
     switch (input->kind) {
     case REPLICA_SAY:
         own_say(&step);
@@ -182,6 +205,7 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
         send_tell(&step);
         break;
     case REPLICA_MEMBERS:
+        members_review(&step);
         break;
     case REPLICA_RENAME:
         snprintf(replica->name, sizeof(replica->name), "%s", input->name);

@@ -24,6 +24,9 @@ enum {
     REPLICA_LINKS_MAX = 512,
     /* One file's worth of a mesh's history: a hundred nodes, each started a thousand times. */
     REPLICA_STREAMS_MAX = 100000,
+    /* Of them, those of one author: one that is started anew each hour for a year. Who begins
+     * endlessly many has his later ones passed over, and takes no other author's place. */
+    REPLICA_STREAMS_OF_ORIGIN_MAX = 10000,
     /* What may be on its way to a node, and not yet on its disk, by one link. */
     REPLICA_CREDIT_BYTES = 1024 * 1024,
     /* Of events in one frame; a group is never cut, so twice as much may come. */
@@ -54,6 +57,7 @@ typedef struct ReplicaConfig {
     size_t group_max;          /* own events in one group; 0: EVENT_GROUP_MAX */
     size_t windows_bytes;      /* 0: REPLICA_WINDOWS_BYTES */
     size_t streams_max;        /* 0: REPLICA_STREAMS_MAX */
+    size_t streams_of_origin_max; /* 0: REPLICA_STREAMS_OF_ORIGIN_MAX */
     /* Takes every stream from one peer, the one with the lowest key, where that is lower than one's
      * own: one more hop, and far fewer frames, since those that are held are shared by all streams.
      * For nodes that pay for each frame. */
@@ -61,7 +65,7 @@ typedef struct ReplicaConfig {
     /* Is the event's signature good? NULL: event_signature_is_good. A simulator may remember. */
     bool (*verify)(const LogEvent *event);
     /* How far a stream counts (members_cut): nothing past it is taken, given or kept. NULL: open
-     * mode, all of every stream counts. */
+     * mode, all of every stream counts. ret_hash may be NULL. */
     uint64_t (*cut)(void *context, const StreamId *stream, EventHash *ret_hash);
     void *cut_context;
 } ReplicaConfig;
@@ -84,7 +88,8 @@ typedef enum ReplicaInputKind {
     REPLICA_SENT,      /* link: the last frame is on its way, the next may come */
     REPLICA_TELL,      /* presences: to be sent on link; REPLICA_LINKS_MAX: on all but except */
     REPLICA_RENAME,    /* name: in the hellos from now on */
-    REPLICA_MEMBERS,   /* what `cut` says may have changed */
+    REPLICA_MEMBERS, /* what `cut` says may have changed. Not before all outputs of the step before
+                        * are done: what is to be cut may be among them */
     REPLICA_TIMER,
 } ReplicaInputKind;
 
@@ -173,6 +178,8 @@ void replica_step(Replica *replica, const ReplicaInput *input, ReplicaOutputs *o
 /* The last event of a stream that was applied, and that is durable here; 0: none. */
 uint64_t replica_applied(const Replica *replica, const StreamId *stream);
 uint64_t replica_durable(const Replica *replica, const StreamId *stream);
+/* Where what was applied of it ends; false: nothing was. */
+bool replica_head(const Replica *replica, const StreamId *stream, StreamHead *ret_head);
 /* Links whose peers have told that they hold it. */
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq);
 /* As seen on one link. */
@@ -187,7 +194,8 @@ typedef struct ReplicaLinkView {
 void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
 /* Does that link's peer hold it, as far as it has told? */
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
-/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk. */
+/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk, or this
+ * node's own stream was cut: it is no member any more. */
 bool replica_may_say(const Replica *replica);
 /* Is nothing more of the stream taken, since its author has signed two events for one place? */
 bool replica_is_frozen(const Replica *replica, const StreamId *stream);
@@ -195,6 +203,8 @@ bool replica_is_frozen(const Replica *replica, const StreamId *stream);
 void replica_own(const Replica *replica, StreamId *ret_stream);
 /* The number that the last REPLICA_SAY got; 0: none. */
 uint64_t replica_said(const Replica *replica);
+/* The last event of the own stream that was said in this life, not durable yet maybe; NULL: none. */
+const LogEvent *replica_last_said(const Replica *replica);
 /* By number, for looking one up. */
 const StreamId *replica_stream_at(const Replica *replica, size_t index);
 /* Sums up all that is durable here: equal logs, equal roots. */

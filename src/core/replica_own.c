@@ -65,22 +65,44 @@ static void own_store_groups(RStep *step)
     }
 }
 
+/* Those that still count: this node may have been revoked while they were written. */
+static size_t count_that_counts(const Stream *own, const Batch *batch)
+{
+    size_t count = batch->own_count;
+    while (count > 0 && batch->own[count - 1]->fields.seq > own->limit) {
+        count--;
+    }
+    return count;
+}
+
 void own_stored(RStep *step, Batch *batch)
 {
     Replica *replica = step->replica;
     Stream *own = replica->own;
     bool first = own->applied == 0;
-    stream_advance(step, own, batch->own, batch->own_count, NO_LINK);
-    stream_set_durable(replica, own, own->applied, &own->last_hash);
+    size_t count = count_that_counts(own, batch);
+    if (count > 0) {
+        stream_advance(step, own, batch->own, count, NO_LINK);
+        stream_set_durable(replica, own, own->applied, &own->last_hash);
+    }
     for (size_t i = 0; i < batch->own_count; i++) {
         event_unref(batch->own[i]);
     }
     mem_free(TAKE(batch->own));
     replica->storing_own--;
-    if (first) {
+    if (first && count > 0) {
         stream_tell_all(step);
     }
     own_store_groups(step);
+}
+
+void own_drop_said(Replica *replica)
+{
+    for (size_t i = 0; i < replica->group_count; i++) {
+        event_unref(replica->group[i]);
+    }
+    replica->group_count = 0;
+    replica->group_bytes = 0;
 }
 
 void own_say(RStep *step)
@@ -94,6 +116,9 @@ void own_say(RStep *step)
         replica->own = stream_get(replica, &id);
         stream_note_newest(replica->own);
     }
+    if (!stream_counts_whole(replica->own)) {
+        return; /* revoked: nobody would take it */
+    }
     fields.network = replica->config.network;
     fields.stream = replica->own->id;
     fields.seq = ++replica->said;
@@ -101,6 +126,8 @@ void own_say(RStep *step)
     fields.hlc = hlc_now(&replica->clock, step->input->wall_ms);
     LogEvent *event = event_new(&fields);
     replica->said_hash = event->hash;
+    event_unref(replica->last_said);
+    replica->last_said = event_ref(event);
     if (replica->group_count == replica->group_cap) {
         replica->group_cap = replica->group_cap > 0 ? replica->group_cap * 2 : 16;
         replica->group = mem_resize(replica->group, replica->group_cap, sizeof(LogEvent *));
@@ -110,6 +137,11 @@ void own_say(RStep *step)
     if (!step->input->more) {
         own_store_groups(step);
     }
+}
+
+const LogEvent *replica_last_said(const Replica *replica)
+{
+    return replica->last_said;
 }
 
 void own_said(RStep *step)

@@ -153,7 +153,8 @@ const Proof *proof_next(Replica *replica, ReplicaLink *link, size_t index)
 {
     while (link->proofs_told < replica->proofs_count) {
         const Proof *proof = &replica->proofs[link->proofs_told++];
-        if (proof->link != index || proof->link_life != link->life) {
+        bool from_there = proof->link == index && proof->link_life == link->life;
+        if (!from_there && !proof->origin->limited) {
             return proof;
         }
     }
@@ -213,6 +214,9 @@ void proof_read_done(RStep *step)
 {
     const ReplicaInput *input = step->input;
     Stream *stream = stream_find(step->replica, &input->stream);
+    if (stream != NULL && stream->limit_unseen) {
+        members_read_done(step, stream);
+    }
     if (stream == NULL || stream->suspect.count == 0) {
         return;
     }
@@ -233,12 +237,14 @@ void proof_read_done(RStep *step)
 
 /* ---- told ---- */
 
-/* False where it proves nothing. One that is known already is not looked at. */
+/* False where it proves nothing. One that is known already is not looked at, nor one against who is
+ * no member: what counts of its streams, if anything, is one history. */
 static bool receive_one(RStep *step, size_t index, const FrameProof *proof)
 {
     Replica *replica = step->replica;
     Stream *stream = stream_get(replica, &proof->a.events[0]->fields.stream);
-    if (stream == NULL || (stream->frozen && stream->origin->convicted)) {
+    if (stream == NULL || stream->origin->limited ||
+        (stream->frozen && stream->origin->convicted)) {
         return true;
     }
     if (!proof_is_good(replica, &proof->a, &proof->b)) {

@@ -100,7 +100,7 @@ bool pull_is_own(const Replica *replica, const Stream *stream)
 void pull_stream(RStep *step, Stream *stream)
 {
     Replica *replica = step->replica;
-    if (stream->upstream != NO_LINK || stream->frozen || pull_is_own(replica, stream) ||
+    if (stream->upstream != NO_LINK || stream_is_closed(stream) || pull_is_own(replica, stream) ||
         (!stream->behind && !stream_is_newest(stream))) {
         return;
     }
@@ -117,7 +117,7 @@ void pull_all_from(RStep *step, size_t link)
     for (size_t i = 0; i < replica->streams_count; i++) {
         Stream *stream = replica->streams[i];
         bool may_go_on = stream->behind || stream_is_newest(stream);
-        if (stream->upstream != link && may_go_on && !stream->frozen &&
+        if (stream->upstream != link && may_go_on && !stream_is_closed(stream) &&
             !pull_is_own(replica, stream)) {
             pull_from(step, stream, link);
         }
@@ -137,7 +137,8 @@ void pull_target(RStep *step, Stream *stream, uint64_t hi, size_t link)
     if (hi > stream->target) {
         stream->target = hi;
     }
-    if (stream->target <= stream->applied || stream->frozen || pull_is_own(step->replica, stream)) {
+    if (stream_goal(stream) <= stream->applied || stream_is_closed(stream) ||
+        pull_is_own(step->replica, stream)) {
         return;
     }
     if (!stream->behind) {
@@ -162,12 +163,15 @@ void pull_progress(RStep *step, Stream *stream)
             ? first_repair_ms(step->replica, &step->replica->links[stream->upstream])
             : 0;
     stream->vain = 0;
-    if (stream->applied >= stream->target) {
+    if (stream->applied >= stream_goal(stream)) {
         leave_behind(step->replica, stream);
+    }
+    if (stream_is_closed(stream)) {
+        pull_stop(step, stream); /* all that counts is here */
     }
 }
 
-void pull_end(RStep *step, Stream *stream)
+void pull_stop(RStep *step, Stream *stream)
 {
     Replica *replica = step->replica;
     leave_behind(replica, stream);
@@ -177,6 +181,12 @@ void pull_end(RStep *step, Stream *stream)
         say_on(link, stream);
         stream->upstream = NO_LINK;
     }
+}
+
+void pull_end(RStep *step, Stream *stream)
+{
+    Replica *replica = step->replica;
+    pull_stop(step, stream);
     for (size_t i = 0; i < replica->links_cap; i++) {
         if (replica->links[i].up) {
             link_stream(&replica->links[i], stream)->next = 0;
@@ -193,9 +203,25 @@ static void lower_target(Replica *replica, Stream *stream)
         uint64_t hi = link->up ? link_stream(link, stream)->peer_hi : 0;
         stream->target = hi > stream->target ? hi : stream->target;
     }
-    if (stream->target <= stream->applied) {
+    if (stream_goal(stream) <= stream->applied) {
         leave_behind(replica, stream);
     }
+}
+
+/* What was told of it was kept. Who is asked already is asked once more: it may have sent what
+ * could not be taken then. */
+void pull_review(RStep *step, Stream *stream)
+{
+    if (stream_is_closed(stream) || pull_is_own(step->replica, stream)) {
+        pull_stop(step, stream);
+        return;
+    }
+    lower_target(step->replica, stream);
+    if (stream->behind && stream->upstream != NO_LINK) {
+        pull_from(step, stream, stream->upstream);
+    }
+    pull_target(step, stream, 0, stream->upstream);
+    pull_stream(step, stream);
 }
 
 /* It was asked for of everybody who told of it, patiently, and never came. Who does hold it will

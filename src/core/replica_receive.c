@@ -32,9 +32,16 @@ void link_clear(ReplicaLink *link)
 
 void receive_link_up(RStep *step, size_t index)
 {
+    const ReplicaInput *input = step->input;
     ReplicaLink *link = link_grow(step->replica, index);
     link_clear(link);
     link->up = true;
+    link->dialled = input->dialled;
+    link->is_bound = input->binding != NULL && input->peer_key != NULL;
+    if (link->is_bound) {
+        memcpy(link->binding, input->binding, BINDING_BYTES);
+        memcpy(link->peer_key, input->peer_key, EVENT_KEY_BYTES);
+    }
     link->news = true; /* the hello */
     link->credit = REPLICA_CREDIT_BYTES;
 }
@@ -62,11 +69,15 @@ static void follow_peer(RStep *step, size_t index, bool in_any_case)
     StreamId id = {.epoch = link->peer_epoch};
     memcpy(id.origin, link->key, EVENT_KEY_BYTES);
     Stream *stream = stream_get(step->replica, &id);
-    if (stream == NULL || stream->upstream == index || stream->frozen ||
-        pull_is_own(step->replica, stream)) {
+    if (stream == NULL || stream->upstream == index || pull_is_own(step->replica, stream)) {
         return;
     }
-    stream_note_newest(stream);
+    if (!stream_is_frozen(stream)) {
+        stream_note_newest(stream);
+    }
+    if (stream_is_closed(stream)) {
+        return;
+    }
     if (in_any_case || pull_hub(step->replica) == NO_LINK) {
         pull_from(step, stream, index);
     } else {
@@ -92,7 +103,7 @@ static void receive_hello(RStep *step, size_t index, const FrameHello *hello)
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        bool known = equal && !stream->origin->convicted; /* of these, roots say nothing */
+        bool known = equal && !origin_is_proven(stream->origin); /* of these, roots say nothing */
         uint64_t said_hi = link->hello_sent ? on_link->told_hi : stream->durable;
         on_link->told_hi = known ? said_hi : 0;
         on_link->peer_hi = known ? said_hi : 0;
@@ -130,6 +141,11 @@ static bool greet(RStep *step, size_t index, const FrameIn *frame)
         link_drop(step, index, "it belongs to another network");
         return false;
     }
+    const char *wrong = hello_check(step->replica, link, &frame->hello);
+    if (wrong != NULL) {
+        link_drop(step, index, wrong);
+        return false;
+    }
     receive_hello(step, index, &frame->hello);
     return true;
 }
@@ -162,6 +178,9 @@ static size_t run_bytes(const FrameRun *run, size_t count)
 static bool run_is_signed(RStep *step, const FrameRun *run)
 {
     bool each = run_bytes(run, run->count) > RUN_MAX_BYTES;
+    if (!run->events[run->count - 1]->is_signed) {
+        return false;
+    }
     for (size_t i = each ? 0 : run->count - 1; i < run->count; i++) {
         LogEvent *event = run->events[i];
         event->verified = event->is_signed && step->replica->config.verify(event);
@@ -246,13 +265,78 @@ static Stream *run_stream(RStep *step, size_t index, const FrameRun *run)
 {
     const EventFields *first = &run->events[0]->fields;
     Stream *stream = stream_find(step->replica, &first->stream);
-    if (stream == NULL || stream->frozen ||
+    if (stream == NULL || stream_is_closed(stream) ||
         !link_stream(&step->replica->links[index], stream)->wanted) {
         return NULL; /* on its way when we said STOP */
+    }
+    if (stream_is_too_many(step->replica, stream)) {
+        return NULL;
     }
     /* Beyond the next: sent for an earlier WANT. What is between comes for the later one, or by
      * others. */
     return first->seq <= stream->applied + 1 ? stream : NULL;
+}
+
+/* Of the run, what counts of its stream. */
+static FrameRun part_that_counts(const Stream *stream, const FrameRun *run)
+{
+    FrameRun part = *run;
+    uint64_t first = run->events[0]->fields.seq;
+    uint64_t left = stream->limit - (first - 1); /* the stream is not closed: first <= limit */
+    part.count = left < part.count ? (size_t)left : part.count;
+    return part;
+}
+
+/* What a peer sends that knows of a cut, and we do not: the end of it is not signed, and good as
+ * soon as we know. Until then, what ends with a signature. */
+static FrameRun part_that_is_signed(const FrameRun *run)
+{
+    FrameRun part = *run;
+    while (part.count > 0 && !part.events[part.count - 1]->is_signed) {
+        part.count--;
+    }
+    return part;
+}
+
+typedef enum RunVerdict {
+    RUN_GOOD,
+    RUN_BAD,   /* nobody who is honest sends this */
+    RUN_OTHER, /* it leads to another event at the limit than the cut names */
+} RunVerdict;
+
+static RunVerdict judge_run(RStep *step, const Stream *stream, const FrameRun *part,
+                            const FrameRun *run)
+{
+    const LogEvent *last = part->events[part->count - 1];
+    if (!run_chain_holds(run, 1, &run->events[0]->hash) || !run_is_of_network(step->replica, run)) {
+        return RUN_BAD;
+    }
+    if (stream_ends_with(stream, last)) {
+        return RUN_GOOD;
+    }
+    bool is_other = last->fields.seq == stream->limit;
+    if (!run_is_signed(step, is_other ? run : part)) {
+        return RUN_BAD;
+    }
+    return is_other ? RUN_OTHER : RUN_GOOD;
+}
+
+/* A revoked author has signed two histories, and the cut names the one that counts. This run is of
+ * the other one, and then so is what is here, if the run goes on from that. Or they differ before
+ * the cut, and which is the one will show when the rest has come: this peer has more. */
+static void other_history(RStep *step, Stream *stream, size_t index, RunVerdict verdict, RunFit fit)
+{
+    if (verdict == RUN_GOOD) {
+        members_forget(step, stream);
+        pull_from(step, stream, index);
+        return;
+    }
+    link_stream(&step->replica->links[index], stream)->failures = UINT8_MAX;
+    if (fit.conflict == 0) {
+        members_forget(step, stream);
+    }
+    pull_stop(step, stream);
+    pull_review(step, stream);
 }
 
 /* False, and the link is gone, where the run breaks a rule. */
@@ -261,26 +345,42 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
     Replica *replica = step->replica;
     ReplicaLink *link = &replica->links[index];
     Stream *stream = run_stream(step, index, run);
-    RunFit fit = stream != NULL ? run_fit(stream, run) : (RunFit){.repeats = run->count};
-    replica->stats.events_repeated += stream != NULL ? fit.repeats : 0;
-    if (fit.repeats == run->count && fit.conflict == 0) {
+    FrameRun part = stream != NULL ? part_that_counts(stream, run) : *run;
+    bool is_end = stream != NULL && stream_ends_with(stream, part.events[part.count - 1]);
+    if (stream != NULL && replica->config.cut != NULL && part.count == run->count && !is_end) {
+        part = part_that_is_signed(run);
+    }
+    if (part.count == 0) {
         return_credit(link, run_bytes(run, run->count));
         return true;
     }
-    if (!run_chain_holds(run, 1, &run->events[0]->hash) || !run_is_of_network(replica, run) ||
-        !run_is_signed(step, run)) {
+    RunFit fit = stream != NULL ? run_fit(stream, &part) : (RunFit){.repeats = part.count};
+    replica->stats.events_repeated += stream != NULL ? fit.repeats : 0;
+    if (fit.repeats == part.count && fit.conflict == 0) {
+        return_credit(link, run_bytes(run, run->count));
+        return true;
+    }
+    RunVerdict verdict = judge_run(step, stream, &part, run);
+    if (verdict == RUN_BAD) {
         link_drop(step, index, "it sent events that their author did not sign");
         return false;
     }
-    if (fit.conflict != 0) {
+    bool limited = !stream_counts_whole(stream);
+    if (verdict == RUN_OTHER || (fit.conflict != 0 && limited)) {
         return_credit(link, run_bytes(run, run->count));
-        proof_found(step, stream, run, fit.conflict);
+        other_history(step, stream, index, verdict, fit);
         return true;
     }
-    return_credit(link, run_bytes(run, fit.repeats));
-    measure_rate(link, run->count - fit.repeats, step->input->mono_ms);
+    if (fit.conflict != 0) {
+        return_credit(link, run_bytes(run, run->count));
+        proof_found(step, stream, &part, fit.conflict);
+        return true;
+    }
+    return_credit(link, run_bytes(run, run->count) - run_bytes(&part, part.count));
+    return_credit(link, run_bytes(&part, fit.repeats));
+    measure_rate(link, part.count - fit.repeats, step->input->mono_ms);
     link_stream(link, stream)->failures = 0;
-    stream_apply(step, stream, run->events + fit.repeats, run->count - fit.repeats, index);
+    stream_apply(step, stream, part.events + fit.repeats, part.count - fit.repeats, index);
     return true;
 }
 
@@ -323,11 +423,13 @@ static void receive_haves(RStep *step, size_t index, const FrameIn *frame)
         if (have->hi > on_link->peer_hi) {
             on_link->peer_hi = have->hi;
         }
-        if (stream->frozen) {
+        if (stream_is_frozen(stream)) {
             continue;
         }
         leave_used_epoch(step, stream, have->hi);
-        doubt(step, index, stream, have);
+        if (!stream_is_closed(stream)) {
+            doubt(step, index, stream, have);
+        }
         pull_target(step, stream, have->hi, index);
     }
 }
@@ -345,7 +447,7 @@ static void receive_wants(RStep *step, size_t index, const FrameIn *frame)
     for (size_t i = 0; i < frame->wants_count; i++) {
         const FrameWant *want = &frame->wants[i];
         Stream *stream = stream_get(replica, &want->stream);
-        if (stream == NULL || stream->frozen) {
+        if (stream == NULL || stream_is_frozen(stream)) {
             continue;
         }
         LinkStream *on_link = link_stream(link, stream);
@@ -372,6 +474,9 @@ static void compare_roots(const Replica *replica, ReplicaLink *link, uint64_t ro
     if (quiet || ++link->unequal_pings == UNEQUAL_PINGS_MAX) {
         link->unequal_pings = 0;
         link->have_due = true;
+        if (replica->config.cut != NULL) {
+            link->proofs_told = 0; /* it may have come before its author was known to be a member */
+        }
         for (size_t i = 0; i < link->streams_cap; i++) {
             link->streams[i].told_hi = 0;
         }

@@ -116,6 +116,7 @@ static void add_hello(const Replica *replica, ReplicaLink *link, Draft *draft)
     memcpy(draft->hello.key, replica->config.signer.public_key, EVENT_KEY_BYTES);
     draft->hello.node_id = replica->config.node_id;
     memcpy(draft->hello.name, replica->name, sizeof(draft->hello.name));
+    hello_bind(replica, link, &draft->hello);
     draft->out.hello = &draft->hello;
 }
 
@@ -165,7 +166,7 @@ static void add_haves(Replica *replica, ReplicaLink *link, Draft *draft)
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
         LinkStream *on_link = link_stream(link, stream);
-        if (stream->durable <= on_link->told_hi || stream->frozen) {
+        if (stream->durable <= on_link->told_hi || stream_is_frozen(stream)) {
             continue;
         }
         if (draft->out.haves_count == FRAME_ROWS_MAX) {
@@ -183,7 +184,8 @@ static void add_haves(Replica *replica, ReplicaLink *link, Draft *draft)
 }
 
 /* The run of whole groups from next on that fits; 0: none is in memory. A run ends with a signature
- * that has been found good: others may have been damaged on their way here, which no hash tells. */
+ * that has been found good: others may have been damaged on their way here, which no hash tells.
+ * Or it ends where a revoked author's stream was cut, within a group. */
 static size_t find_run(Replica *replica, const Stream *stream, uint64_t next, size_t room_events,
                        size_t room_bytes)
 {
@@ -205,7 +207,7 @@ static size_t find_run(Replica *replica, const Stream *stream, uint64_t next, si
         if (event->is_signed && !event->verified) {
             event->verified = replica->config.verify(event);
         }
-        good = event->verified ? count : good;
+        good = event->verified || stream_ends_with(stream, event) ? count : good;
     }
     return good;
 }
@@ -400,7 +402,8 @@ void send_pump_all(RStep *step)
 
 /* How many of the events make a run: as many as fit, and end with a good signature. What was stored
  * with a good one may hold others, before it, that were damaged on their way here. */
-static size_t count_good(const Replica *replica, LogEvent *const *events, size_t count)
+static size_t count_good(const Replica *replica, const Stream *stream, LogEvent *const *events,
+                         size_t count)
 {
     size_t bytes = 0;
     size_t fit = 0;
@@ -410,12 +413,22 @@ static size_t count_good(const Replica *replica, LogEvent *const *events, size_t
     while (fit > 0) {
         LogEvent *last = events[fit - 1];
         last->verified = last->verified || (last->is_signed && replica->config.verify(last));
-        if (last->verified) {
+        if (last->verified || stream_ends_with(stream, last)) {
             break;
         }
         fit--;
     }
     return fit;
+}
+
+/* What was cut off while the store was asked is not held any more. */
+static size_t count_held(const Stream *stream, const ReplicaInput *input)
+{
+    size_t count = input->events_count;
+    while (count > 0 && input->events[count - 1]->fields.seq > stream->applied) {
+        count--;
+    }
+    return count;
 }
 
 /* Events from the store go out by themselves: they are not in the window. */
@@ -437,12 +450,16 @@ void send_read_done(RStep *step)
         return;
     }
     on_link->reading = false;
-    size_t count = input->events_count;
+    size_t count = count_held(stream, input);
+    if (count == 0 && input->events_count == 0 && on_link->next == input->from) {
+        on_link->next = 0; /* the store does not have it: the peer will ask another for it */
+        return;
+    }
     if (on_link->next != input->from || count == 0 || link->in_flight || link->credit <= 0) {
         send_wake_stream(replica, stream); /* it wants something else by now, or later */
         return;
     }
-    count = count_good(replica, input->events, count);
+    count = count_good(replica, stream, input->events, count);
     if (count == 0) {
         on_link->next = 0; /* it will ask another for it */
         return;

@@ -18,7 +18,14 @@ enum {
     REPAIR_MIN_MS = 150,
     REPAIR_MAX_MS = 5000,
     RTT_UNKNOWN_MS = 500,
-    CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 4,
+    /* Own lines, and those of other links, stand behind what a link has on its way to the disk. So
+     * while that takes longer than this, a link's credit is kept back, down to the least, which a
+     * round trip of some milliseconds fills; and given again where the disk is quick. Who floods,
+     * or has years to give, then waits instead of who says a word. */
+    CREDIT_SLOW_MS = 40,
+    CREDIT_QUICK_MS = 20,
+    CREDIT_LEAST_BYTES = 192 * 1024,
+    CREDIT_RETURN_BYTES = REPLICA_CREDIT_BYTES / 16,
     NO_LINK = REPLICA_LINKS_MAX,
     /* A group at its largest: no honest node sends a longer run. */
     RUN_MAX_BYTES = REPLICA_FRAME_EVENTS_BYTES + EVENT_SIGNATURE_BYTES,
@@ -29,6 +36,7 @@ enum {
     VAIN_MAX = 3,
     /* Pings with another root than ours in a row: then all is told again, busy or not. */
     UNEQUAL_PINGS_MAX = 3,
+    BINDING_BYTES = 32,
 };
 
 /* One stream, as this node holds it. */
@@ -40,6 +48,9 @@ typedef struct Stream {
     EventHash last_hash; /* of the applied one */
     EventHash durable_hash;
     struct Origin *origin;
+    uint64_t limit; /* how far it counts: UINT64_MAX for all of it, 0 for nothing */
+    EventHash limit_hash;
+    bool limit_unseen; /* what is held there is on the disk alone: it is being looked at */
     bool frozen;
     FrameRun suspect; /* contradicts what the store holds; with it, it will be a proof */
 
@@ -92,11 +103,16 @@ typedef struct ReplicaLink {
     IndexList ready;  /* streams with events to send, in turn */
     IndexList to_say; /* streams with a WANT or STOP to send */
     uint8_t key[EVENT_KEY_BYTES];
+    bool dialled; /* by this side */
+    bool is_bound;
+    uint8_t binding[BINDING_BYTES]; /* as ReplicaInput has them */
+    uint8_t peer_key[EVENT_KEY_BYTES];
     uint64_t peer_epoch;
     LinkStream *streams; /* by Stream.index */
     size_t streams_cap;
     int64_t credit;       /* bytes of events that may be sent; the last frame may overdraw it */
     uint64_t unreturned;  /* bytes of events that came and were not returned as credit */
+    uint64_t credit_kept; /* of the unreturned: that the peer is to do without for now */
     uint64_t credit_owed; /* that came and are durable: to be returned */
     uint64_t ping;        /* not yet answered */
     bool ping_due;
@@ -121,7 +137,8 @@ typedef struct ReplicaLink {
 /* A STORE that is not yet durable. */
 typedef struct Batch {
     uint64_t ticket;
-    size_t link; /* whose credit it is, or NO_LINK */
+    uint64_t given_ms; /* to the store */
+    size_t link;       /* whose credit it is, or NO_LINK */
     uint32_t link_life;
     size_t bytes;
     StreamId stream;
@@ -168,12 +185,14 @@ struct Replica {
     size_t storing_bytes;
     size_t storing_own; /* groups of this node's own that are being stored */
     uint64_t said;      /* the last own number */
+    LogEvent *last_said;
     EventHash said_hash;
 
     Batch *batches;    /* oldest first */
     Batch *last_batch; /* of batches, where there are any */
     uint64_t tickets;
     uint64_t root;
+    bool members_due; /* what is held was not compared with what counts yet */
     bool news;
     bool news_for_all;     /* and not only for have_fanout of the links */
     uint64_t border_at_ms; /* frugal: new streams are told also where two trees touch; 0: none */
@@ -193,7 +212,10 @@ typedef struct RStep {
 typedef struct Origin {
     uint8_t key[EVENT_KEY_BYTES];
     Stream *newest;
+    size_t streams;
+    size_t begun;   /* of them, those of which something has come */
     bool convicted; /* there is a proof against it */
+    bool limited;   /* it is no member, or none any more: not all of its streams counts */
     UT_hash_handle hh;
 } Origin;
 
@@ -211,6 +233,8 @@ void link_drop(RStep *step, size_t link, const char *reason);
 void own_say(RStep *step);
 void own_said(RStep *step);
 void own_stored(RStep *step, Batch *batch);
+/* What was said and not given to the store is not said. */
+void own_drop_said(Replica *replica);
 
 /* replica_proof.c */
 /* The run, whose signature is good, names another event for place seq than this node holds. */
@@ -225,9 +249,35 @@ bool run_chain_holds(const FrameRun *run, size_t from, const EventHash *before);
 bool run_is_of_network(const Replica *replica, const FrameRun *run);
 bool same_network(const uint8_t *a, const uint8_t *b);
 
+/* replica_hello.c */
+/* Signs it for this connection, where it has a binding. */
+void hello_bind(const Replica *replica, const ReplicaLink *link, FrameHello *hello);
+/* NULL: the peer is the one whose connection it is; else what is wrong. */
+const char *hello_check(const Replica *replica, const ReplicaLink *link, const FrameHello *hello);
+
+/* replica_members.c: how far streams count. */
+/* Asks again how far it counts; what follows from that is members_review's. */
+void members_judge(Replica *replica, Stream *stream);
+/* All streams: what counts no more is dropped, and what counts now is asked for. */
+void members_review(RStep *step);
+/* Is nothing more of it taken? All that counts is here, or its author has signed two histories. */
+bool stream_is_closed(const Stream *stream);
+bool stream_is_frozen(const Stream *stream);
+bool stream_counts_whole(const Stream *stream);
+/* The smaller of what somebody has told of and what counts. */
+uint64_t stream_goal(const Stream *stream);
+/* Is it the last that counts of a stream that was cut? Then the cut vouches for it, and, by the
+ * chain, for all before it: its group's signature may lie beyond. */
+bool stream_ends_with(const Stream *stream, const LogEvent *event);
+/* All of it goes, and is asked for anew: it is another history than the one that counts. */
+void members_forget(RStep *step, Stream *stream);
+void members_read_done(RStep *step, Stream *stream);
+
 /* replica_stream.c */
 bool stream_is_newest(const Stream *stream);
 Stream *stream_find(const Replica *replica, const StreamId *id);
+/* Has its author begun as many others as he may? */
+bool stream_is_too_many(const Replica *replica, const Stream *stream);
 /* NULL where REPLICA_STREAMS_MAX are known. */
 Stream *stream_get(Replica *replica, const StreamId *id);
 LinkStream *link_stream(ReplicaLink *link, const Stream *stream);
@@ -243,7 +293,12 @@ void stream_note_newest(Stream *stream);
 /* Nobody may know it yet: all are told, and at once. */
 void stream_tell_all(RStep *step);
 void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash);
+/* Nothing past hi is held any more. */
+void stream_lower(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash);
+/* There is a proof against it, and it does count. */
+bool origin_is_proven(const struct Origin *origin);
 void origin_convict(Replica *replica, struct Origin *origin);
+void origin_limit(Replica *replica, struct Origin *origin, bool limited);
 void stream_free(Stream *stream);
 void windows_trim(Replica *replica);
 LogEvent *stream_window_at(const Stream *stream, uint64_t seq); /* NULL: not in memory */
@@ -264,6 +319,10 @@ void send_wake_stream(Replica *replica, const Stream *stream);
 /* replica_pull.c: what to ask of whom. */
 /* The peer at link holds the stream up to hi. */
 void pull_target(RStep *step, Stream *stream, uint64_t hi, size_t link);
+/* How much of it counts has changed. */
+void pull_review(RStep *step, Stream *stream);
+/* Nothing more of it is taken. */
+void pull_stop(RStep *step, Stream *stream);
 /* Nothing more of it is taken, or given. */
 void pull_end(RStep *step, Stream *stream);
 bool pull_is_own(const Replica *replica, const Stream *stream);

@@ -4,6 +4,12 @@
 #include <string.h>
 #include <utlist.h>
 
+enum {
+    /* Looked at for one that may make room; the next goes on from there. A frame may tell of a
+     * thousand new streams, and each must be cheap to refuse. */
+    RECYCLE_LOOKS = 256,
+};
+
 void index_list_add(IndexList *list, size_t index)
 {
     if (list->count == list->cap) {
@@ -64,18 +70,49 @@ void stream_free(Stream *stream)
     mem_free(stream);
 }
 
-/* Nothing of it has ever come: somebody has told of it, and may have lied. */
+static bool is_linked(const Replica *replica, const uint8_t *key)
+{
+    for (size_t i = 0; i < replica->links_cap; i++) {
+        const ReplicaLink *link = &replica->links[i];
+        if (link->up && link->greeted && memcmp(link->key, key, EVENT_KEY_BYTES) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing of it has ever come: somebody has told of it, and may have lied. One that a peer says it
+ * writes has its place while that peer is there. */
 static bool may_be_recycled(const Replica *replica, const Stream *stream)
 {
     return stream->applied == 0 && !stream->frozen && stream != replica->own &&
-           stream->origin->newest != stream;
+           (stream->origin->newest != stream || !is_linked(replica, stream->origin->key));
+}
+
+/* Who invents streams may invent authors too. */
+static void origin_release(Replica *replica, const Stream *stream)
+{
+    Origin *origin = stream->origin;
+    origin->newest = origin->newest != stream ? origin->newest : NULL;
+    origin->streams--;
+    if (origin->streams == 0 && !origin->convicted) {
+        HASH_DEL(replica->origins, origin);
+        mem_free(origin);
+    }
+}
+
+bool stream_is_too_many(const Replica *replica, const Stream *stream)
+{
+    return stream->applied == 0 && stream != replica->own &&
+           stream->origin->begun >= replica->config.streams_of_origin_max;
 }
 
 /* Where as many are known as may be, one that may not exist makes room. On its links it is asked
  * for no more; a WANT of it that waits there becomes a STOP of the new one, and does no harm. */
 static Stream *recycle(Replica *replica, const StreamId *id)
 {
-    for (size_t n = 0; n < replica->streams_count; n++) {
+    size_t looks = replica->streams_count < RECYCLE_LOOKS ? replica->streams_count : RECYCLE_LOOKS;
+    for (size_t n = 0; n < looks; n++) {
         Stream *stream = replica->streams[replica->recycle_turn++ % replica->streams_count];
         if (!may_be_recycled(replica, stream)) {
             continue;
@@ -91,6 +128,7 @@ static Stream *recycle(Replica *replica, const StreamId *id)
             }
         }
         HASH_DEL(replica->by_id, stream);
+        origin_release(replica, stream);
         size_t index = stream->index;
         stream_free(stream);
         stream = mem_new(Stream);
@@ -129,7 +167,9 @@ Stream *stream_get(Replica *replica, const StreamId *id)
     if (stream != NULL) {
         stream->upstream = NO_LINK;
         stream->origin = origin_get(replica, id->origin);
+        stream->origin->streams++;
         HASH_ADD(hh, replica->by_id, id, sizeof(stream->id), stream);
+        members_judge(replica, stream);
     }
     return stream;
 }
@@ -174,18 +214,61 @@ static uint64_t stream_sum(const Stream *stream)
     return stream->durable > 0 ? head_sum(&stream->id, stream->durable, &stream->durable_hash) : 0;
 }
 
-/* How far each node came with such an author may differ for ever: what counts is that all know. */
-void origin_convict(Replica *replica, Origin *origin)
+bool origin_is_proven(const Origin *origin)
+{
+    return origin->convicted && !origin->limited;
+}
+
+/* How far each node came with an author of two histories may differ for ever: what counts is that
+ * all know. But where its streams were cut, all hold the history that the cut names. */
+static uint64_t origin_sum(const Replica *replica, const Origin *origin)
 {
     static const EventHash none;
     StreamId all = {.epoch = 0}; /* no stream has this epoch */
+    if (origin_is_proven(origin)) {
+        memcpy(all.origin, origin->key, EVENT_KEY_BYTES);
+        return head_sum(&all, 1, &none);
+    }
+    uint64_t sum = 0;
     for (size_t i = 0; i < replica->streams_count; i++) {
         const Stream *stream = replica->streams[i];
-        replica->root -= stream->origin == origin ? stream_sum(stream) : 0;
+        sum += stream->origin == origin ? stream_sum(stream) : 0;
     }
-    memcpy(all.origin, origin->key, EVENT_KEY_BYTES);
-    replica->root += head_sum(&all, 1, &none);
+    return sum;
+}
+
+void origin_convict(Replica *replica, Origin *origin)
+{
+    replica->root -= origin_sum(replica, origin);
     origin->convicted = true;
+    replica->root += origin_sum(replica, origin);
+}
+
+void origin_limit(Replica *replica, Origin *origin, bool limited)
+{
+    if (origin->limited == limited) {
+        return;
+    }
+    if (!origin->convicted) {
+        origin->limited = limited; /* and the root is what it was */
+        return;
+    }
+    replica->root -= origin_sum(replica, origin);
+    origin->limited = limited;
+    replica->root += origin_sum(replica, origin);
+    for (size_t i = 0; i < replica->links_cap && !limited; i++) {
+        replica->links[i].proofs_told = 0; /* the one against it was left out */
+        replica->links[i].news = true;
+    }
+}
+
+static void set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
+{
+    bool counts = !origin_is_proven(stream->origin);
+    replica->root -= counts ? stream_sum(stream) : 0;
+    stream->durable = hi;
+    stream->durable_hash = *hash;
+    replica->root += counts ? stream_sum(stream) : 0;
 }
 
 void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
@@ -193,11 +276,7 @@ void stream_set_durable(Replica *replica, Stream *stream, uint64_t hi, const Eve
     if (hi <= stream->durable) {
         return;
     }
-    bool counts = !stream->origin->convicted;
-    replica->root -= counts ? stream_sum(stream) : 0;
-    stream->durable = hi;
-    stream->durable_hash = *hash;
-    replica->root += counts ? stream_sum(stream) : 0;
+    set_durable(replica, stream, hi, hash);
     stream->news = true;
     replica->news = true;
 }
@@ -220,6 +299,30 @@ static void window_drop_first(Replica *replica, Stream *stream)
     event_unref(first);
     stream->window_start = (stream->window_start + 1) % stream->window_cap;
     stream->window_count--;
+}
+
+static void window_drop_last(Replica *replica, Stream *stream)
+{
+    size_t at = (stream->window_start + --stream->window_count) % stream->window_cap;
+    LogEvent *last = stream->window[at];
+    stream->window_bytes -= frame_event_bytes(last);
+    replica->windows_bytes -= frame_event_bytes(last);
+    event_unref(last);
+}
+
+void stream_lower(Replica *replica, Stream *stream, uint64_t hi, const EventHash *hash)
+{
+    while (stream->window_count > 0 && stream->applied > hi) {
+        window_drop_last(replica, stream);
+        stream->applied--;
+    }
+    if (stream->applied >= hi) {
+        stream->applied = hi;
+        stream->last_hash = *hash;
+    }
+    if (stream->durable > hi) {
+        set_durable(replica, stream, hi, hash);
+    }
 }
 
 /* What is not durable yet can be had from nowhere else. */
@@ -282,6 +385,7 @@ Batch *stream_store(RStep *step, Stream *stream, LogEvent *const *events, size_t
     Replica *replica = step->replica;
     Batch *batch = mem_new(Batch);
     batch->ticket = ++replica->tickets;
+    batch->given_ms = step->input->mono_ms;
     batch->link = link;
     batch->link_life = link != NO_LINK ? replica->links[link].life : 0;
     batch->stream = stream->id;
@@ -331,6 +435,7 @@ void stream_tell_all(RStep *step)
 void stream_apply(RStep *step, Stream *stream, LogEvent *const *events, size_t count, size_t link)
 {
     bool first = stream->applied == 0;
+    stream->origin->begun += first;
     stream_advance(step, stream, events, count, link);
     (void)stream_store(step, stream, events, count, link);
     pull_progress(step, stream);

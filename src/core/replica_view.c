@@ -15,6 +15,17 @@ uint64_t replica_durable(const Replica *replica, const StreamId *stream)
     return found != NULL ? found->durable : 0;
 }
 
+bool replica_head(const Replica *replica, const StreamId *stream, StreamHead *ret_head)
+{
+    const Stream *found = stream_find(replica, stream);
+    if (found == NULL || found->applied == 0) {
+        return false;
+    }
+    *ret_head =
+        (StreamHead){.stream = found->id, .hi = found->applied, .last_hash = found->last_hash};
+    return true;
+}
+
 size_t replica_kept_by(const Replica *replica, const StreamId *stream, uint64_t seq)
 {
     size_t count = 0;
@@ -44,7 +55,8 @@ void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, Replica
         const Stream *stream = replica->streams[i];
         uint64_t peer_hi = i < on->streams_cap ? on->streams[i].peer_hi : 0;
         ret_view->peer_lacks += lacks(peer_hi, stream->durable);
-        ret_view->here_lacks += lacks(stream->applied, peer_hi);
+        ret_view->here_lacks +=
+            lacks(stream->applied, peer_hi < stream->limit ? peer_hi : stream->limit);
     }
 }
 
@@ -64,13 +76,19 @@ void replica_own(const Replica *replica, StreamId *ret_stream)
 
 bool replica_may_say(const Replica *replica)
 {
-    return replica->group_bytes < REPLICA_SAID_MAX_BYTES;
+    StreamId own;
+    replica_own(replica, &own);
+    const ReplicaConfig *config = &replica->config;
+    bool counts = replica->own != NULL  ? stream_counts_whole(replica->own)
+                  : config->cut != NULL ? config->cut(config->cut_context, &own, NULL) == UINT64_MAX
+                                        : true;
+    return counts && replica->group_bytes < REPLICA_SAID_MAX_BYTES;
 }
 
 bool replica_is_frozen(const Replica *replica, const StreamId *stream)
 {
     const Stream *found = stream_find(replica, stream);
-    return found != NULL && found->frozen;
+    return found != NULL && stream_is_frozen(found);
 }
 
 uint64_t replica_said(const Replica *replica)
@@ -102,7 +120,7 @@ uint64_t replica_behind(const Replica *replica)
 {
     uint64_t missing = 0;
     for (const Stream *stream = replica->behind; stream != NULL; stream = stream->next) {
-        missing += stream->target - stream->applied;
+        missing += stream_goal(stream) - stream->applied;
     }
     return missing;
 }

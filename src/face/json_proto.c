@@ -89,6 +89,7 @@ static void set_message(json_t *object, const Message *message, int32_t utc_offs
     json_object_set_new(object, "time", make_time(message->time_ms));
     json_object_set_new(object, "clock", json_string(clock));
     json_object_set_new(object, "sender", make_c_string(message->sender));
+    json_object_set_new(object, "fingerprint", string_or_null(message->fingerprint));
     json_object_set_new(object, "content", make_string(content, len));
     json_object_set_new(object, "kind", json_string(KIND_NAMES[message->kind]));
     json_object_set_new(object, "room", make_c_string(message->room));
@@ -167,6 +168,7 @@ static json_t *make_link(const LinkView *link, size_t number)
     json_object_set_new(object, "state", json_string(link_state_name(link->state)));
     json_object_set_new(object, "kind", json_string(link_kind(link)));
     json_object_set_new(object, "name", string_or_null(link->peer_name));
+    json_object_set_new(object, "fingerprint", string_or_null(link->fingerprint));
     json_object_set_new(object, "rtt_us", number_or_null(link->rtt_us > 0, link->rtt_us));
     json_object_set_new(object, "reason", string_or_null(link->down_reason));
     json_object_set_new(object, "retry_in_ms", number_or_null(waiting, link->retry_in_ms));

@@ -59,6 +59,15 @@ static void add_name(StrBuf *out, const LineFormat *format, const char *name)
     }
 }
 
+/* Who speaks: "bob", or "bob~3f2a-91bc" where the name alone could mislead. */
+static void add_sender(StrBuf *out, const LineFormat *format, const Message *message)
+{
+    add_name(out, format, message->sender);
+    if (message->fingerprint[0] != '\0') {
+        strbuf_addf(out, "~%s", message->fingerprint);
+    }
+}
+
 void line_format_clock(const Message *message, int32_t utc_offset_s, char ret_text[9])
 {
     enum { MS_PER_S = 1000 };
@@ -69,10 +78,11 @@ void line_format_clock(const Message *message, int32_t utc_offset_s, char ret_te
     }
 }
 
-/* "#dev", "@bob". */
+/* "#dev", "@bob", "!team" of a sealed one. */
 static void add_room(StrBuf *out, const Message *message)
 {
-    strbuf_add_string(out, message_is_direct(message) ? "" : "#");
+    bool signed_itself = message_is_direct(message) || message->room[0] == '!';
+    strbuf_add_string(out, signed_itself ? "" : "#");
     add_safe(out, message->room);
 }
 
@@ -100,7 +110,7 @@ static void add_head(StrBuf *out, const LineFormat *format, const Message *messa
         strbuf_add_char(out, ' ');
     }
     strbuf_add_string(out, message->kind == MESSAGE_ACTION ? "* " : "");
-    add_name(out, format, message->sender);
+    add_sender(out, format, message);
     if (direct) {
         strbuf_add_string(out, " -> ");
         add_name(out, format, message->room + 1);
@@ -111,7 +121,7 @@ static void add_head(StrBuf *out, const LineFormat *format, const Message *messa
 static void add_presence(StrBuf *out, const LineFormat *format, const Message *message)
 {
     strbuf_add_string(out, "* ");
-    add_name(out, format, message->sender);
+    add_sender(out, format, message);
     strbuf_add_string(out, message->kind == MESSAGE_JOIN ? " joins " : " leaves ");
     add_room(out, message);
 }
@@ -328,6 +338,9 @@ static void add_list_line(StrBuf *out, const LineFormat *format, size_t number,
     if (link->peer_name[0] != '\0') {
         strbuf_add_string(out, "  ");
         add_name(out, format, link->peer_name);
+    }
+    if (link->fingerprint[0] != '\0') {
+        strbuf_addf(out, "  %s", link->fingerprint);
     }
     if (link->classic) {
         strbuf_add_string(out, "  classic");

@@ -6,6 +6,7 @@
  *   [16:00:04] ann -> bob: to bob alone
  *   [16:00:05] * carl joins #dev
  *   [15:59:58 late] ann: one that others belong behind, shown when they were shown already
+ *   [16:00:06] bob~3f2a-91bc: a name that is somebody else's, or looks like one
  *   -- connected to localhost:50052
  *
  * Each function adds whole lines, with "\n". */

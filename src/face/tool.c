@@ -30,6 +30,26 @@ const ToolCommand TOOL_COMMANDS[] = {
     {"restore", "[PORT] FILE", "puts a backup into the log's place; what was there is kept",
      "The node must not run. All of FILE is checked first.", TOOL_COPY_OPTIONS, TOOL_WANTS_FILE,
      true, tool_restore},
+    {"id", "[PORT]", "who this node is: key, fingerprint, network",
+     "People compare fingerprints to know that they speak of the same node. Programs that connect "
+     "from elsewhere have to be given the certificate that --certificate prints.",
+     TOOL_ID_OPTIONS, TOOL_WANTS_NOTHING, true, tool_id},
+    {"invite", "[PORT]", "an invitation to this node's private network, as one line",
+     "It is good for one person, and to be given to nobody else: who has the line can join. The "
+     "node has to run when it is used.",
+     TOOL_INVITE_OPTIONS, TOOL_WANTS_NOTHING, true, tool_invite},
+    {"members", "[PORT]", "who is in the private network",
+     "Of a node that runs what it knows, else what its log holds.", TOOL_COPY_OPTIONS,
+     TOOL_WANTS_NOTHING, false, tool_members},
+    {"revoke", "WHO [PORT]", "ends a membership; the founder's node alone, while it runs",
+     "WHO is a name, a fingerprint, or how one starts. What was said until now stays, or, with "
+     "--since, what was said until then.",
+     TOOL_REVOKE_OPTIONS, TOOL_WANTS_WHO, true, tool_revoke},
+    {"token", "add NAME [PORT]\nlist [PORT]\nrevoke NAME [PORT]",
+     "tokens, by which programs elsewhere may use this node",
+     "add makes one and prints it, once. A program shows it with each call, as metadata "
+     "`authorization: Bearer TOKEN', and speaks as NAME.",
+     TOOL_TOKEN_OPTIONS, TOOL_WANTS_TOKEN, true, tool_token},
 };
 const size_t TOOL_COMMANDS_COUNT = sizeof(TOOL_COMMANDS) / sizeof(TOOL_COMMANDS[0]);
 
@@ -170,10 +190,11 @@ void tool_fail_read(Tool *tool, Err err)
     tool_fail(tool, "cannot read the log in %s: %s", tool->directory, err_text(err));
 }
 
-bool tool_add_event(Tool *tool, const LogEvent *event, const char *snippet)
+bool tool_add_event(Tool *tool, LogEvent *event, const char *snippet)
 {
     int32_t utc_offset_s = loop_utc_offset_s(hlc_time_ms(event->fields.hlc));
-    Message *message = message_of_event(event, utc_offset_s);
+    AUTO_EVENT LogEvent *opened = tool_open_event(tool, event);
+    Message *message = opened != NULL ? message_of_event(opened, utc_offset_s) : NULL;
     if (message == NULL) {
         return false;
     }
@@ -213,6 +234,7 @@ static bool tool_open_store(Tool *tool)
     Err err = store_open(&options, loop, &tool->store, &text);
     if (err == ERR_OK) {
         tool->loop = loop;
+        tool_open_seals(tool);
         return true;
     }
     tool_fail(tool, "%s%s", text,
@@ -255,6 +277,7 @@ static void tool_run(Tool *tool)
     if (tool->work_free != NULL) {
         tool->work_free(tool->work);
     }
+    tool_close_seals(tool);
 }
 
 int tool_main(int argc, char **argv)

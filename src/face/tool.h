@@ -1,8 +1,10 @@
-/* `chat_node COMMAND ...`: reads or copies what a node keeps, beside it or without it.
+/* `chat_node COMMAND ...`: reads, copies or changes what a node keeps, beside it or without it.
  *
  *   chat_node history | search | export | backup | restore   [PORT] [OPTIONS]
+ *   chat_node id | invite | members | revoke | token
  *
- * No node is started, nothing is said to anyone. All but restore open the store read_only. */
+ * No node is started. Where one runs, invite, members and revoke are its own commands, which it is
+ * asked to carry out. All that open the store but restore open it read_only. */
 #pragma once
 
 #include "base/strbuf.h"

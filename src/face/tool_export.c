@@ -20,8 +20,10 @@ enum {
 };
 
 static const char *const KIND_NAMES[] = {
-    [LOG_TEXT] = "text", [LOG_ACTION] = "action", [LOG_JOIN] = "join",
-    [LOG_PART] = "part", [LOG_NICK] = "nick",     [LOG_TOPIC] = "topic",
+    [LOG_TEXT] = "text",         [LOG_ACTION] = "action", [LOG_JOIN] = "join",
+    [LOG_PART] = "part",         [LOG_NICK] = "nick",     [LOG_TOPIC] = "topic",
+    [LOG_ROOM_KEY] = "room_key", [LOG_MEMBER] = "member", [LOG_REVOKE] = "revoke",
+    [LOG_SEALED] = "sealed",
 };
 
 typedef struct Export {
@@ -40,7 +42,7 @@ static void export_free(void *work)
 /* A kind of a later version is its number. */
 static void kind_text(int kind, char *ret_text, size_t size)
 {
-    if (kind >= LOG_TEXT && kind <= LOG_TOPIC) {
+    if (kind >= LOG_TEXT && kind <= LOG_SEALED) {
         snprintf(ret_text, size, "%s", KIND_NAMES[kind]);
     } else {
         snprintf(ret_text, size, "%d", kind);
@@ -49,9 +51,18 @@ static void kind_text(int kind, char *ret_text, size_t size)
 
 /* ---- lines ---- */
 
-static void add_line(StrBuf *out, const LogEvent *event)
+static bool is_binary(int kind)
 {
-    const EventFields *fields = &event->fields;
+    return kind >= LOG_ROOM_KEY && kind <= LOG_SEALED;
+}
+
+/* What cannot be read has no text. */
+static void add_line(StrBuf *out, Tool *tool, LogEvent *event)
+{
+    AUTO_EVENT LogEvent *opened =
+        event->fields.kind == LOG_SEALED ? tool_open_event(tool, event) : event_ref(event);
+    const EventFields *fields = opened != NULL ? &opened->fields : &event->fields;
+    bool has_text = !is_binary(fields->kind) && fields->body_len > 0;
     char place[PLACE_BYTES];
     char time[MOMENT_TEXT_BYTES];
     char kind[16];
@@ -62,8 +73,8 @@ static void add_line(StrBuf *out, const LogEvent *event)
     text_sanitise(out, fields->room, fields->room_len);
     strbuf_addf(out, "  %s  ", kind);
     text_sanitise(out, fields->sender, fields->sender_len);
-    strbuf_add_string(out, fields->body_len > 0 ? ": " : "");
-    text_sanitise(out, (const char *)fields->body, fields->body_len);
+    strbuf_add_string(out, has_text ? ": " : "");
+    text_sanitise(out, (const char *)fields->body, has_text ? fields->body_len : 0);
     strbuf_add_char(out, '\n');
 }
 
@@ -116,7 +127,27 @@ static void set_after(json_t *object, const EventFields *fields)
     json_object_set_new_nocheck(object, "after", after);
 }
 
-static json_t *make_event(const LogEvent *event)
+/* Beside the bytes as they are what is sealed in them, where it can be read here. */
+static void set_opened(json_t *object, Tool *tool, LogEvent *event)
+{
+    char kind[16];
+    AUTO_EVENT LogEvent *opened =
+        event->fields.kind == LOG_SEALED ? tool_open_event(tool, event) : NULL;
+    if (opened == NULL) {
+        return;
+    }
+    const EventFields *fields = &opened->fields;
+    json_t *inner = json_object();
+    kind_text(fields->kind, kind, sizeof(kind));
+    set_text(inner, "room", fields->room, fields->room_len);
+    json_object_set_new_nocheck(inner, "kind", json_string_nocheck(kind));
+    set_text(inner, "sender", fields->sender, fields->sender_len);
+    set_body(inner, fields);
+    set_hex(inner, "id", fields->id, fields->id_len);
+    json_object_set_new_nocheck(object, "opened", inner);
+}
+
+static json_t *make_event(Tool *tool, LogEvent *event)
 {
     const EventFields *fields = &event->fields;
     char text[PLACE_BYTES];
@@ -139,16 +170,22 @@ static json_t *make_event(const LogEvent *event)
     set_hex(object, "hash", event->hash.bytes, EVENT_HASH_BYTES);
     json_object_set_new_nocheck(object, "signed", json_boolean(event->is_signed));
     set_after(object, fields);
+    set_opened(object, tool, event);
     return object;
 }
 
 static int add_dumped(const char *piece, size_t len, void *context)
 {
     StrBuf *out = context;
-    if (len == 1 && piece[0] == DELETE) {
-        strbuf_add_string(out, "\\u007F");
-    } else {
-        strbuf_add(out, piece, len);
+    for (size_t at = 0; at < len;) {
+        const char *delete = memchr(piece + at, DELETE, len - at);
+        size_t end = delete != NULL ? (size_t)(delete - piece) : len;
+        strbuf_add(out, piece + at, end - at);
+        if (delete != NULL) { /* the one control that jansson takes for a printable character */
+            strbuf_add_string(out, "\\u007F");
+            end++;
+        }
+        at = end;
     }
     return 0;
 }
@@ -200,9 +237,9 @@ static void export_on_events(void *context, const StoreEvents *result)
     export->events += result->count;
     for (size_t i = 0; i < result->count && !tool->options.hash; i++) {
         if (tool->options.json) {
-            add_object(&tool->out, make_event(result->events[i]));
+            add_object(&tool->out, make_event(tool, result->events[i]));
         } else {
-            add_line(&tool->out, result->events[i]);
+            add_line(&tool->out, tool, result->events[i]);
         }
     }
     if (result->more) {

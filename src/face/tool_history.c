@@ -19,6 +19,7 @@ typedef struct History {
     size_t left; /* going down: lines still to be found */
     bool going_up;
     EventFields shown; /* going up: all before this place has been */
+    char room[EVENT_ROOM_MAX_BYTES + 1];
 } History;
 
 static void history_free(void *work)
@@ -43,9 +44,10 @@ static void history_push(History *history, const EventFields *end)
     history->ends[history->count++] = place_of(end);
 }
 
-static bool is_line(const LogEvent *event)
+static bool is_line(Tool *tool, LogEvent *event)
 {
-    Message *message = message_of_event(event, 0);
+    AUTO_EVENT LogEvent *opened = tool_open_event(tool, event);
+    Message *message = opened != NULL ? message_of_event(opened, 0) : NULL;
     message_unref(message);
     return message != NULL;
 }
@@ -54,7 +56,7 @@ static bool is_line(const LogEvent *event)
 static size_t find_beginning(History *history, const StoreEvents *page)
 {
     for (size_t i = page->count; i > 0; i--) {
-        if (is_line(page->events[i - 1]) && --history->left == 0) {
+        if (is_line(history->tool, page->events[i - 1]) && --history->left == 0) {
             return i - 1;
         }
     }
@@ -66,7 +68,7 @@ static void history_on_page(void *context, const StoreEvents *page);
 static void history_read(Tool *tool)
 {
     History *history = tool->work;
-    const char *room = tool->options.room != NULL ? tool->options.room : MESSAGE_LOBBY;
+    const char *room = history->room;
     int64_t since_ms = tool->options.since_ms;
     StorePage page = {
         .room = room,
@@ -144,8 +146,14 @@ static void history_on_page(void *context, const StoreEvents *page)
 
 void tool_history(Tool *tool)
 {
+    const char *room = tool->options.room != NULL ? tool->options.room : MESSAGE_LOBBY;
+    char id[EVENT_ROOM_MAX_BYTES + 1];
+    if (!tool_room_id(tool, room, id)) {
+        return;
+    }
     History *history = mem_new(History);
     history->tool = tool;
+    memcpy(history->room, id, sizeof(id));
     history->left = tool->options.count > 0 ? tool->options.count : SIZE_MAX;
     tool->work = history;
     tool->work_free = history_free;

@@ -2,12 +2,14 @@
  *
  *   tool_options.c   what was asked for
  *   tool.c           opens store and output -> command->start -> tool_flush ... -> tool_end
- *   tool_history.c, tool_search.c, tool_export.c, tool_backup.c
+ *   tool_history.c, tool_search.c, tool_export.c, tool_backup.c, tool_network.c, tool_token.c
  *
  * Output goes through tool->out, a piece at a time: the next piece is read from the store when the
  * last has been taken, so that a slow reader costs no memory. */
 #pragma once
 
+#include "core/invite.h"
+#include "core/sealed.h"
 #include "face/line_format.h"
 #include "face/writer.h"
 #include "io/store.h"
@@ -19,7 +21,15 @@ enum { TOOL_EXIT_FAILURE = 1, TOOL_EXIT_USAGE = 2, TOOL_SIGNALS_COUNT = 3 };
 typedef struct Tool Tool;
 
 /* What is on the command line besides options and PORT. */
-typedef enum ToolWants { TOOL_WANTS_NOTHING, TOOL_WANTS_WORDS, TOOL_WANTS_FILE } ToolWants;
+typedef enum ToolWants {
+    TOOL_WANTS_NOTHING,
+    TOOL_WANTS_WORDS,
+    TOOL_WANTS_FILE,
+    TOOL_WANTS_WHO,   /* and PORT behind it */
+    TOOL_WANTS_TOKEN, /* add NAME, list, revoke NAME; and PORT behind it */
+} ToolWants;
+
+typedef enum TokenAction { TOKEN_ADD, TOKEN_LIST, TOKEN_REVOKE } TokenAction;
 
 typedef struct ToolCommand {
     const char *name;
@@ -36,13 +46,21 @@ typedef struct ToolOptions {
     uint16_t port; /* 0: not given */
     const char *data;
     size_t count;
-    int64_t since_ms; /* -1: not given */
-    const char *room; /* NULL: not given */
+    int64_t since_ms;       /* -1: not given */
+    const char *since_text; /* the same as typed */
+    const char *room;       /* NULL: not given */
     const char *from;
     bool json;
     bool hash;
-    char *words; /* owned */
+    char *words; /* owned; WHO */
     const char *file;
+    unsigned hours; /* 0: not given */
+    const char *addresses[INVITE_ADDRESSES_MAX];
+    size_t addresses_count;
+    bool certificate;
+    bool read_only;
+    TokenAction token_action;
+    const char *token_name;
 } ToolOptions;
 
 struct Tool {
@@ -51,6 +69,7 @@ struct Tool {
     char *directory;
     Loop *loop;
     Store *store;
+    struct ToolSeals *seals; /* tool_sealed.c; NULL: open mode, or who asks may not read keys */
     Writer *writer;
     uv_signal_t signals[TOOL_SIGNALS_COUNT];
     StrBuf out;   /* what tool_flush writes */
@@ -72,6 +91,10 @@ extern const struct argp_option TOOL_HISTORY_OPTIONS[];
 extern const struct argp_option TOOL_SEARCH_OPTIONS[];
 extern const struct argp_option TOOL_EXPORT_OPTIONS[];
 extern const struct argp_option TOOL_COPY_OPTIONS[];
+extern const struct argp_option TOOL_ID_OPTIONS[];
+extern const struct argp_option TOOL_INVITE_OPTIONS[];
+extern const struct argp_option TOOL_REVOKE_OPTIONS[];
+extern const struct argp_option TOOL_TOKEN_OPTIONS[];
 
 /* Exits where they are wrong, or --help is asked for. */
 void tool_parse(Tool *tool, int argc, char **argv);
@@ -81,6 +104,11 @@ void tool_search(Tool *tool);
 void tool_export(Tool *tool);
 void tool_backup(Tool *tool);
 void tool_restore(Tool *tool);
+void tool_id(Tool *tool);
+void tool_invite(Tool *tool);
+void tool_members(Tool *tool);
+void tool_revoke(Tool *tool);
+void tool_token(Tool *tool);
 
 /* Writes what is in out; then calls next, unless the tool is closing by then. */
 void tool_flush(Tool *tool, void (*next)(Tool *tool));
@@ -93,6 +121,17 @@ void tool_fail_read(Tool *tool, Err err);
 /* "-- TEXT" on standard error: what is no part of the answer. */
 [[gnu::format(printf, 2, 3)]] void tool_note(Tool *tool, const char *format, ...);
 
+/* ---- tool_sealed.c ---- */
+
+/* Once the store is open. */
+void tool_open_seals(Tool *tool);
+void tool_close_seals(Tool *tool);
+/* keyring_open, with whatever keys there are. The caller has a reference; NULL: not to be shown. */
+LogEvent *tool_open_event(Tool *tool, LogEvent *event);
+/* The room in the log that --room means: "!team" and "@bob" have names of their own there. False:
+ * there is none, and that was said. */
+bool tool_room_id(Tool *tool, const char *room, char ret_id[EVENT_ROOM_MAX_BYTES + 1]);
+
 /* Adds an event's message to out, as a line or, with --json, as an object; snippet may be NULL.
  * False: it is of a kind that is not shown. */
-bool tool_add_event(Tool *tool, const LogEvent *event, const char *snippet);
+bool tool_add_event(Tool *tool, LogEvent *event, const char *snippet);

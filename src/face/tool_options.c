@@ -3,6 +3,7 @@
 
 #include "base/moment.h"
 #include "base/text.h"
+#include "io/invites.h"
 #include "io/loop.h"
 
 #include <errno.h>
@@ -19,6 +20,10 @@ enum {
     OPTION_FROM,
     OPTION_JSON,
     OPTION_HASH,
+    OPTION_HOURS,
+    OPTION_ADDRESS,
+    OPTION_CERTIFICATE,
+    OPTION_READ,
 };
 
 #define ROW_DATA                                                                                   \
@@ -59,6 +64,33 @@ const struct argp_option TOOL_EXPORT_OPTIONS[] = {
 
 const struct argp_option TOOL_COPY_OPTIONS[] = {
     ROW_DATA,
+    {0},
+};
+
+const struct argp_option TOOL_ID_OPTIONS[] = {
+    ROW_DATA,
+    {"certificate", OPTION_CERTIFICATE, NULL, 0,
+     "Only the certificate that programs are to trust, as PEM", 0},
+    {0},
+};
+
+const struct argp_option TOOL_INVITE_OPTIONS[] = {
+    ROW_DATA,
+    {"hours", OPTION_HOURS, "N", 0, "It expires after N hours (default 24, at most 720)", 0},
+    {"address", OPTION_ADDRESS, "HOST[:PORT]", 0,
+     "Where this node is reached; up to four times (default: this machine's addresses)", 0},
+    {0},
+};
+
+const struct argp_option TOOL_REVOKE_OPTIONS[] = {
+    ROW_DATA,
+    {"since", OPTION_SINCE, "TIME", 0, "What was said since TIME goes too: " MOMENT_FORMS, 0},
+    {0},
+};
+
+const struct argp_option TOOL_TOKEN_OPTIONS[] = {
+    ROW_DATA,
+    {"read", OPTION_READ, NULL, 0, "add: it may read, and not speak", 0},
     {0},
 };
 
@@ -108,6 +140,32 @@ static void parse_since(Tool *tool, struct argp_state *state, const char *argume
         argp_error(state, "--since takes %s, not \"%s\"", MOMENT_FORMS, argument);
     }
     tool->options.since_ms = then_ms;
+    tool->options.since_text = argument;
+}
+
+static void parse_hours(Tool *tool, struct argp_state *state, const char *argument)
+{
+    long hours = parse_number(argument, INVITE_HOURS_MAX);
+    if (hours == 0) {
+        argp_error(state, "--hours must be a number from 1 to %d, not \"%s\"", INVITE_HOURS_MAX,
+                   argument);
+    }
+    tool->options.hours = (unsigned)hours;
+}
+
+/* The port of the node stands in for a missing one later: here it is only looked at. */
+static void parse_address(Tool *tool, struct argp_state *state, const char *argument)
+{
+    ToolOptions *options = &tool->options;
+    OwnAddresses addresses = {0};
+    char *error = NULL;
+    if (options->addresses_count == INVITE_ADDRESSES_MAX) {
+        argp_error(state, "--address may be given %d times", INVITE_ADDRESSES_MAX);
+    }
+    if (own_addresses_add(&addresses, argument, 1, &error) != ERR_OK) {
+        argp_error(state, "%s", error);
+    }
+    options->addresses[options->addresses_count++] = argument;
 }
 
 static const char *parse_name(struct argp_state *state, const char *option, const char *argument)
@@ -122,9 +180,8 @@ static const char *parse_name(struct argp_state *state, const char *option, cons
 
 /* ---- what is no option ---- */
 
-static void take_port(Parse *parse, struct argp_state *state)
+static void check_port(Parse *parse, struct argp_state *state, const char *text)
 {
-    const char *text = parse->arguments[0];
     long port = parse_number(text, UINT16_MAX);
     if (parse->tool->options.data != NULL) {
         argp_error(state, "--data and the port %s: one of them is enough", text);
@@ -133,8 +190,58 @@ static void take_port(Parse *parse, struct argp_state *state)
         argp_error(state, "the port must be a number from 1 to 65535, not \"%s\"", text);
     }
     parse->tool->options.port = (uint16_t)port;
+}
+
+static void take_port(Parse *parse, struct argp_state *state)
+{
+    check_port(parse, state, parse->arguments[0]);
     parse->arguments++;
     parse->count--;
+}
+
+/* Behind those that are wanted. */
+static void take_last_port(Parse *parse, struct argp_state *state, size_t wanted)
+{
+    if (parse->count > wanted + 1) {
+        argp_error(state, "\"%s\" is too much", parse->arguments[wanted + 1]);
+    }
+    if (parse->count == wanted + 1) {
+        check_port(parse, state, parse->arguments[wanted]);
+    }
+}
+
+static void take_who(Parse *parse, struct argp_state *state)
+{
+    if (parse->count == 0 || parse->arguments[0][0] == '\0') {
+        argp_error(state, "WHO is to go? chat_node members tells who is there");
+    }
+    parse->tool->options.words = mem_copy_string(parse_name(state, "WHO", parse->arguments[0]));
+    take_last_port(parse, state, 1);
+}
+
+static void take_token(Parse *parse, struct argp_state *state)
+{
+    static const char *const names[] = {
+        [TOKEN_ADD] = "add", [TOKEN_LIST] = "list", [TOKEN_REVOKE] = "revoke"};
+    ToolOptions *options = &parse->tool->options;
+    const char *word = parse->count > 0 ? parse->arguments[0] : "";
+    options->token_action = TOKEN_ADD;
+    while (options->token_action <= TOKEN_REVOKE &&
+           strcmp(word, names[options->token_action]) != 0) {
+        options->token_action++;
+    }
+    if (options->token_action > TOKEN_REVOKE) {
+        argp_error(state, "add, list or revoke?");
+    }
+    if (options->token_action == TOKEN_LIST) {
+        take_last_port(parse, state, 1);
+        return;
+    }
+    if (parse->count < 2) {
+        argp_error(state, "which NAME?");
+    }
+    options->token_name = parse->arguments[1];
+    take_last_port(parse, state, 2);
 }
 
 static void take_file(Parse *parse, struct argp_state *state)
@@ -197,6 +304,35 @@ static void take_arguments(Parse *parse, struct argp_state *state)
     case TOOL_WANTS_FILE:
         take_file(parse, state);
         break;
+    case TOOL_WANTS_WHO:
+        take_who(parse, state);
+        break;
+    case TOOL_WANTS_TOKEN:
+        take_token(parse, state);
+        break;
+    }
+}
+
+/* Of what is about a private network. */
+static error_t parse_network_option(int key, char *argument, struct argp_state *state)
+{
+    Parse *parse = state->input;
+    ToolOptions *options = &parse->tool->options;
+    switch (key) {
+    case OPTION_HOURS:
+        parse_hours(parse->tool, state, argument);
+        return 0;
+    case OPTION_ADDRESS:
+        parse_address(parse->tool, state, argument);
+        return 0;
+    case OPTION_CERTIFICATE:
+        options->certificate = true;
+        return 0;
+    case OPTION_READ:
+        options->read_only = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -234,7 +370,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         take_arguments(parse, state);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_network_option(key, argument, state);
     }
 }
 

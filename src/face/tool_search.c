@@ -39,9 +39,13 @@ static void search_on_hits(void *context, const StoreHits *hits)
 
 void tool_search(Tool *tool)
 {
+    char room[EVENT_ROOM_MAX_BYTES + 1];
+    if (tool->options.room != NULL && !tool_room_id(tool, tool->options.room, room)) {
+        return;
+    }
     StoreSearch asked = {
         .words = tool->options.words,
-        .room = tool->options.room,
+        .room = tool->options.room != NULL ? room : NULL,
         .sender = tool->options.from,
         .until_hlc = ((uint64_t)(tool->now_ms + HLC_AHEAD_MAX_MS) << HLC_COUNTER_BITS) - 1,
         .max_hits = STORE_SEARCH_MAX_HITS,

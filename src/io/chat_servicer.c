@@ -2,6 +2,7 @@
 #include "io/chat_servicer.h"
 
 #include "base/log.h"
+#include "io/node_servicer.h"
 #include "io/publisher.h"
 #include "io/subscriber.h"
 #include "io/wire.h"
@@ -22,7 +23,8 @@ typedef struct Client {
     ChatServicer *servicer;
     RpcServerCall *call;
     char client_id[CLIENT_ID_MAX_BYTES + 1]; /* "": anonymous, and in no map */
-    bool follows;                            /* a node's stream carries nothing */
+    ClientRole role;
+    bool follows; /* a node's stream carries nothing */
     bool sending;
     unsigned held_back; /* messages in the library's buffer */
     Follower follower;
@@ -36,6 +38,9 @@ struct ChatServicer {
     RpcServer *server;
     WireArena *arena;
     Publishers *publishers;
+    NodeServicer *node_servicer;
+    Authority *authority;
+    AuthorityWatcher tokens;
     Client *clients; /* all of them */
     Client *by_id;
     uint32_t clients_count;
@@ -90,8 +95,17 @@ static void serve_send_message(void *context, RpcServerCall *call, const uint8_t
 {
     ChatServicer *servicer = context;
     MessageDraft draft;
+    ClientRole role;
+    AUTO_FREE char *text = NULL;
+    if (!authority_call(servicer->authority, call, USE_SPEAK, &role)) {
+        return;
+    }
     if (wire_decode_message(servicer->arena, request, len, &draft) != ERR_OK) {
         refuse_bytes(call);
+        return;
+    }
+    if (authority_check_sender(&role, &draft, &text) != ERR_OK) {
+        rpc_server_call_answer(call, NULL, RPC_PERMISSION_DENIED, text);
         return;
     }
     Saying *saying = mem_new(Saying);
@@ -108,19 +122,29 @@ static void serve_send_message(void *context, RpcServerCall *call, const uint8_t
 static void serve_publish(void *context, RpcStream *stream)
 {
     ChatServicer *servicer = context;
-    publishers_open(servicer->publishers, stream);
+    ClientRole role;
+    if (authority_stream(servicer->authority, stream, USE_SPEAK, &role)) {
+        publishers_open(servicer->publishers, stream, &role);
+    }
 }
 
 static void serve_link(void *context, RpcStream *stream)
 {
     ChatServicer *servicer = context;
-    node_accept_link(servicer->node, stream);
+    ClientRole role;
+    if (authority_stream(servicer->authority, stream, USE_LINK, &role)) {
+        node_accept_link(servicer->node, stream);
+    }
 }
 
 static void serve_hello(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
 {
     ChatServicer *servicer = context;
+    ClientRole role;
     WireHello hello;
+    if (!authority_call(servicer->authority, call, USE_LINK, &role)) {
+        return;
+    }
     if (wire_decode_hello(servicer->arena, request, len, &hello) != ERR_OK) {
         refuse_bytes(call);
         return;
@@ -216,12 +240,13 @@ static Client *find_client(ChatServicer *servicer, const char *client_id, size_t
     return client;
 }
 
-static void client_open(ChatServicer *servicer, RpcServerCall *call,
+static void client_open(ChatServicer *servicer, RpcServerCall *call, const ClientRole *role,
                         const WireStreamRequest *request)
 {
     Client *client = mem_new(Client);
     client->servicer = servicer;
     client->call = call;
+    client->role = *role;
     client->follows = request->node_id_len == 0;
     client->follower.owner = client;
     client->follower.wake = client_wake;
@@ -260,14 +285,26 @@ static bool is_full(const ChatServicer *servicer)
            servicer->clients_max;
 }
 
+/* A program ends no stream but those of its own token. */
+static bool is_same_client(const ClientRole *a, const ClientRole *b)
+{
+    return a->kind == b->kind && strcmp(a->token.name, b->token.name) == 0;
+}
+
 static void serve_stream_messages(void *context, RpcServerCall *call, const uint8_t *data,
                                   size_t len)
 {
     ChatServicer *servicer = context;
+    ClientRole role;
     WireStreamRequest request;
     const char *reason = "";
     if (wire_decode_stream_request(servicer->arena, data, len, &request) != ERR_OK) {
         refuse_bytes(call);
+        return;
+    }
+    /* A node's has no lines: it only shows that this one is there. */
+    ClientUse use = request.node_id_len > 0 ? USE_LINK : USE_READ;
+    if (!authority_call(servicer->authority, call, use, &role)) {
         return;
     }
     if (request.node_id_len != 0 && request.node_id_len != NODE_ID_BYTES) {
@@ -280,13 +317,19 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
     }
     Client *before = find_client(servicer, request.client_id, request.client_id_len);
     if (before != NULL && request.client_id_len > 0) {
+        if (!is_same_client(&before->role, &role)) {
+            rpc_server_call_answer(call, NULL, RPC_PERMISSION_DENIED,
+                                   "this client_id belongs to a stream that is not yours: take "
+                                   "another one");
+            return;
+        }
         client_end(before, RPC_ABORTED, "another stream was opened with this client_id");
     }
     if (is_full(servicer)) {
         refuse_too_many(servicer, call);
         return;
     }
-    client_open(servicer, call, &request);
+    client_open(servicer, call, &role, &request);
 }
 
 /* ---- the servicer ---- */
@@ -294,11 +337,36 @@ static void serve_stream_messages(void *context, RpcServerCall *call, const uint
 static void serve_subscribe(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
 {
     ChatServicer *servicer = context;
+    ClientRole role;
+    if (!authority_call(servicer->authority, call, USE_READ, &role)) {
+        return;
+    }
     if (is_full(servicer)) {
         refuse_too_many(servicer, call);
     } else {
-        subscribers_serve(servicer->subscribers, servicer->arena, call, request, len);
+        subscribers_serve(servicer->subscribers, servicer->arena, call, &role, request, len);
     }
+}
+
+static void serve_run(void *context, RpcServerCall *call, const uint8_t *request, size_t len)
+{
+    ChatServicer *servicer = context;
+    node_servicer_run(servicer->node_servicer, call, request, len);
+}
+
+/* Streams whose token was revoked end. */
+static void tokens_changed(AuthorityWatcher *watcher)
+{
+    ChatServicer *servicer = CONTAINER_OF(watcher, ChatServicer, tokens);
+    Client *client;
+    Client *next;
+    DL_FOREACH_SAFE(servicer->clients, client, next) {
+        if (!authority_holds(servicer->authority, &client->role)) {
+            client_end(client, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
+        }
+    }
+    subscribers_look_again(servicer->subscribers, servicer->authority);
+    publishers_look_again(servicer->publishers);
 }
 
 static const RpcMethod METHODS[] = {
@@ -308,6 +376,7 @@ static const RpcMethod METHODS[] = {
     {.path = WIRE_PUBLISH, .open = serve_publish},
     {.path = WIRE_HELLO, .start = serve_hello},
     {.path = WIRE_LINK, .open = serve_link},
+    {.path = WIRE_RUN, .start = serve_run},
 };
 
 ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions *options)
@@ -317,7 +386,11 @@ ChatServicer *chat_servicer_new(Rpc *rpc, Node *node, const ChatServicerOptions 
     servicer->clients_max = options->clients_max;
     servicer->arena = wire_arena_new();
     servicer->subscribers = subscribers_new(node);
-    servicer->publishers = publishers_new(node);
+    servicer->authority = options->authority;
+    servicer->publishers = publishers_new(node, servicer->authority);
+    servicer->node_servicer = node_servicer_new(node, servicer->authority);
+    servicer->tokens.changed = tokens_changed;
+    authority_watch(servicer->authority, &servicer->tokens);
     /* One program may hold all its clients' streams on one connection, as gRPC does by itself; and
      * still call SendMessage. */
     servicer->server = rpc_server_new(rpc, &(RpcServerOptions){
@@ -336,6 +409,16 @@ Err chat_servicer_listen(ChatServicer *servicer, const char *address, uint16_t p
     return rpc_server_listen(servicer->server, address, port, ret_text);
 }
 
+Err chat_servicer_listen_unix(ChatServicer *servicer, const char *path, char **ret_text)
+{
+    return rpc_server_listen_unix(servicer->server, path, ret_text);
+}
+
+void chat_servicer_adopt(ChatServicer *servicer, int fd, const RpcPeer *peer)
+{
+    rpc_server_adopt(servicer->server, fd, peer);
+}
+
 void chat_servicer_start(ChatServicer *servicer)
 {
     rpc_server_start(servicer->server);
@@ -347,6 +430,7 @@ static void servicer_closed(void *context)
     subscribers_free(servicer->subscribers);
     wire_arena_free(servicer->arena);
     publishers_free(servicer->publishers);
+    node_servicer_free(servicer->node_servicer);
     servicer->done(servicer->context);
     mem_free(servicer);
 }
@@ -355,6 +439,7 @@ void chat_servicer_close(ChatServicer *servicer, void (*done)(void *context), vo
 {
     servicer->done = done;
     servicer->context = context;
+    authority_unwatch(servicer->authority, &servicer->tokens);
     publishers_close(servicer->publishers);
     while (servicer->clients != NULL) {
         client_end(servicer->clients, RPC_UNAVAILABLE, "the node is leaving");

@@ -9,12 +9,15 @@
 
 struct Feed {
     Store *store;
+    Keyring *keyring;
     uint64_t position;
     FeedViews views;
     size_t readers;
     size_t reads;
     FeedReader *parked; /* behind, and waiting for their turn to ask the store */
     StrBuf encoded;     /* kept for the next */
+    FeedMark mark;      /* NULL: nothing is marked */
+    void *mark_context;
 };
 
 /* What was asked of the store for a reader, which may be gone when the answer comes. */
@@ -31,12 +34,23 @@ Feed *feed_new(Store *store, uint64_t position)
     return feed;
 }
 
+void feed_set_mark(Feed *feed, FeedMark mark, void *context)
+{
+    feed->mark = mark;
+    feed->mark_context = context;
+}
+
 void feed_free(Feed *feed)
 {
     if (feed != NULL) {
         strbuf_done(&feed->encoded);
         mem_free(feed);
     }
+}
+
+void feed_set_keyring(Feed *feed, Keyring *keyring)
+{
+    feed->keyring = keyring;
 }
 
 uint64_t feed_position(const Feed *feed)
@@ -136,9 +150,14 @@ static void take_answer(Feed *feed, FeedReader *reader, const StoreJournal *resu
     uint64_t end = result->next - 1 < feed->position ? result->next - 1 : feed->position;
     for (size_t i = 0; i < result->count && result->positions[i] <= end; i++) {
         int64_t said_ms = hlc_time_ms(result->events[i]->fields.hlc);
-        Message *message = message_of_event(result->events[i], loop_utc_offset_s(said_ms));
+        AUTO_EVENT LogEvent *opened = keyring_open(feed->keyring, result->events[i]);
+        Message *message =
+            opened != NULL ? message_of_event(opened, loop_utc_offset_s(said_ms)) : NULL;
         if (message != NULL && is_told(message) &&
             feed_view_has_room(reader->view, message->room)) {
+            if (feed->mark != NULL) {
+                feed->mark(feed->mark_context, result->events[i], message);
+            }
             wire_batch_add(&encoded, message, result->positions[i]);
         }
         message_unref(message);

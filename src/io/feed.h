@@ -15,6 +15,7 @@
 #pragma once
 
 #include "core/message.h"
+#include "core/sealed.h"
 #include "io/store.h"
 
 typedef struct Feed Feed;
@@ -71,6 +72,11 @@ typedef enum FeedNext {
 
 /* position: the last in the journal. The store must be open for as long as readers follow. */
 Feed *feed_new(Store *store, uint64_t position);
+/* What is read from the store again has its marks (Message.fingerprint) put on by the node. */
+typedef void (*FeedMark)(void *context, const LogEvent *event, Message *message);
+void feed_set_mark(Feed *feed, FeedMark mark, void *context);
+/* What is sealed is read with it, until feed_free; borrowed. NULL: open mode. */
+void feed_set_keyring(Feed *feed, Keyring *keyring);
 /* No reader may be left, and the store is closed. NULL is fine. */
 void feed_free(Feed *feed);
 

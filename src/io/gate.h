@@ -27,7 +27,8 @@ enum {
     GATE_BINDING_BYTES = 32,
     GATE_MESSAGE_MAX_BYTES = 64 * 1024,
     GATE_ADDRESS_MAX_BYTES = 64, /* "127.0.0.1:3456" as text */
-    /* Until somebody has passed: an ocean, a slow phone, and a lost packet. */
+    /* Until somebody has passed, without the owner's time to think: an ocean, a slow phone, and a
+     * lost packet. */
     GATE_DEADLINE_MS = 10 * 1000,
     /* That have not passed yet: in all (the oldest makes room), and from one address (an IPv6 /64
      * counts as one). */
@@ -61,8 +62,8 @@ typedef struct GateJoin {
 
 typedef struct GateEvents {
     /* Somebody with the network's tag shows a proof (an encoded MemberProof; borrowed). To be
-     * answered with gate_let_in or gate_refuse, now or later. Of those who dialled and of those
-     * whom we have dialled. */
+     * answered once with gate_let_in or gate_refuse, now or later, also where he has gone
+     * meanwhile. Of those who dialled and of those whom we have dialled. */
     void (*knocked)(void *context, GateKnock *knock, const GatePeer *peer, const uint8_t *proof,
                     size_t len);
     /* Somebody has an invitation. To be answered with gate_welcome or gate_refuse. */
@@ -86,7 +87,9 @@ typedef struct GateOptions {
 
 /* ERR_IO, ERR_INVALID (program_pem): *ret_text, the caller's, says more. */
 Err gate_open(const GateOptions *options, Gate **ret_gate, char **ret_text);
-/* Closes all that has not passed, and what has passed when gRPC closes its ends; then done. */
+/* Closes all that has not passed, and what has passed when gRPC closes its ends; then done. No
+ * event comes any more; calls end with ERR_UNAVAILABLE. Knocks are not to be answered after done.
+ * Its thread posts to the loop until then: rpc_close comes after it. */
 void gate_close(Gate *gate, void (*done)(void *context), void *context);
 
 /* What this node shows: an encoded MemberProof, a reference is taken. Before gate_listen. */
@@ -104,7 +107,8 @@ void gate_welcome(GateKnock *knock, const uint8_t *genesis, size_t genesis_len,
                   size_t nodes_count);
 
 typedef struct GateCall GateCall;
-/* How dialling ended: ERR_OK, a descriptor to be taken over, and who is there; or text, for a
+/* How dialling ended (ERR_DENIED: turned away by one of the two; ERR_NOT_FOUND: no such name;
+ * ERR_INVALID, ERR_IO, ERR_UNAVAILABLE): ERR_OK, a descriptor to be taken over, and who is there; or text, for a
  * person ("connection refused: nothing listens there"; "it is not a member of this network"). */
 typedef void (*GateDialled)(void *context, Err err, int fd, const GatePeer *peer, const char *text);
 /* Resolves, connects (each address in turn), shakes hands, and passes: `knocked` is asked for the

@@ -2,6 +2,7 @@
 #include "io/host.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The part of text that an address parser takes: no brackets, no scope. */
@@ -168,8 +169,8 @@ void host_canonical(const char *text, char ret_text[HOST_MAX_BYTES + 1])
             inet_ntop(AF_INET6, &address6, ret_text, HOST_MAX_BYTES + 1);
         }
         if (parts.scope[0] != '\0') {
-            strcat(ret_text, "%"); /* the longest address and scope take 62 bytes */
-            strcat(ret_text, parts.scope);
+            size_t len = strlen(ret_text); /* the longest address and scope take 62 bytes */
+            snprintf(ret_text + len, HOST_MAX_BYTES + 1 - len, "%%%s", parts.scope);
         }
     } else if (inet_pton(AF_INET, parts.address, &address4) == 1) {
         inet_ntop(AF_INET, &address4, ret_text, HOST_MAX_BYTES + 1);
@@ -185,7 +186,7 @@ void host_canonical(const char *text, char ret_text[HOST_MAX_BYTES + 1])
     }
     if (strcmp(ret_text, "127.0.0.1") == 0 || strcmp(ret_text, "::1") == 0 ||
         strcmp(ret_text, "ip6-localhost") == 0) {
-        strcpy(ret_text, "localhost");
+        snprintf(ret_text, HOST_MAX_BYTES + 1, "localhost");
     }
 }
 

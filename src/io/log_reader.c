@@ -78,7 +78,9 @@ static void job_later(Job *job)
 static void read_done(void *context, const StoreEvents *result)
 {
     Job *job = context;
-    if (result->err != ERR_OK || result->count == 0) {
+    /* Nothing there: it was cut off meanwhile, and is not to be waited for. */
+    bool gone = result->err == ERR_NOT_FOUND || (result->err == ERR_OK && result->count == 0);
+    if (result->err != ERR_OK && !gone) {
         log_debug("a run could not be read: %s", err_text(result->err));
         job_later(job);
         return;
@@ -233,6 +235,17 @@ static void rooms_done(void *context, const StoreRooms *result)
     mem_free(job);
 }
 
+/* The store cannot tell it yet: whoever asks is told so, from the loop. */
+static void cuts_done(void *context, const StoreRooms *result)
+{
+    (void)result;
+    Job *job = context;
+    report(job, (Event){.kind = EVENT_ANSWER,
+                        .query = &job->query,
+                        .text = "the store does not look for that yet"});
+    mem_free(job);
+}
+
 static Err ask(Store *store, Job *job)
 {
     static const int joins[] = {LOG_JOIN, LOG_PART};
@@ -256,6 +269,8 @@ static Err ask(Store *store, Job *job)
             page_done, job);
     case QUERY_ROOMS:
         return store_read_rooms(store, rooms_done, job);
+    case QUERY_CUTS:
+        return store_read_rooms(store, cuts_done, job);
     }
     return ERR_INVALID;
 }

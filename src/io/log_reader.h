@@ -4,8 +4,9 @@
  *   ACTION_READ  --> store_read_run  --> EVENT_READ_DONE
  *   ACTION_QUERY --> store_read_page, store_search, ... --> EVENT_ANSWER
  *
- * A read that the store cannot take, or that fails, is tried again after a moment: the core is told
- * of what came, not of trouble that passes. */
+ * What is not there any more is answered with no events. A read that the store cannot take, or
+ * that fails, is tried again after a moment: the core is told of what came, not of trouble that
+ * passes. */
 #pragma once
 
 #include "core/core.h"

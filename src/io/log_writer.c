@@ -17,6 +17,9 @@ struct Batch {
     uint64_t ticket; /* 0: a share alone */
     JournalShare share;
     unsigned flags;
+    bool is_cut;
+    StreamId cut_stream;
+    uint64_t cut_hi;
     bool given; /* the store has it, and will answer */
     bool done;
     Batch *prev;
@@ -74,6 +77,17 @@ void log_writer_free(LogWriter *writer)
 }
 
 static void appended(void *context, const StoreAppended *result);
+static void cut_done(void *context, Err err);
+
+/* Once all before it is on the disk: what failed, and goes again, would come after it. */
+static void give_cut(LogWriter *writer, Batch *batch)
+{
+    if (writer->given == 0 && writer->batches == batch) {
+        batch->given = true;
+        writer->given++;
+        store_cut(writer->options.store, &batch->cut_stream, batch->cut_hi, cut_done, batch);
+    }
+}
 
 static void give_more(LogWriter *writer)
 {
@@ -83,6 +97,10 @@ static void give_more(LogWriter *writer)
     }
     uv_timer_stop(&writer->retry);
     DL_FOREACH(writer->batches, batch) {
+        if (batch->is_cut && !batch->done) {
+            give_cut(writer, batch);
+            return; /* what follows may take the place of what it deletes */
+        }
         if (batch->given || batch->done) {
             continue;
         }
@@ -190,6 +208,11 @@ static void appended(void *context, const StoreAppended *result)
     give_more(writer);
 }
 
+static void cut_done(void *context, Err err)
+{
+    appended(context, &(StoreAppended){.err = err});
+}
+
 static void add_batch(LogWriter *writer, Batch *batch)
 {
     batch->writer = writer;
@@ -206,6 +229,15 @@ void log_writer_add(LogWriter *writer, Action *action, const JournalShare *share
     batch->ticket = action->ticket;
     batch->flags = action->own ? STORE_JOURNAL : STORE_LAZY;
     batch->share = *share;
+    add_batch(writer, batch);
+}
+
+void log_writer_cut(LogWriter *writer, const StreamId *stream, uint64_t hi)
+{
+    Batch *batch = mem_new(Batch);
+    batch->is_cut = true;
+    batch->cut_stream = *stream;
+    batch->cut_hi = hi;
     add_batch(writer, batch);
 }
 

@@ -30,6 +30,9 @@ void log_writer_free(LogWriter *writer);
 /* Takes the action's events, and the share of the journal, which is written with them; own events
  * come behind it in the journal. */
 void log_writer_add(LogWriter *writer, Action *action, const JournalShare *share);
+/* Deletes what is past hi of that stream (ACTION_CUT), after all that was added before, and before
+ * all that comes: tried again, as all else, until the disk takes it. */
+void log_writer_cut(LogWriter *writer, const StreamId *stream, uint64_t hi);
 /* A share alone. in_time: somebody waits for it. */
 void log_writer_add_share(LogWriter *writer, const JournalShare *share, bool in_time);
 /* The store's state has changed (StoreOptions.state_changed): tells the core, and goes on where it

@@ -3,6 +3,7 @@
  * One step at a time: what a face asks for from inside a step (it was woken to show something, and
  * found its terminal gone) waits until the step is carried out. */
 #include "base/random.h"
+#include "io/ignored_file.h"
 #include "io/node_internal.h"
 
 #include <string.h>
@@ -200,6 +201,7 @@ static void node_add_core(Node *node, const NodeOptions *options)
     CoreConfig config = {
         .node_id = node->id,
         .name = options->name,
+        .name_is_default = options->name_is_default,
         .nodes = options->nodes,
         .nodes_count = options->nodes_count,
         .heads = heads,
@@ -216,6 +218,13 @@ static void node_add_core(Node *node, const NodeOptions *options)
         config.proof = options->network->proof;
         config.proof_len = options->network->proof_len;
     }
+    AUTO_STRBUF StrBuf ignored = {0};
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_read(options->data_dir, &ignored, &error) != ERR_OK) {
+        node_notice(node, NOTICE_WARNING, error);
+    }
+    config.ignored = ignored.text;
+    config.ignored_len = ignored.len;
     event_signer_init(&config.signer, store_seed(node->store));
     uint64_t epoch = store_epoch_max(node->store, config.signer.public_key);
     config.epoch = replica_next_epoch(epoch, wall_ms, random_u64());
@@ -255,9 +264,17 @@ static void node_settled(void *context)
     passing_settled(node->passing);
 }
 
+static void node_mark(void *context, const LogEvent *event, Message *message)
+{
+    const Node *node = context;
+    core_mark(node->core, event, message);
+}
+
 static void node_add_log(Node *node)
 {
     node->passing = passing_new(node->store);
+    feed_set_keyring(passing_feed(node->passing), core_keyring(node->core));
+    feed_set_mark(passing_feed(node->passing), node_mark, node);
     node->pace = pace_new(&(PaceOptions){
         .loop = node->loop, .bus = node->bus, .deliver = node_frame, .context = node});
     node->log_writer = log_writer_new(&(LogWriterOptions){.loop = node->loop,
@@ -287,17 +304,16 @@ static Err node_add_gate(Node *node, const NodeOptions *options, char **ret_erro
     if (options->network == NULL) {
         return ERR_OK;
     }
-    return node_gate_open(
-        &(NodeGateOptions){.node = node,
-                           .network = options->network,
-                           .nodes = options->nodes,
-                           .nodes_count = options->nodes_count,
-                           .data_dir = options->data_dir,
-                           .seed = store_seed(node->store),
-                           .number = members_network(core_members(node->core)),
-                           .connections_max = options->network->connections_max,
-                           .step = node_step_for_gate},
-        &node->gate, ret_error);
+    return node_gate_open(&(NodeGateOptions){.node = node,
+                                             .network = options->network,
+                                             .nodes = options->nodes,
+                                             .nodes_count = options->nodes_count,
+                                             .data_dir = options->data_dir,
+                                             .seed = store_seed(node->store),
+                                             .number = members_network(core_members(node->core)),
+                                             .connections_max = options->network->connections_max,
+                                             .step = node_step_for_gate},
+                          &node->gate, ret_error);
 }
 
 Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit, void *context,
@@ -315,6 +331,7 @@ Err node_open(Loop *loop, Rpc *rpc, const NodeOptions *options, NodeQuit on_quit
     node->loop = loop;
     node->rpc = rpc;
     node->bus = bus_new();
+    node->data_dir = mem_copy_string(options->data_dir);
     node->arena = wire_arena_new();
     node->on_quit = on_quit;
     node->quit_context = context;
@@ -392,6 +409,7 @@ void node_free(Node *node)
         node_connection_free(node->connections[i]);
     }
     mem_free(node->connections);
+    mem_free(node->data_dir);
     mem_free(node->store_notice);
     mesh_links_free(node->mesh_links);
     node_gate_free(node->gate);

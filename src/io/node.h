@@ -27,11 +27,12 @@ typedef struct NodeNetwork {
 
 typedef struct NodeOptions {
     const char *name;
+    bool name_is_default; /* CoreConfig.name_is_default */
     const NodeConfig *nodes;
     size_t nodes_count;
     const char *data_dir;
-    bool recap;           /* CoreConfig.recap */
-    uint32_t coalesce_ms; /* CoreConfig.coalesce_ms */
+    bool recap;                 /* CoreConfig.recap */
+    uint32_t coalesce_ms;       /* CoreConfig.coalesce_ms */
     const NodeNetwork *network; /* NULL: open mode */
 } NodeOptions;
 
@@ -87,7 +88,8 @@ void node_wait_step(Node *node, NodeWaiter *waiter);
 bool node_wait_room(Node *node, NodeWaiter *waiter);
 void node_wait_end(NodeWaiter *waiter);
 
-/* Who asks for a command and waits for its answer; embedded, and to live until done is called. */
+/* Who gave a command from outside; embedded, and to live until done is called, once: also where the
+ * node leaves. line comes before, once for each line of the answer; text is borrowed. */
 typedef struct NodeReply NodeReply;
 struct NodeReply {
     void (*line)(NodeReply *reply, NoticeLevel level, const char *text);

@@ -2,6 +2,7 @@
 #include "io/node_internal.h"
 
 #include "base/log.h"
+#include "io/ignored_file.h"
 
 static void node_answer(Action *action)
 {
@@ -26,6 +27,16 @@ void node_store_passed(Node *node)
         JournalShare share = passing_share(node->passing, 0);
         log_writer_add_share(node->log_writer, &share,
                              feed_readers(passing_feed(node->passing)) > 0);
+    }
+}
+
+static void node_keep_ignored(Node *node, const char *text)
+{
+    AUTO_FREE char *error = NULL;
+    if (ignored_file_write(node->data_dir, text, &error) != ERR_OK) {
+        AUTO_STRBUF StrBuf notice = {0};
+        strbuf_addf(&notice, "%s. It counts until this node leaves", error);
+        node_notice(node, NOTICE_ERROR, notice.text);
     }
 }
 
@@ -146,6 +157,9 @@ void node_do(Node *node, Action *action, const Event *event, StepResult *result)
         return;
     case ACTION_KEPT:
         bus_kept(node->bus, action->message, action->kept, event->wall_ms);
+        return;
+    case ACTION_IGNORED:
+        node_keep_ignored(node, action->text);
         return;
     case ACTION_ACCEPT:
     case ACTION_REJECT:

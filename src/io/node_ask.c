@@ -66,8 +66,7 @@ void node_wait_end(NodeWaiter *waiter)
 void node_command(Node *node, const char *line, size_t len, NodeReply *reply)
 {
     node_step_and_after(
-        node,
-        &(Event){.kind = EVENT_COMMAND, .text = line, .text_len = len, .token = reply});
+        node, &(Event){.kind = EVENT_COMMAND, .text = line, .text_len = len, .token = reply});
 }
 
 bool node_is_private(const Node *node)

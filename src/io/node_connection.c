@@ -198,8 +198,8 @@ void node_connection_connect(NodeConnection *connection, bool classic, const cha
     snprintf(connection->name, sizeof(connection->name), "%s", name);
     connection->generation++;
     if (connection->options.gate != NULL) {
-        connection->dialling = gate_dial(connection->options.gate, config->host, config->port,
-                                         dialled, connection);
+        connection->dialling =
+            gate_dial(connection->options.gate, config->host, config->port, dialled, connection);
         return;
     }
     connection->channel =

@@ -41,6 +41,7 @@ struct Node {
     UtcOffset utc_offset;
     uint64_t randoms[RANDOMS];
     size_t randoms_count;
+    char *data_dir;
     NodeConnection **connections;
     size_t connections_count;
     Actions actions;

@@ -469,7 +469,7 @@ static Err add_node(Reading *reading, size_t index, const NodeConfig *node)
         strbuf_addf(&message, "more than %d nodes; take some away", LINKS_MAX);
         return fail(reading, ERR_LIMIT, &message);
     }
-    strcpy(reading->canonical[nodes->nodes_count], host);
+    memcpy(reading->canonical[nodes->nodes_count], host, sizeof(host));
     nodes->nodes = mem_resize(nodes->nodes, nodes->nodes_count + 1, sizeof(*nodes->nodes));
     nodes->nodes[nodes->nodes_count++] = *node;
     return ERR_OK;

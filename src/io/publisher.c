@@ -21,6 +21,7 @@ typedef struct Publisher {
     Publishers *group; /* until the stream is over */
     Node *node;
     RpcStream *stream; /* NULL: it is over */
+    ClientRole role;
     unsigned refs;     /* the stream, each line that is not answered, the mail, who is in here */
     WireBatch batch;   /* what is left of the request */
     Bytes *rest;       /* holds it, where it has to wait */
@@ -44,6 +45,7 @@ typedef struct Publisher {
 
 struct Publishers {
     Node *node;
+    Authority *authority;
     WireArena *arena;
     Publisher *publishers;
     unsigned count;
@@ -183,6 +185,11 @@ static void publisher_say(Publisher *publisher, const uint8_t *data, size_t len)
     if (wire_decode_message(publisher->group->arena, data, len, &draft) != ERR_OK) {
         refuse(publisher, number, RPC_INVALID_ARGUMENT,
                "the message is not what proto/chat.proto says");
+        return;
+    }
+    AUTO_FREE char *text = NULL;
+    if (authority_check_sender(&publisher->role, &draft, &text) != ERR_OK) {
+        refuse(publisher, number, RPC_PERMISSION_DENIED, text);
         return;
     }
     draft.once = true;
@@ -348,15 +355,16 @@ static const RpcStreamEvents EVENTS = {
 
 /* ---- all of them ---- */
 
-Publishers *publishers_new(Node *node)
+Publishers *publishers_new(Node *node, Authority *authority)
 {
     Publishers *publishers = mem_new(Publishers);
     publishers->node = node;
+    publishers->authority = authority;
     publishers->arena = wire_arena_new();
     return publishers;
 }
 
-void publishers_open(Publishers *publishers, RpcStream *stream)
+void publishers_open(Publishers *publishers, RpcStream *stream, const ClientRole *role)
 {
     if (publishers->closed) {
         rpc_stream_close(stream, RPC_UNAVAILABLE, "the node is leaving");
@@ -373,6 +381,7 @@ void publishers_open(Publishers *publishers, RpcStream *stream)
     publisher->group = publishers;
     publisher->node = publishers->node;
     publisher->stream = stream;
+    publisher->role = *role;
     publisher->refs = 1;
     publisher->room.wake = publisher_room;
     publisher->after_step.wake = publisher_after_step;
@@ -383,15 +392,32 @@ void publishers_open(Publishers *publishers, RpcStream *stream)
     log_info("a publisher's stream opened, %u open", publishers->count);
 }
 
+/* What was taken is answered and told all the same. */
+static void publisher_stop(Publisher *publisher, int code, const char *text)
+{
+    publisher_end(publisher, code, text);
+    drop_rest(publisher);
+    publisher_settle(publisher);
+}
+
+void publishers_look_again(Publishers *publishers)
+{
+    Publisher *publisher;
+    Publisher *next;
+    DL_FOREACH_SAFE(publishers->publishers, publisher, next) {
+        if (!authority_holds(publishers->authority, &publisher->role)) {
+            publisher_stop(publisher, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
+        }
+    }
+}
+
 void publishers_close(Publishers *publishers)
 {
     Publisher *publisher;
     Publisher *next;
     publishers->closed = true;
     DL_FOREACH_SAFE(publishers->publishers, publisher, next) {
-        publisher_end(publisher, RPC_UNAVAILABLE, "the node is leaving");
-        drop_rest(publisher);
-        publisher_settle(publisher);
+        publisher_stop(publisher, RPC_UNAVAILABLE, "the node is leaving");
     }
 }
 

@@ -8,8 +8,7 @@
  */
 #pragma once
 
-#include "io/node.h"
-#include "io/rpc.h"
+#include "io/authority.h"
 
 typedef struct Publishers Publishers;
 
@@ -26,9 +25,12 @@ enum {
     PUBLISHER_TURN_LINES = 256,
 };
 
-Publishers *publishers_new(Node *node);
-/* From RpcMethod.open: takes the stream, or closes it with RESOURCE_EXHAUSTED. */
-void publishers_open(Publishers *publishers, RpcStream *stream);
+Publishers *publishers_new(Node *node, Authority *authority);
+/* From RpcMethod.open: takes the stream of who was let in as that, or closes it with
+ * RESOURCE_EXHAUSTED. */
+void publishers_open(Publishers *publishers, RpcStream *stream, const ClientRole *role);
+/* Tokens have changed: those that are gone say nothing more. */
+void publishers_look_again(Publishers *publishers);
 /* Takes nothing more; each stream ends with UNAVAILABLE once it is told of what is answered. The
  * node has answered all it was given. */
 void publishers_close(Publishers *publishers);

@@ -2,6 +2,7 @@
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
+#include "base/text.h"
 
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -16,6 +17,8 @@
 enum {
     /* Delivered before the loop looks at its descriptors and timers again. */
     COMPLETIONS_MAX = 256,
+    /* Of a status: a sentence or two. The library takes as much as its headers have room for. */
+    STATUS_WORDS_MAX_BYTES = 500,
 };
 
 /* Delivers the next completion; false: none comes before then, or ever. */
@@ -192,9 +195,26 @@ int rpc_code_of(Err err)
         return RPC_OK;
     case ERR_INVALID:
         return RPC_INVALID_ARGUMENT;
+    case ERR_DENIED:
+        return RPC_PERMISSION_DENIED;
     case ERR_LIMIT:
         return RPC_RESOURCE_EXHAUSTED;
     default:
         return RPC_UNAVAILABLE;
     }
+}
+
+char *rpc_status_words(grpc_slice text)
+{
+    const char *words = (const char *)GRPC_SLICE_START_PTR(text);
+    size_t len = GRPC_SLICE_LENGTH(text);
+    if (len > STATUS_WORDS_MAX_BYTES) {
+        len = STATUS_WORDS_MAX_BYTES;
+        while (len > 0 && (words[len] & 0xc0) == 0x80) {
+            len--; /* never within a character */
+        }
+    }
+    StrBuf safe = {0};
+    text_sanitise(&safe, words, len);
+    return strbuf_take(&safe);
 }

@@ -26,12 +26,14 @@ typedef enum RpcCode {
     RPC_UNKNOWN = 2,
     RPC_INVALID_ARGUMENT = 3,
     RPC_DEADLINE_EXCEEDED = 4,
+    RPC_PERMISSION_DENIED = 7,
     RPC_RESOURCE_EXHAUSTED = 8,
     RPC_ABORTED = 10,
     RPC_OUT_OF_RANGE = 11,
     RPC_UNIMPLEMENTED = 12,
     RPC_INTERNAL = 13,
     RPC_UNAVAILABLE = 14,
+    RPC_UNAUTHENTICATED = 16,
 } RpcCode;
 
 /* What a request that fails so is answered with. */
@@ -65,6 +67,9 @@ typedef void (*RpcDone)(void *context, const RpcResult *result);
  * keepalive: finds a silent peer within 3.5 s by HTTP/2 pings, which a classic server would answer
  * with "too many pings". */
 RpcChannel *rpc_channel_open(Rpc *rpc, const char *host, uint16_t port, bool keepalive);
+/* Over a connection that somebody else has made: a connected stream socket, which is taken over.
+ * Closed when the channel is, and all its calls are over. It never connects again. */
+RpcChannel *rpc_channel_adopt(Rpc *rpc, int fd, bool keepalive);
 /* lost is called once, when a channel that is connected is no longer. */
 void rpc_channel_watch(RpcChannel *channel, void (*lost)(void *context), void *context);
 /* Calls on it are to be cancelled before. */
@@ -118,11 +123,28 @@ void rpc_stream_pause(RpcStream *stream, bool paused);
  * At a server the client gets the status, cut off or not; only a cut while the server itself closes
  * takes the connection, and the status, with it. At a client code and text are sent to nobody. */
 void rpc_stream_close(RpcStream *stream, int code, const char *text);
-/* Server, in RpcMethod.open: the client's address as gRPC writes it ("ipv4:127.0.0.1:3456",
- * "ipv6:[::1]:3456"), or "unknown" where it has gone already. Owned by the caller. */
-char *rpc_stream_peer(RpcStream *stream);
 
 /* ---- server ---- */
+
+/* Who is at the other end of a connection, and so of each call on it. */
+typedef enum RpcPeerKind {
+    RPC_PEER_NOBODY,  /* it has gone already; may nothing */
+    RPC_PEER_LOCAL,   /* came in at a listener of this server: on the loopback interface in open
+                        mode, or at the Unix socket with the owner's rights */
+    RPC_PEER_MEMBER,  /* let in by the gate */
+    RPC_PEER_PROGRAM, /* through the gate, to show a token with each call */
+} RpcPeerKind;
+
+typedef struct RpcPeer {
+    RpcPeerKind kind;
+    uint8_t key[32];     /* of a member */
+    uint8_t binding[32]; /* of a member: its connection's exporter */
+    bool dialled;        /* by us */
+    char address[64];    /* "127.0.0.1:3456", "[::1]:3456", "unix"; "unknown" */
+} RpcPeer;
+
+/* Of a stream that a client has opened, as long as it is not closed. */
+void rpc_stream_peer_info(const RpcStream *stream, RpcPeer *ret_peer);
 
 typedef struct RpcServer RpcServer;
 typedef struct RpcServerCall RpcServerCall;
@@ -150,11 +172,24 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options);
  * ERR_IN_USE, ERR_DENIED, ERR_INVALID (not an address of this machine), ERR_IO; *ret_text (freed by
  * the caller) says more. */
 Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text);
+/* At a path of the file system, mode 0600, for this process's user and root alone; removed when the
+ * server closes. Also: ERR_EXISTS, something that is no socket is there. */
+Err rpc_server_listen_unix(RpcServer *server, const char *path, char **ret_text);
 void rpc_server_start(RpcServer *server);
+/* Serves a connection that somebody else has accepted: a connected stream socket, which is taken
+ * over. Not before rpc_server_start; once the server closes it is closed at once. */
+void rpc_server_adopt(RpcServer *server, int fd, const RpcPeer *peer);
 /* Takes no new calls; open ones get half a second to end, then are cut. Then done, which waits for
  * every call that is still to be answered: whoever puts off answers gives all of them before, or
  * soon after. An answer after the cut does no harm. */
 void rpc_server_close(RpcServer *server, void (*done)(void *context), void *context);
+
+/* Of a call that has not been answered. */
+void rpc_server_call_peer_info(const RpcServerCall *call, RpcPeer *ret_peer);
+/* In RpcMethod.start or open: what the client's metadata (HTTP/2 headers) says for key, which is in
+ * small letters; NULL: nothing. Borrowed until the next question. */
+const char *rpc_server_call_metadata(const RpcServerCall *call, const char *key);
+const char *rpc_stream_metadata(const RpcStream *stream, const char *key);
 
 /* Ends a call that was not opened: response (a reference is taken; may be NULL) where code is
  * RPC_OK. */

@@ -3,12 +3,16 @@
 
 #include "base/strbuf.h"
 
+#include <fcntl.h>
 #include <grpc/byte_buffer.h>
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 enum {
     /* Together 3.5 s: a stopped peer is known within the 5 s that people are promised. */
@@ -18,6 +22,9 @@ enum {
     NEVER_RECONNECT_MS = 3600 * 1000,
     CONNECT_TIMEOUT_MS = 5000,
     CLIENT_ARGS_MAX = 16,
+    /* Between an adopted connection's end and telling of it: what came last is delivered first. */
+    LOST_PAUSE_MS = 10,
+    NOT_STANDARD_FD = 3,
     NS_PER_US = 1000,
 };
 
@@ -29,6 +36,13 @@ struct RpcChannel {
     bool closed;
     void (*lost)(void *context);
     void *context;
+
+    /* Of an adopted one, which has no connectivity to watch (1.51.1): its descriptor once more. */
+    bool adopted;
+    int fd;
+    uv_poll_t poll;
+    uv_timer_t pause;
+    unsigned handles; /* open */
 };
 
 struct RpcCall {
@@ -91,6 +105,82 @@ static void channel_free(RpcChannel *channel)
     mem_free(channel);
 }
 
+/* ---- adopted channels ---- */
+
+/* The library has not read all yet: what is left may say why the other end went. */
+static void adopted_check(uv_timer_t *pause)
+{
+    RpcChannel *channel = pause->data;
+    int unread = 0;
+    if (channel->fd >= 0 && ioctl(channel->fd, FIONREAD, &unread) == 0 && unread > 0) {
+        uv_timer_start(pause, adopted_check, LOST_PAUSE_MS, 0);
+        return;
+    }
+    channel->lost(channel->context);
+}
+
+/* The other end has closed, or the library has: it heard nothing from there. */
+static void adopted_disconnected(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    RpcChannel *channel = poll->data;
+    uv_poll_stop(poll);
+    uv_timer_start(&channel->pause, adopted_check, LOST_PAUSE_MS, 0);
+}
+
+static void adopted_handle_closed(uv_handle_t *handle)
+{
+    RpcChannel *channel = handle->data;
+    if (--channel->handles > 0) {
+        return;
+    }
+    if (channel->fd >= 0) {
+        close(channel->fd);
+    }
+    mem_free(channel);
+}
+
+static void adopted_close(RpcChannel *channel)
+{
+    grpc_channel_destroy(TAKE(channel->channel));
+    uv_close((uv_handle_t *)&channel->pause, adopted_handle_closed);
+    if (channel->fd >= 0) {
+        uv_close((uv_handle_t *)&channel->poll, adopted_handle_closed);
+    }
+}
+
+static void adopted_watch(RpcChannel *channel)
+{
+    if (channel->fd >= 0) {
+        uv_poll_start(&channel->poll, UV_DISCONNECT, adopted_disconnected);
+    } else {
+        uv_timer_start(&channel->pause, adopted_check, 0, 0); /* what cannot be watched, is lost */
+    }
+}
+
+RpcChannel *rpc_channel_adopt(Rpc *rpc, int fd, bool keepalive)
+{
+    grpc_arg items[CLIENT_ARGS_MAX];
+    grpc_channel_args args = {.num_args = client_args(items, keepalive), .args = items};
+    grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+    RpcChannel *channel = mem_new(RpcChannel);
+    channel->rpc = rpc;
+    channel->adopted = true;
+    channel->fd = fcntl(fd, F_DUPFD_CLOEXEC, NOT_STANDARD_FD);
+    channel->channel = grpc_channel_create_from_fd("adopted", fd, credentials, &args);
+    grpc_channel_credentials_release(credentials);
+    uv_timer_init(loop_uv(rpc->loop), &channel->pause);
+    channel->pause.data = channel;
+    channel->handles = 1;
+    if (channel->fd >= 0) {
+        uv_poll_init(loop_uv(rpc->loop), &channel->poll, channel->fd);
+        channel->poll.data = channel;
+        channel->handles = 2;
+    }
+    return channel;
+}
+
 static void channel_watch_next(RpcChannel *channel, grpc_connectivity_state last)
 {
     channel->watching = true;
@@ -136,11 +226,19 @@ void rpc_channel_watch(RpcChannel *channel, void (*lost)(void *context), void *c
 {
     channel->lost = lost;
     channel->context = context;
-    channel_watch_next(channel, GRPC_CHANNEL_READY);
+    if (channel->adopted) {
+        adopted_watch(channel);
+    } else {
+        channel_watch_next(channel, GRPC_CHANNEL_READY);
+    }
 }
 
 void rpc_channel_close(RpcChannel *channel)
 {
+    if (channel->adopted) {
+        adopted_close(channel);
+        return;
+    }
     if (!channel->watching) {
         channel_free(channel);
         return;
@@ -191,7 +289,7 @@ static void call_report(RpcCall *call)
     if (done == NULL) {
         return;
     }
-    char *text = grpc_slice_to_c_string(call->status_text);
+    AUTO_FREE char *text = rpc_status_words(call->status_text);
     bool answered = call->answer_counts && call->answer != NULL;
     grpc_slice data = answered ? rpc_buffer_read(call->answer) : grpc_empty_slice();
     RpcResult result = {
@@ -204,7 +302,6 @@ static void call_report(RpcCall *call)
     call->done = NULL;
     done(call->context, &result);
     grpc_slice_unref(data);
-    gpr_free(text);
 }
 
 static void call_finished(Mail *mail, bool ok)

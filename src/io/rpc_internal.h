@@ -6,6 +6,8 @@
 #include <grpc/grpc.h>
 #include <stddef.h>
 
+typedef struct RpcPeers RpcPeers;
+
 struct Rpc {
     Loop *loop;
     grpc_completion_queue *queue;
@@ -41,6 +43,9 @@ grpc_byte_buffer *rpc_buffer_of_part(Bytes *bytes, size_t offset, size_t len);
 /* The buffer's bytes in one piece; free with grpc_slice_unref. */
 grpc_slice rpc_buffer_read(grpc_byte_buffer *buffer);
 
+/* A status' words, which the other side chose: one line, not long, safe to show. The caller's. */
+char *rpc_status_words(grpc_slice text);
+
 /* Channel arguments common to both sides; returns how many were written. */
 size_t rpc_common_args(grpc_arg *args);
 grpc_arg rpc_int_arg(const char *key, int value);
@@ -67,22 +72,36 @@ void rpc_streams_init(Rpc *rpc);
 void rpc_streams_close(Rpc *rpc);
 void rpc_streams_closed(Rpc *rpc);
 
+/* A connection that was accepted: the server takes fd. peer: NULL for one with an address, at a
+ * listener of this program. */
+void rpc_server_take(RpcServer *server, int fd, const RpcPeer *peer);
+const RpcPeers *rpc_server_peers(const RpcServer *server);
+/* The first value of key, NULL where there is none; the server's, until it is asked again. */
+const char *rpc_server_metadata(RpcServer *server, const char *key);
+
+/* rpc_peers.c: who is at which descriptor. */
+RpcPeers *rpc_peers_new(void);
+void rpc_peers_free(RpcPeers *peers);
+/* Of each new connection, so that nothing is left of one that had the same number. NULL: one with
+ * an address. */
+void rpc_peers_set(RpcPeers *peers, int fd, const RpcPeer *peer);
+/* RPC_PEER_NOBODY where the connection is gone. */
+void rpc_peers_find(const RpcPeers *peers, grpc_call *call, RpcPeer *ret_peer);
+
 /* rpc_listener.c: a listening socket that feeds a server. */
 typedef struct RpcListener RpcListener;
 
 typedef struct RpcListenerOptions {
-    grpc_server *server; /* must outlive the listener's last accept: close the listener first */
-    RpcServer *owner;    /* told of each connection */
+    RpcServer *server; /* must outlive the listener's last accept: close the listener first */
+    const char *path;  /* of a Unix socket; NULL: address and port */
     const char *address;
     uint16_t port;
     uint32_t connections_max; /* above this many open descriptors, connections are turned away */
 } RpcListenerOptions;
 
-/* As rpc_server_listen. */
+/* As rpc_server_listen and rpc_server_listen_unix. */
 Err rpc_listener_open(Loop *loop, const RpcListenerOptions *options, RpcListener **ret_listener,
                       char **ret_text);
 void rpc_listener_start(RpcListener *listener);
 /* Accepts nothing more; freed by the loop. */
 void rpc_listener_close(RpcListener *listener);
-/* The address of the client of a call: see rpc_stream_peer. */
-char *rpc_listener_peer(grpc_call *call);

@@ -10,12 +10,16 @@
 #include "io/rpc_internal.h"
 
 #include "base/log.h"
+#include "base/strbuf.h"
 
 #include <grpc/byte_buffer.h>
+#include <grpc/grpc_posix.h>
+#include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/support/time.h>
 #include <malloc.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     /* Calls that may arrive between two turns of the loop without waiting in the library. */
@@ -52,6 +56,10 @@ struct MethodSlot {
 struct RpcServer {
     Rpc *rpc;
     grpc_server *server;
+    grpc_server_credentials *credentials; /* none: what needs any has shown it before */
+    RpcPeers *peers;
+    const grpc_metadata_array *metadata; /* of the call that is being handed over */
+    StrBuf metadata_text;
     void *context;
     const RpcMethod *methods;
     size_t methods_count;
@@ -62,6 +70,7 @@ struct RpcServer {
     RpcListener *listeners[LISTENERS_MAX];
     size_t listeners_count;
     uint32_t connections_max;
+    bool started;
     bool closing;
     bool shut;
     Mail shutdown;
@@ -298,6 +307,31 @@ static void slot_reset(MethodSlot *slot)
     slot->call = NULL;
 }
 
+const char *rpc_server_metadata(RpcServer *server, const char *key)
+{
+    const grpc_metadata_array *metadata = server->metadata;
+    for (size_t i = 0; metadata != NULL && i < metadata->count; i++) {
+        const grpc_metadata *row = &metadata->metadata[i];
+        if (grpc_slice_str_cmp(row->key, key) == 0) {
+            strbuf_clear(&server->metadata_text);
+            strbuf_add(&server->metadata_text, (const char *)GRPC_SLICE_START_PTR(row->value),
+                       GRPC_SLICE_LENGTH(row->value));
+            return strbuf_text(&server->metadata_text);
+        }
+    }
+    return NULL;
+}
+
+const char *rpc_server_call_metadata(const RpcServerCall *call, const char *key)
+{
+    return rpc_server_metadata(call->server, key);
+}
+
+void rpc_server_call_peer_info(const RpcServerCall *call, RpcPeer *ret_peer)
+{
+    rpc_peers_find(call->server->peers, call->call, ret_peer);
+}
+
 static void slot_serve(MethodSlot *slot)
 {
     RpcServer *server = slot->server;
@@ -327,7 +361,9 @@ static void slot_requested(Mail *mail, bool ok)
     RpcServer *server = slot->server;
     server->slots_waiting--;
     if (ok) {
+        server->metadata = &slot->metadata;
         slot_serve(slot);
+        server->metadata = NULL;
     }
     slot_reset(slot);
     if (ok && !server->closing) {
@@ -438,6 +474,8 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options)
     server->connections_max = options->connections_max;
     server->shutdown.deliver = server_shut;
     server->server = grpc_server_create(&args, NULL);
+    server->credentials = grpc_insecure_server_credentials_create();
+    server->peers = rpc_peers_new();
     grpc_resource_quota_unref(quota);
     grpc_server_register_completion_queue(server->server, rpc->queue, NULL);
     server_register(server);
@@ -449,28 +487,69 @@ RpcServer *rpc_server_new(Rpc *rpc, const RpcServerOptions *options)
     return server;
 }
 
-Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text)
+static Err server_listen(RpcServer *server, const RpcListenerOptions *options, char **ret_text)
 {
     if (server->listeners_count == LISTENERS_MAX) {
         *ret_text = mem_copy_string("too many addresses to listen on");
         return ERR_LIMIT;
     }
+    RpcListener **listener = &server->listeners[server->listeners_count];
+    Err err = rpc_listener_open(server->rpc->loop, options, listener, ret_text);
+    if (err == ERR_OK) {
+        server->listeners_count++;
+        if (server->started) {
+            rpc_listener_start(*listener);
+        }
+    }
+    return err;
+}
+
+Err rpc_server_listen(RpcServer *server, const char *address, uint16_t port, char **ret_text)
+{
     RpcListenerOptions options = {
-        .server = server->server,
-        .owner = server,
+        .server = server,
         .address = address,
         .port = port,
         .connections_max = server->connections_max,
     };
-    RpcListener **listener = &server->listeners[server->listeners_count];
-    Err err = rpc_listener_open(server->rpc->loop, &options, listener, ret_text);
-    server->listeners_count += err == ERR_OK;
-    return err;
+    return server_listen(server, &options, ret_text);
+}
+
+Err rpc_server_listen_unix(RpcServer *server, const char *path, char **ret_text)
+{
+    RpcListenerOptions options = {
+        .server = server,
+        .path = path,
+        .connections_max = server->connections_max,
+    };
+    return server_listen(server, &options, ret_text);
+}
+
+void rpc_server_take(RpcServer *server, int fd, const RpcPeer *peer)
+{
+    rpc_server_busy(server, RPC_TRIM_WEIGHT);
+    rpc_peers_set(server->peers, fd, peer);
+    grpc_server_add_channel_from_fd(server->server, fd, server->credentials);
+}
+
+void rpc_server_adopt(RpcServer *server, int fd, const RpcPeer *peer)
+{
+    if (server->closing) {
+        close(fd);
+        return;
+    }
+    rpc_server_take(server, fd, peer);
+}
+
+const RpcPeers *rpc_server_peers(const RpcServer *server)
+{
+    return server->peers;
 }
 
 void rpc_server_start(RpcServer *server)
 {
     grpc_server_start(server->server);
+    server->started = true;
     for (size_t i = 0; i < server->listeners_count; i++) {
         rpc_listener_start(server->listeners[i]);
     }
@@ -490,6 +569,9 @@ static void server_timer_closed(uv_handle_t *handle)
         grpc_call_details_destroy(&server->slots[i].details);
     }
     grpc_server_destroy(server->server);
+    grpc_server_credentials_release(server->credentials);
+    rpc_peers_free(server->peers);
+    strbuf_done(&server->metadata_text);
     server->done(server->done_context);
     mem_free(server->slots);
     mem_free(server->handles);

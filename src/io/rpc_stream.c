@@ -175,9 +175,8 @@ static void stream_say_end(RpcStream *stream, int code, const char *text)
 
 static void stream_report_client(RpcStream *stream, const RpcStreamEvents *events)
 {
-    char *text = grpc_slice_to_c_string(stream->status_text);
+    AUTO_FREE char *text = rpc_status_words(stream->status_text);
     events->ended(stream->context, (int)stream->status, text);
-    gpr_free(text);
 }
 
 static void stream_report_server(RpcStream *stream, const RpcStreamEvents *events)
@@ -391,7 +390,12 @@ void rpc_stream_close(RpcStream *stream, int code, const char *text)
     }
 }
 
-char *rpc_stream_peer(RpcStream *stream)
+void rpc_stream_peer_info(const RpcStream *stream, RpcPeer *ret_peer)
 {
-    return rpc_listener_peer(stream->call);
+    rpc_peers_find(rpc_server_peers(stream->server), stream->call, ret_peer);
+}
+
+const char *rpc_stream_metadata(const RpcStream *stream, const char *key)
+{
+    return rpc_server_metadata(stream->server, key);
 }

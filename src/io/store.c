@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -165,11 +166,48 @@ static bool load_heads(Store *store, Db *db)
     return code == SQLITE_DONE;
 }
 
-/* The words too may be what was damaged: they can be had anew from the events. */
-static bool make_words_anew(Db *db, char **ret_error)
+/* Who is a member hangs on them: one that cannot be read is not passed over. */
+static bool load_control(Store *store, Db *db)
 {
-    int code =
-        sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL, NULL);
+    sqlite3_stmt *rows = db_statement(db, SQL_CONTROL);
+    if (rows == NULL) {
+        return false;
+    }
+    sqlite3_bind_int(rows, 1, LOG_ROOM_KEY);
+    sqlite3_bind_int(rows, 2, LOG_REVOKE);
+    size_t cap = 0;
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+        LogEvent *event = db_event(rows);
+        if (event == NULL) {
+            break;
+        }
+        if (store->control_count == cap) {
+            cap = cap == 0 ? 64 : cap * 2;
+            store->control = mem_resize(store->control, cap, sizeof(LogEvent *));
+        }
+        store->control[store->control_count++] = event;
+    }
+    sqlite3_reset(rows);
+    return code == SQLITE_DONE;
+}
+
+/* The words too may be what was damaged: they can be had anew from the events. */
+static bool make_words_anew(Store *store, Db *db, char **ret_error)
+{
+    uint64_t take = 0;
+    Seals *seals = seals_new(store->seed); /* all that can be read, indexed or not */
+    for (size_t i = 0; i < store->control_count; i++) {
+        (void)seals_take(seals, store->control[i], &take);
+    }
+    int code = db_use_seals(db, seals);
+    if (code == SQLITE_OK) {
+        code = sqlite3_exec(db->sqlite, "INSERT INTO words(words) VALUES('rebuild')", NULL, NULL,
+                            NULL);
+    }
+    int back = db_use_seals(db, store->seals);
+    code = code == SQLITE_OK ? back : code;
+    seals_free(seals);
     if (code != SQLITE_OK) {
         store_say(ret_error, "%s", sqlite3_errstr(code));
     }
@@ -206,10 +244,13 @@ static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
     if (err != ERR_OK) {
         return err;
     }
-    if (check == SCHEMA_CHECK_ALL && !make_words_anew(db, ret_error)) {
-        err = ERR_INVALID;
-    } else if (!load_heads(store, db)) {
+    if (db_use_seals(db, store->seals) != SQLITE_OK || !load_heads(store, db)) {
         store_say(ret_error, "its list of streams cannot be read");
+        err = ERR_INVALID;
+    } else if (!load_control(store, db)) {
+        store_say(ret_error, "what it says of members cannot be read");
+        err = ERR_INVALID;
+    } else if (check == SCHEMA_CHECK_ALL && !make_words_anew(store, db, ret_error)) {
         err = ERR_INVALID;
     } else {
         err = load_journal(store, db, check, ret_error);
@@ -256,6 +297,7 @@ static Err open_readers(Store *store, ReaderKind first, char **ret_error)
     int code = SQLITE_OK;
     for (int i = (int)first; i < READER_COUNT && code == SQLITE_OK; i++) {
         code = db_open(&store->readers[i].db, store->file, DB_READ);
+        code = code == SQLITE_OK ? db_use_seals(&store->readers[i].db, store->seals) : code;
     }
     if (code == SQLITE_OK) {
         return ERR_OK;
@@ -273,6 +315,8 @@ static Err open_for_writing(Store *store, char **ret_error)
     if (err != ERR_OK) {
         return err;
     }
+    store->has_seed = true;
+    store->seals = seals_new(store->seed);
     Db db;
     err = open_log(store, &db, ret_error);
     if (err != ERR_OK) {
@@ -289,6 +333,17 @@ static Err open_for_writing(Store *store, char **ret_error)
     return ERR_OK;
 }
 
+/* What the node that writes can read, this process can, if it may read who the node is. */
+static void read_seals(Store *store)
+{
+    uint64_t take = 0;
+    store->has_seed = dir_read_identity(&store->dir, store->seed);
+    store->seals = seals_new(store->has_seed ? store->seed : NULL);
+    for (size_t i = 0; i < store->control_count; i++) {
+        (void)seals_take(store->seals, store->control[i], &take);
+    }
+}
+
 static Err open_for_reading(Store *store, char **ret_error)
 {
     Db *db = &store->readers[READER_LOG].db;
@@ -300,6 +355,9 @@ static Err open_for_reading(Store *store, char **ret_error)
     } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
         err = ERR_IO;
+    } else if (err == ERR_OK && !load_control(store, db)) {
+        store_say(ret_error, "%s is damaged: what it says of members cannot be read", store->file);
+        err = ERR_IO;
     } else if (err == ERR_OK && journal_load(store, db) != SQLITE_OK) {
         store_say(ret_error, "%s is damaged: its journal cannot be read", store->file);
         err = ERR_IO;
@@ -307,6 +365,7 @@ static Err open_for_reading(Store *store, char **ret_error)
     if (err != ERR_OK) {
         db_close(db);
     }
+    read_seals(store);
     err = err == ERR_OK ? open_readers(store, READER_LOG + 1, ret_error) : err;
     return err == ERR_INVALID ? ERR_IO : err;
 }
@@ -314,6 +373,7 @@ static Err open_for_reading(Store *store, char **ret_error)
 static void store_free(Store *store)
 {
     explicit_bzero(store->seed, sizeof(store->seed));
+    seals_free(store->seals);
     store_heads_drop(store);
     dir_close(&store->dir);
     mem_free(store->file);
@@ -423,7 +483,7 @@ const char *store_notice(const Store *store)
 
 const uint8_t *store_seed(const Store *store)
 {
-    return store->read_only ? NULL : store->seed;
+    return store->has_seed ? store->seed : NULL;
 }
 
 const StoreHead *store_heads(const Store *store, size_t *ret_count)
@@ -436,6 +496,17 @@ void store_heads_drop(Store *store)
 {
     mem_free(TAKE(store->heads));
     store->heads_count = 0;
+    for (size_t i = 0; i < store->control_count; i++) {
+        event_unref(store->control[i]);
+    }
+    mem_free(TAKE(store->control));
+    store->control_count = 0;
+}
+
+LogEvent *const *store_control_events(const Store *store, size_t *ret_count)
+{
+    *ret_count = store->control_count;
+    return store->control;
 }
 
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES])
@@ -490,7 +561,9 @@ static void batch_finish(Job *job)
     StoreStats *stats = &job->store->stats;
     stats->pending_bytes -= batch->bytes;
     stats->commits = batch->commits;
-    if (batch->result.err == ERR_OK) {
+    if (batch->is_cut) {
+        batch->cut_done(batch->context, batch->result.err);
+    } else if (batch->result.err == ERR_OK) {
         stats->batches++;
         stats->events += batch->result.added;
     }
@@ -571,4 +644,20 @@ Err store_append(Store *store, const StoreBatch *asked, StoreAppendDone done, vo
     batch->context = context;
     queue_push(writer_queue(store->writer), &batch->job);
     return ERR_OK;
+}
+
+void store_cut(Store *store, const StreamId *stream, uint64_t hi, StoreCutDone done, void *context)
+{
+    assert(store->writer != NULL);
+    Batch *batch = mem_new(Batch);
+    batch->job.store = store;
+    batch->job.finish = batch_finish;
+    batch->bytes = sizeof(Batch);
+    store->stats.pending_bytes += batch->bytes;
+    batch->is_cut = true;
+    batch->cut_stream = *stream;
+    batch->cut_hi = hi;
+    batch->cut_done = done;
+    batch->context = context;
+    queue_push(writer_queue(store->writer), &batch->job);
 }

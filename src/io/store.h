@@ -92,7 +92,7 @@ void store_close(Store *store, void (*closed)(void *context), void *context);
  * an unclean stop, which runs while the store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
-/* EVENT_SEED_BYTES: who this node is; made at the first open. NULL with read_only. Wiped at the
+/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not be read. Wiped at the
  * end. */
 const uint8_t *store_seed(const Store *store);
 
@@ -196,7 +196,8 @@ typedef void (*StoreCutDone)(void *context, Err err);
 
 /* Deletes what is stored of a stream past hi (0: all of it), for search too; what of it was in the
  * journal leaves its position empty. In the order of the batches; done comes after the commit. A
- * stream that does not reach so far is left as it is. Errors as to StoreAppendDone. */
+ * stream that does not reach so far is left as it is; asking twice does no harm. done may not be
+ * NULL. Not with read_only. Errors as to StoreAppendDone. */
 void store_cut(Store *store, const StreamId *stream, uint64_t hi, StoreCutDone done, void *context);
 
 /* ---- reading ---- */
@@ -266,8 +267,8 @@ typedef struct StoreKinds {
 } StoreKinds;
 
 /* The newest events of these kinds, in the shown order (event_compare), oldest first; `more` tells
- * of older ones. For what is found by kind, joins, parts, nicks and topics, however many texts lie
- * between them.
+ * of older ones. For what is found by kind (joins, parts, nicks, topics, and the three of private
+ * networks), however many texts lie between them.
  * ERR_INVALID: other kinds than those, or too many. */
 Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
 

@@ -180,6 +180,10 @@ static Err read_identity(const char *path, int fd, uint8_t seed[EVENT_SEED_BYTES
     if (len < 0) {
         return say_errno(ret_error, "read", path);
     }
+    if (len == EVENT_SEED_BYTES) {
+        memcpy(seed, read_bytes, EVENT_SEED_BYTES);
+    }
+    explicit_bzero(read_bytes, sizeof(read_bytes));
     if (len != EVENT_SEED_BYTES) {
         store_say(ret_error,
                   "%s has %zd bytes where a node's identity has %d: put its copy back, or move it "
@@ -194,7 +198,6 @@ static Err read_identity(const char *path, int fd, uint8_t seed[EVENT_SEED_BYTES
             log_warning("%s: %s", path, strerror(errno));
         }
     }
-    memcpy(seed, read_bytes, EVENT_SEED_BYTES);
     return ERR_OK;
 }
 
@@ -213,6 +216,7 @@ static Err make_identity(const DataDir *dir, const char *path, uint8_t seed[EVEN
     bool done = write(fd, made, sizeof(made)) == (ssize_t)sizeof(made) && fsync(fd) == 0;
     if (!done || link(draft, path) != 0) { /* unlike rename(2), never over another */
         Err err = say_errno(ret_error, "make", path);
+        explicit_bzero(made, sizeof(made));
         close(fd);
         unlink(draft);
         return err;
@@ -238,6 +242,19 @@ Err dir_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES], char **ret_
     Err err = read_identity(path, fd, seed, ret_error);
     close(fd);
     return err;
+}
+
+bool dir_read_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES])
+{
+    AUTO_FREE char *path = dir_file(dir, "identity");
+    AUTO_FREE char *why = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    Err err = read_identity(path, fd, seed, &why);
+    close(fd);
+    return err == ERR_OK;
 }
 
 /* ---- setting aside ---- */

@@ -2,7 +2,7 @@
  *
  *   store.c         life, and the owner thread's side of every call
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
- *   store_share.c   and the journal
+ *   store_share.c   and the journal                  store_cut.c     and what counts no more
  *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
  *   store_journal.c what a row of the journal says; reading and checking it
  *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
@@ -66,6 +66,22 @@
                  " ORDER BY e.hlc DESC, s.origin DESC, s.epoch DESC, e.id DESC LIMIT ?3")          \
     X(SQL_ROOMS, "SELECT name, (SELECT max(hlc) FROM events WHERE room = rooms.id) AS last"        \
                  " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
+    X(SQL_CONTROL, "SELECT id, signature, bytes FROM events INDEXED BY events_kinds"               \
+                   " WHERE kind IS NOT NULL AND kind BETWEEN ?1 AND ?2")                           \
+    X(SQL_ROOM_EVENTS, "SELECT id, signature, bytes, room FROM events WHERE room = ?1")            \
+    X(SQL_HLC_SPAN, "SELECT min(hlc), max(hlc) FROM events WHERE id BETWEEN ?1 AND ?2")            \
+    X(SQL_DOCS_OF, "SELECT id, event FROM docs WHERE id BETWEEN ?1 AND ?2"                         \
+                   " AND event BETWEEN ?3 AND ?4")                                                 \
+    X(SQL_DOC_DROP, "DELETE FROM docs WHERE id = ?1")                                              \
+    X(SQL_WORDS_DROP, "INSERT INTO words(words, rowid, room, sender, body)"                        \
+                      " VALUES('delete', ?1, ?2, ?3, ?4)")                                         \
+    X(SQL_EVENTS_DROP, "DELETE FROM events WHERE id BETWEEN ?1 AND ?2")                            \
+    X(SQL_HEAD_CUT, "UPDATE streams SET hi = ?2, hash = ?3, indexed = min(indexed, ?2),"           \
+                    " shown = min(shown, ?2) WHERE id = ?1")                                       \
+    X(SQL_HEAD_DROP, "DELETE FROM streams WHERE id = ?1")                                          \
+    X(SQL_CUT_ADD, "INSERT OR IGNORE INTO cuts(stream) VALUES(?1)")                                \
+    X(SQL_CUT, "SELECT stream FROM cuts WHERE stream = ?1")                                        \
+    X(SQL_CUTS, "SELECT stream FROM cuts")                                                         \
     X(SQL_DOC_LAST, "SELECT max(id) FROM docs WHERE id < ?1")                                      \
     X(SQL_DOC_ADD, "INSERT INTO docs(id, event) VALUES(?1, ?2)")                                   \
     X(SQL_WORDS_ADD, "INSERT INTO words(rowid, room, sender, body) VALUES(?1, ?2, ?3, ?4)")        \
@@ -139,6 +155,23 @@ enum {
  * NULL: it is damaged. */
 LogEvent *db_event(sqlite3_stmt *row);
 
+/* ---- store_sealed.c ---- */
+
+/* What this node can read of what is sealed, for the store's threads: each asks in its turn. */
+typedef struct Seals Seals;
+
+/* seed: NULL: nothing sealed can be read. */
+Seals *seals_new(const uint8_t *seed);
+void seals_free(Seals *seals); /* NULL is fine */
+void seals_forget(Seals *seals);
+/* A ROOM_KEY event. True: it has brought keys; *ret_take is for seals_opens_since. */
+bool seals_take(Seals *seals, const LogEvent *event, uint64_t *ret_take);
+/* keyring_unseal; without keys a plain event alone. */
+LogEvent *seals_open(Seals *seals, LogEvent *event);
+bool seals_opens_since(Seals *seals, const LogEvent *event, uint64_t take);
+/* event_field opens what is sealed from now on. SQLite's code. */
+int db_use_seals(Db *db, Seals *seals);
+
 /* ---- store_words.c ---- */
 
 /* Makes the tokenizer "chat" and the function event_field known. SQLite's code. */
@@ -185,7 +218,8 @@ void query_write_for(const Query *query, const EventFields *fields, StrBuf *out)
 /* Is it one of those that store_read_kinds finds? */
 static inline bool kind_is_kept_apart(int kind)
 {
-    return kind == LOG_JOIN || kind == LOG_PART || kind == LOG_NICK || kind == LOG_TOPIC;
+    return kind == LOG_JOIN || kind == LOG_PART || kind == LOG_NICK || kind == LOG_TOPIC ||
+           kind == LOG_ROOM_KEY || kind == LOG_MEMBER || kind == LOG_REVOKE;
 }
 
 /* ---- store_schema.c ---- */
@@ -203,6 +237,8 @@ Err schema_open(Db *db, const char *file, SchemaCheck check, char **ret_error);
 Err schema_open_read(Db *db, const char *file, char **ret_error);
 /* Is it of an earlier format? schema_open brings such a file up to date. */
 bool schema_is_old(Db *db);
+/* Or is it from before there was one? */
+bool schema_has_journal(Db *db);
 /* PRAGMA quick_check. SQLite's code; with a corrupt one (db_is_corrupt) *ret_error says what it
  * found. */
 int schema_quick_check(Db *db, char **ret_error);
@@ -265,6 +301,8 @@ void dir_mark(const DataDir *dir, const char *name);
 void dir_unmark(const DataDir *dir, const char *name);
 void dir_sync(const DataDir *dir);
 Err dir_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES], char **ret_error);
+/* Makes none. False: there is none that this process may read. */
+bool dir_read_identity(const DataDir *dir, uint8_t seed[EVENT_SEED_BYTES]);
 /* DIR/log.db.WORD-TIME, where nothing is yet; the caller's. */
 char *dir_free_name(const DataDir *dir, const char *word);
 /* log.db, and its -wal, to such a name. *ret_name: the new name, the caller's. */
@@ -326,6 +364,12 @@ typedef struct Batch {
     void *context;
     StoreAppended result;
     uint64_t commits; /* the writer's count so far, for StoreStats */
+    /* Of store_cut: no events, and alone in its transaction. */
+    bool is_cut;
+    StreamId cut_stream;
+    uint64_t cut_hi;
+    EventHash cut_hash; /* of hi: the writer's */
+    StoreCutDone cut_done;
 } Batch;
 
 /* store_writer.c. Ends when its queue is closing and empty, and posts store->writer_end. */
@@ -388,6 +432,10 @@ struct Store {
     char *notice;
     StoreHead *heads;
     size_t heads_count;
+    LogEvent **control; /* store_control_events */
+    Seals *seals;
+    bool has_seed;
+    size_t control_count;
     StoreLife *lives; /* the oldest first; the last one is this open's, unless read_only */
     size_t lives_count;
     uint64_t position; /* of the journal's end, at open */

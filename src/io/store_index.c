@@ -3,7 +3,11 @@
  * Not in the commit itself: FTS5 costs as much as all the rest, three times over when the commits
  * are small, and nobody waits for it. How far each stream is indexed stands in its row of
  * `streams`, and moves with the words in one transaction: a crash loses none and doubles none. It
- * is done when the writer has nothing else to do, and before a search. */
+ * is done when the writer has nothing else to do, and before a search.
+ *
+ * What is sealed is opened first; what cannot be is passed over. Keys are learned here, when the
+ * indexer comes to the event that brings them; what they open of what was passed over is indexed in
+ * the same transaction, so that no crash comes between. */
 #include "io/store_writer.h"
 
 #include "base/log.h"
@@ -29,6 +33,7 @@ typedef struct Pass {
     Writer *writer;
     Doc *docs;
     size_t docs_count;
+    size_t docs_cap;
     Step *steps;
     size_t steps_count;
     size_t events;
@@ -51,6 +56,29 @@ void index_note(Writer *writer, Head *head, uint64_t count)
     }
 }
 
+static void leave_behind(Writer *writer, Head *head)
+{
+    Head **at = &writer->behind;
+    while (*at != head) {
+        at = &(*at)->next_behind;
+    }
+    *at = head->next_behind;
+    head->is_behind = false;
+    if (*at == NULL) {
+        writer->behind_end = at;
+    }
+}
+
+void index_cut(Writer *writer, Head *head, uint64_t hi)
+{
+    uint64_t indexed = head->indexed < hi ? head->indexed : hi;
+    writer->backlog -= (head->hi - head->indexed) - (hi - indexed);
+    head->indexed = indexed;
+    if (head->is_behind && indexed == hi) {
+        leave_behind(writer, head);
+    }
+}
+
 static void advance(Writer *writer, const Pass *pass)
 {
     for (size_t i = 0; i < pass->steps_count; i++) { /* the first of the list, in its order */
@@ -66,6 +94,96 @@ static void advance(Writer *writer, const Pass *pass)
 
 /* ---- what to index ---- */
 
+static void add_doc(Pass *pass, LogEvent *opened, int64_t row, int64_t room)
+{
+    if (pass->docs_count == pass->docs_cap) {
+        pass->docs_cap *= 2;
+        pass->docs = mem_resize(pass->docs, pass->docs_cap, sizeof(*pass->docs));
+    }
+    pass->docs[pass->docs_count++] = (Doc){
+        .event = opened,
+        .row = row,
+        .room = room,
+        .day = hlc_time_ms(opened->fields.hlc) / MS_PER_DAY,
+    };
+}
+
+static int write_docs(Pass *pass);
+
+static void drop_docs(Pass *pass)
+{
+    for (size_t i = 0; i < pass->docs_count; i++) {
+        event_unref(pass->docs[i].event);
+    }
+    pass->docs_count = 0;
+}
+
+/* Has the indexer been there? seq: where it is in head. */
+static bool was_passed(const Pass *pass, const Head *at, uint64_t at_seq, const LogEvent *event)
+{
+    const Head *head = writer_head(pass->writer, &event->fields.stream);
+    uint64_t seq = event->fields.seq;
+    if (head == NULL || head == at) {
+        return head != NULL && seq < at_seq;
+    }
+    for (size_t i = 0; i < pass->steps_count; i++) {
+        if (pass->steps[i].head == head) {
+            return seq <= pass->steps[i].indexed;
+        }
+    }
+    return seq <= head->indexed;
+}
+
+/* What keys open that have come with that take. However much it is, it goes in pieces. */
+static int take_room(Pass *pass, const Head *head, uint64_t seq, int64_t room, uint64_t take)
+{
+    Writer *writer = pass->writer;
+    sqlite3_stmt *rows = db_statement(&writer->db, SQL_ROOM_EVENTS);
+    if (rows == NULL) {
+        return sqlite3_extended_errcode(writer->db.sqlite);
+    }
+    sqlite3_bind_int64(rows, 1, room);
+    int code = SQLITE_OK;
+    int step = SQLITE_DONE;
+    while (code == SQLITE_OK && (step = sqlite3_step(rows)) == SQLITE_ROW) {
+        LogEvent *event = db_event(rows);
+        bool wanted = event != NULL && seals_opens_since(writer->store->seals, event, take) &&
+                      was_passed(pass, head, seq, event);
+        LogEvent *opened = wanted ? seals_open(writer->store->seals, event) : NULL;
+        if (opened != NULL && words_wanted(&opened->fields)) {
+            add_doc(pass, opened, sqlite3_column_int64(rows, 0), room);
+        } else {
+            event_unref(opened);
+        }
+        event_unref(event);
+        if (pass->docs_count >= INDEX_EVENTS) {
+            code = write_docs(pass);
+            drop_docs(pass);
+        }
+    }
+    sqlite3_reset(rows);
+    return code != SQLITE_OK || step == SQLITE_DONE || step == SQLITE_ROW ? code : step;
+}
+
+/* Takes over the reference. */
+static int take_event(Pass *pass, const Head *head, LogEvent *event, int64_t room)
+{
+    Seals *seals = pass->writer->store->seals;
+    uint64_t take = 0;
+    int code = SQLITE_OK;
+    if (seals_take(seals, event, &take)) {
+        code = take_room(pass, head, event->fields.seq, room, take);
+    }
+    LogEvent *opened = seals_open(seals, event);
+    if (opened != NULL && words_wanted(&opened->fields)) {
+        add_doc(pass, opened, event_row(head->id, event->fields.seq), room);
+    } else {
+        event_unref(opened);
+    }
+    event_unref(event);
+    return code;
+}
+
 static int take_stream(Pass *pass, Head *head)
 {
     Writer *writer = pass->writer;
@@ -79,22 +197,19 @@ static int take_stream(Pass *pass, Head *head)
     sqlite3_bind_int64(rows, 1, event_row(head->id, head->indexed + 1));
     sqlite3_bind_int64(rows, 2, event_row(head->id, last));
     int code = SQLITE_DONE;
-    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+    int taken = SQLITE_OK;
+    while (taken == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
         LogEvent *event = db_event(rows);
         if (event == NULL) {
             store_post_damage(writer->store, "an event that was to be indexed");
-        } else if (words_wanted(&event->fields)) {
-            pass->docs[pass->docs_count++] = (Doc){
-                .event = event,
-                .row = event_row(head->id, event->fields.seq),
-                .room = sqlite3_column_int64(rows, 3),
-                .day = hlc_time_ms(event->fields.hlc) / MS_PER_DAY,
-            };
         } else {
-            event_unref(event);
+            taken = take_event(pass, head, event, sqlite3_column_int64(rows, 3));
         }
     }
     sqlite3_reset(rows);
+    if (taken != SQLITE_OK) {
+        return taken;
+    }
     pass->events += last - head->indexed;
     pass->steps[pass->steps_count++] = (Step){.head = head, .indexed = last};
     return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -198,12 +313,45 @@ static int run_pass(Pass *pass)
     return code == SQLITE_OK ? db_run(&writer->db, SQL_COMMIT) : code;
 }
 
+/* Those that the indexer has come past. */
+static bool learn_seals(Writer *writer)
+{
+    sqlite3_stmt *rows = db_statement(&writer->db, SQL_CONTROL);
+    if (rows == NULL) {
+        return false;
+    }
+    seals_forget(writer->store->seals);
+    sqlite3_bind_int(rows, 1, LOG_ROOM_KEY);
+    sqlite3_bind_int(rows, 2, LOG_ROOM_KEY);
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+        LogEvent *event = db_event(rows);
+        const Head *head = event != NULL ? writer_head(writer, &event->fields.stream) : NULL;
+        uint64_t take = 0;
+        if (head != NULL && event->fields.seq <= head->indexed) {
+            (void)seals_take(writer->store->seals, event, &take);
+        }
+        event_unref(event);
+    }
+    sqlite3_reset(rows);
+    return code == SQLITE_DONE;
+}
+
+void index_open(Writer *writer)
+{
+    writer->seals_stale = !learn_seals(writer);
+}
+
 bool index_some(Writer *writer, size_t max)
 {
+    if (writer->seals_stale) { /* what it learned in a pass that came to nothing is to come again */
+        index_open(writer);
+    }
     if (writer->behind == NULL || writer->index_broken || max == 0) {
         return false;
     }
     Pass pass = {.writer = writer, .max = max};
+    pass.docs_cap = max;
     pass.docs = mem_array(max, sizeof(*pass.docs));
     pass.steps = mem_array(max, sizeof(*pass.steps));
     int code = run_pass(&pass);
@@ -215,11 +363,10 @@ bool index_some(Writer *writer, size_t max)
         store_post_damage(writer->store, "the index of the search");
         code = SQLITE_OK;
     }
+    writer->seals_stale = writer->seals_stale || code != SQLITE_OK;
     writer_set_degraded(writer, code);
     writer_roll_back(writer);
-    for (size_t i = 0; i < pass.docs_count; i++) {
-        event_unref(pass.docs[i].event);
-    }
+    drop_docs(&pass);
     mem_free(pass.docs);
     mem_free(pass.steps);
     return code == SQLITE_OK && !writer->index_broken && writer->behind != NULL;

@@ -172,6 +172,19 @@ int journal_make_anew(Db *db)
 
 /* ---- is it good? ---- */
 
+/* Then what the journal says of it may be gone. */
+static bool was_cut(Db *db, int64_t stream)
+{
+    sqlite3_stmt *find = db_statement(db, SQL_CUT);
+    if (find == NULL) {
+        return false;
+    }
+    sqlite3_bind_int64(find, 1, stream);
+    bool found = sqlite3_step(find) == SQLITE_ROW;
+    sqlite3_reset(find);
+    return found;
+}
+
 static bool run_is_stored(Db *db, const JournalRun *run)
 {
     sqlite3_stmt *ends = db_statement(db, SQL_STREAM_ENDS);
@@ -183,7 +196,7 @@ static bool run_is_stored(Db *db, const JournalRun *run)
                   run->first >= (uint64_t)sqlite3_column_int64(ends, 0) &&
                   run->first + run->count - 1 <= (uint64_t)sqlite3_column_int64(ends, 1);
     sqlite3_reset(ends);
-    return stored;
+    return stored || was_cut(db, run->stream);
 }
 
 static bool row_is_good(Db *db, sqlite3_stmt *rows, uint64_t position, uint64_t *ret_end)
@@ -223,7 +236,7 @@ static bool rows_are_good(Db *db, uint64_t *ret_last, char **ret_error)
 
 bool journal_check(Db *db, char **ret_error)
 {
-    if (schema_is_old(db)) {
+    if (!schema_has_journal(db)) {
         return true;
     }
     uint64_t last = 0;

@@ -4,18 +4,21 @@
  *   rooms     id <- name
  *   events    stream << 40 | seq  ->  the bytes, as signed     a run of a stream lies side by side
  *             index (room, hlc): pages in the shown order
- *             index (hlc, kind), of joins, parts, nicks and topics alone: a text costs it nothing
+ *             index (hlc, kind), of the few kinds that are looked for by kind (joins, topics, what
+ *             says who is a member): a text costs it nothing
  *   docs      day << 32 | n -> event                           what the search knows a text by
  *   words     FTS5 over the view texts, which decodes the events: a text is stored once
  *   journal   position -> runs: (stream, first seq, count) as varints   a row for each commit
  *   lives     life, and the first position it may give out; a row for each open
+ *   cuts      streams of which something was deleted: the journal may still tell of it
  *
  * No column for what can be had from the bytes: the hash is computed where it is needed. But kind
  * is one, where an index needs it, and NULL elsewhere.
  *
  * Format 1 had neither kind nor its index, and no index of how words start. Format 2 had no
- * journal, and no streams.shown. They are brought up to date when a node opens them, in one
- * transaction: two seconds for a million events of format 1, once; some ms for format 2. */
+ * journal, and no streams.shown. Format 3 had no cuts, and knew of no private networks. They are
+ * brought up to date when a node opens them, in one transaction: two seconds for a million events,
+ * once. */
 #include "io/store_impl.h"
 
 #include <errno.h>
@@ -26,12 +29,15 @@
 
 enum {
     APPLICATION_ID = 0x63686c67, /* "chlg" */
-    SCHEMA_VERSION = 3,
+    SCHEMA_VERSION = 4,
+    JOURNAL_VERSION = 3,
 };
 
 #define JOURNAL_TABLES                                                                             \
     "CREATE TABLE journal(position INTEGER PRIMARY KEY, runs BLOB NOT NULL) STRICT;"               \
     "CREATE TABLE lives(life INTEGER NOT NULL, first INTEGER NOT NULL) STRICT;"
+
+#define CUTS_TABLE "CREATE TABLE IF NOT EXISTS cuts(stream INTEGER PRIMARY KEY) STRICT;"
 
 #define KINDS_INDEX "CREATE INDEX events_kinds ON events(hlc, kind) WHERE kind IS NOT NULL;"
 
@@ -56,12 +62,12 @@ static const char SCHEMA[] =
     " signature BLOB, bytes BLOB NOT NULL, kind INTEGER) STRICT;"
     "CREATE INDEX events_shown ON events(room, hlc);" KINDS_INDEX
     "CREATE TABLE docs(id INTEGER PRIMARY KEY, event INTEGER NOT NULL) STRICT;" SEARCH_TABLES
-        JOURNAL_TABLES
+        JOURNAL_TABLES CUTS_TABLE
     /* What is written to find out whether writing works again. */
     "CREATE TABLE probe(count INTEGER NOT NULL) STRICT;"
     "INSERT INTO probe VALUES(0);"
     "PRAGMA application_id = 1667787879;" /* APPLICATION_ID */
-    "PRAGMA user_version = 3;"
+    "PRAGMA user_version = 4;"
     "COMMIT;";
 
 /* 3 to 6: kind_is_kept_apart. event_field's 2: WORDS_KIND. The writer fills the search anew, when
@@ -77,6 +83,11 @@ static const char FROM_1[] = "ALTER TABLE events ADD COLUMN kind INTEGER;"
 /* What is in the log goes into the journal with the open that follows. */
 static const char FROM_2[] = "ALTER TABLE streams ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;"
                              "UPDATE streams SET shown = lo - 1;" JOURNAL_TABLES;
+
+/* 7 to 9: of private networks. A node that knew nothing of these has passed them on as well. */
+static const char FROM_3[] =
+    CUTS_TABLE "UPDATE events SET kind = event_field(bytes, 2)"
+               " WHERE kind IS NULL AND event_field(bytes, 2) BETWEEN 7 AND 9;";
 
 /* ---- making and recognising ---- */
 
@@ -139,6 +150,11 @@ bool schema_is_old(Db *db)
     return db_number(db, "PRAGMA user_version", -1) < SCHEMA_VERSION;
 }
 
+bool schema_has_journal(Db *db)
+{
+    return db_number(db, "PRAGMA user_version", -1) >= JOURNAL_VERSION;
+}
+
 int schema_quick_check(Db *db, char **ret_error)
 {
     sqlite3_stmt *statement = NULL;
@@ -187,8 +203,9 @@ static int bring_up_to_date(Db *db)
 {
     int64_t version = db_number(db, "PRAGMA user_version", -1);
     AUTO_STRBUF StrBuf steps = {0};
-    strbuf_addf(&steps, "BEGIN IMMEDIATE; %s %s PRAGMA user_version = %d; COMMIT;",
-                version < 2 ? FROM_1 : "", FROM_2, SCHEMA_VERSION);
+    strbuf_addf(&steps, "BEGIN IMMEDIATE; %s %s %s PRAGMA user_version = %d; COMMIT;",
+                version < 2 ? FROM_1 : "", version < JOURNAL_VERSION ? FROM_2 : "", FROM_3,
+                SCHEMA_VERSION);
     return sqlite3_exec(db->sqlite, strbuf_text(&steps), NULL, NULL, NULL);
 }
 

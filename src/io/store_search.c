@@ -95,7 +95,9 @@ static bool text_fits(const Search *search, Db *db, int64_t row, bool loose)
         return false;
     }
     sqlite3_bind_int64(find, 1, row);
-    LogEvent *event = sqlite3_step(find) == SQLITE_ROW ? db_event(find) : NULL;
+    LogEvent *stored = sqlite3_step(find) == SQLITE_ROW ? db_event(find) : NULL;
+    LogEvent *event = stored != NULL ? seals_open(search->job.store->seals, stored) : NULL;
+    event_unref(stored);
     bool fits = event != NULL;
     if (fits && search->sender != NULL) {
         fits = event->fields.sender_len == strlen(search->sender) &&
@@ -226,10 +228,16 @@ static int make_hits(Search *search, Db *db)
         if (event == NULL) {
             return SQLITE_CORRUPT;
         }
+        LogEvent *opened = seals_open(search->job.store->seals, event);
+        if (opened == NULL) { /* found, and not for who asks: its key is not here */
+            event_unref(event);
+            continue;
+        }
         search->hits[search->hits_count++] = (StoreHit){
             .event = event,
-            .snippet = snippet_of(search, db, search->matches[i].doc, &event->fields),
+            .snippet = snippet_of(search, db, search->matches[i].doc, &opened->fields),
         };
+        event_unref(opened);
     }
     return SQLITE_OK;
 }

@@ -90,6 +90,12 @@ static void set_shown(Writer *writer, Head *head, uint64_t seq)
 
 /* ---- a batch ---- */
 
+static bool run_is_stored(const Head *head, const PassedRun *run)
+{
+    return head != NULL && run->first >= head->lo && run->first <= head->hi &&
+           run->count <= head->hi - run->first + 1;
+}
+
 bool share_fits(Writer *writer, const Batch *batch)
 {
     bool any = (batch->flags & STORE_JOURNAL) != 0 && batch->count > 0;
@@ -97,8 +103,7 @@ bool share_fits(Writer *writer, const Batch *batch)
         const PassedRun *run = &batch->passed[i];
         const Head *head = writer_head(writer, &run->stream);
         any = any || run->shown;
-        if (head == NULL || run->first < head->lo || run->first > head->hi ||
-            run->count > head->hi - run->first + 1) {
+        if (!run_is_stored(head, run) && cut_head_of(writer, run) == NULL) {
             return false;
         }
     }
@@ -111,7 +116,12 @@ static int write_passed(Writer *writer, const Batch *batch)
     for (size_t i = 0; i < batch->passed_count && code == SQLITE_OK; i++) {
         const PassedRun *run = &batch->passed[i];
         Head *head = writer_head(writer, &run->stream);
-        set_shown(writer, head, run->first + run->count - 1);
+        uint64_t last = run->first + run->count - 1;
+        bool stored = run_is_stored(head, run);
+        if (stored || (head != NULL && head->was_cut)) {
+            set_shown(writer, head, last < head->hi ? last : head->hi);
+        }
+        head = stored ? head : (Head *)(uintptr_t)cut_head_of(writer, run);
         code = run->shown ? add_run(writer, head, run->first, run->count) : SQLITE_OK;
     }
     return code;

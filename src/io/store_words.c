@@ -193,6 +193,22 @@ void words_room(char name[WORDS_ROOM_BYTES], int64_t room)
 
 /* ---- event_field(bytes, which): what the view `texts` is made of ---- */
 
+static void give_field(sqlite3_context *context, const EventFields *fields, int which)
+{
+    switch (which) {
+    case WORDS_SENDER:
+        sqlite3_result_text(context, fields->sender, (int)fields->sender_len, SQLITE_TRANSIENT);
+        break;
+    case WORDS_KIND:
+        sqlite3_result_int(context, fields->kind);
+        break;
+    default:
+        sqlite3_result_text(context, (const char *)fields->body, (int)fields->body_len,
+                            SQLITE_TRANSIENT);
+    }
+}
+
+/* Of a sealed one what is within, as far as it can be read here. */
 static void event_field(sqlite3_context *context, int count, sqlite3_value **values)
 {
     (void)count;
@@ -205,18 +221,12 @@ static void event_field(sqlite3_context *context, int count, sqlite3_value **val
     LogEvent *event = NULL;
     const char *reason = NULL;
     if (event_decode(bytes, NULL, &event, &reason) == ERR_OK) {
-        const EventFields *fields = &event->fields;
-        switch (sqlite3_value_int(values[1])) {
-        case WORDS_SENDER:
-            sqlite3_result_text(context, fields->sender, (int)fields->sender_len, SQLITE_TRANSIENT);
-            break;
-        case WORDS_KIND:
-            sqlite3_result_int(context, fields->kind);
-            break;
-        default:
-            sqlite3_result_text(context, (const char *)fields->body, (int)fields->body_len,
-                                SQLITE_TRANSIENT);
+        Seals *seals = sqlite3_user_data(context);
+        LogEvent *opened = seals != NULL ? seals_open(seals, event) : event_ref(event);
+        if (opened != NULL) {
+            give_field(context, &opened->fields, sqlite3_value_int(values[1]));
         }
+        event_unref(opened);
         event_unref(event);
     }
     bytes_unref(bytes);
@@ -230,6 +240,13 @@ bool words_wanted(const EventFields *fields)
 
 /* ---- a connection learns both ---- */
 
+static int learn_event_field(sqlite3 *sqlite, Seals *seals)
+{
+    return sqlite3_create_function(sqlite, "event_field", 2,
+                                   SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, seals,
+                                   event_field, NULL, NULL);
+}
+
 int db_learn_words(sqlite3 *sqlite)
 {
     fts5_api *api = NULL;
@@ -242,7 +259,10 @@ int db_learn_words(sqlite3 *sqlite)
     if (code != SQLITE_OK) {
         return code;
     }
-    return sqlite3_create_function(sqlite, "event_field", 2,
-                                   SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, NULL,
-                                   event_field, NULL, NULL);
+    return learn_event_field(sqlite, NULL);
+}
+
+int db_use_seals(Db *db, Seals *seals)
+{
+    return learn_event_field(db->sqlite, seals);
 }

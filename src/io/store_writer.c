@@ -396,9 +396,21 @@ static void count_burst(Writer *writer, const Job *first)
     }
 }
 
+/* What a life begins with speaks of streams as they are, and is written before one is cut. */
+static int commit_cut(Writer *writer, Job *job)
+{
+    int code = writer->life_waits ? transact(writer, NULL, NULL) : SQLITE_OK;
+    code = code == SQLITE_OK ? transact(writer, cut_write, job) : code;
+    if (code == SQLITE_OK) {
+        cut_settle(writer, (Batch *)job);
+    }
+    return code;
+}
+
 static void commit(Writer *writer, Job *first)
 {
-    int code = transact(writer, write_batches, first);
+    bool is_cut = ((const Batch *)first)->is_cut;
+    int code = is_cut ? commit_cut(writer, first) : transact(writer, write_batches, first);
     Err err = db_err(&writer->db, code); /* before a rollback makes the connection forget */
     writer_set_degraded(writer, code);
     if (code == SQLITE_OK) {
@@ -462,12 +474,19 @@ static bool is_urgent(const JobQueue *queue)
     return queue->closing;
 }
 
+/* Neither a search, nor what has a transaction of its own. */
+static bool may_join(const Job *job)
+{
+    return job != NULL && job->run == NULL && !((const Batch *)job)->is_cut;
+}
+
 static Job *take_batches(JobQueue *queue)
 {
     Job *first = queue_pop(queue);
     size_t bytes = ((Batch *)first)->bytes;
     Job *last = first;
-    while (queue->first != NULL && bytes + ((Batch *)queue->first)->bytes <= COMMIT_MAX_BYTES) {
+    while (!((Batch *)first)->is_cut && may_join(queue->first) &&
+           bytes + ((Batch *)queue->first)->bytes <= COMMIT_MAX_BYTES) {
         last->next = queue_pop(queue);
         last = last->next;
         bytes += ((Batch *)last)->bytes;
@@ -594,6 +613,18 @@ static void load_heads(Writer *writer)
     }
 }
 
+static void load_cuts(Writer *writer)
+{
+    sqlite3_stmt *rows = db_statement(&writer->db, SQL_CUTS);
+    while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(rows, 0);
+        writer->last_stream_id = id > writer->last_stream_id ? id : writer->last_stream_id;
+    }
+    if (rows != NULL) {
+        sqlite3_reset(rows);
+    }
+}
+
 /* What cannot be written now comes with the first transaction that works. */
 static void begin_life(Writer *writer)
 {
@@ -614,6 +645,8 @@ Writer *writer_new(Store *store, Db *db)
     queue_init(&writer->queue);
     wal_watch(writer);
     load_heads(writer);
+    load_cuts(writer);
+    index_open(writer);
     begin_life(writer);
     return writer;
 }
@@ -623,15 +656,21 @@ void writer_start(Writer *writer)
     store_thread_start(&writer->thread, writer_main, writer);
 }
 
+static void heads_free(Head **heads)
+{
+    Head *head = NULL;
+    Head *next = NULL;
+    HASH_ITER(hh, *heads, head, next) {
+        HASH_DELETE(hh, *heads, head);
+        mem_free(head);
+    }
+}
+
 void writer_free(Writer *writer)
 {
     pthread_join(writer->thread, NULL);
-    Head *head = NULL;
-    Head *next = NULL;
-    HASH_ITER(hh, writer->heads, head, next) {
-        HASH_DELETE(hh, writer->heads, head);
-        mem_free(head);
-    }
+    heads_free(&writer->heads);
+    heads_free(&writer->gone);
     queue_done(&writer->queue);
     mem_free(writer->undo);
     mem_free(writer->shown_undo);

@@ -16,6 +16,7 @@ struct Head {
     EventHash hash;
     uint64_t indexed; /* up to here the search knows it; lo - 1: nothing yet */
     uint64_t shown;   /* up to here the node has passed it; lo - 1: nothing yet */
+    bool was_cut;     /* in this life: what was passed may be more than there is */
     bool touched;     /* in this transaction */
     bool is_behind;
     Head *next_behind;
@@ -51,7 +52,8 @@ struct Writer {
     pthread_t thread;
     JobQueue queue;
     Head *heads;
-    int64_t last_stream_id;
+    Head *gone;             /* of which all was cut, in this life */
+    int64_t last_stream_id; /* also of those that are gone for long */
     bool degraded;
     uint64_t commits;
     /* Events of the span that goes on, which began then, and of the last one. */
@@ -80,7 +82,8 @@ struct Writer {
     Head **behind_end;
     uint64_t backlog; /* events in them */
     bool index_broken;
-    bool idle; /* nothing has come for a while, and nothing since */
+    bool seals_stale; /* they know of what is not committed */
+    bool idle;        /* nothing has come for a while, and nothing since */
 };
 
 /* A code that writing gave, or SQLITE_OK: what store_degraded says follows it. */
@@ -120,6 +123,16 @@ void wal_checkpoint(Writer *writer);
  * cannot be, wal_is_long. */
 void wal_lengthen(Writer *writer);
 
+/* ---- store_cut.c ---- */
+
+/* In its transaction. SQLite's code. */
+int cut_write(Writer *writer, Job *job);
+/* It is committed. */
+void cut_settle(Writer *writer, const Batch *batch);
+/* Of what was passed and is not stored any more: the stream under whose number it was. NULL: it
+ * never was. */
+const Head *cut_head_of(const Writer *writer, const PassedRun *run);
+
 /* ---- store_index.c ---- */
 
 enum {
@@ -128,8 +141,12 @@ enum {
     INDEX_EVENTS = 512,
 };
 
+/* Learns the keys of what is indexed already. Once the heads are known, and no thread runs yet. */
+void index_open(Writer *writer);
 /* The head has count more events, committed. */
 void index_note(Writer *writer, Head *head, uint64_t count);
+/* Of the head only what is up to hi is there any more. */
+void index_cut(Writer *writer, Head *head, uint64_t hi);
 /* One transaction's worth of the backlog, at most max events. False: there is no more, or it
  * failed. */
 bool index_some(Writer *writer, size_t max);

@@ -12,6 +12,7 @@
 typedef struct Subscriber {
     Subscribers *all;
     RpcServerCall *call;
+    ClientRole role;
     bool sending;
     FeedReader reader;
     struct Subscriber *next;
@@ -67,6 +68,17 @@ void subscribers_end(Subscribers *subscribers, int code, const char *text)
 {
     while (subscribers->list != NULL) {
         subscriber_end(subscribers->list, code, text);
+    }
+}
+
+void subscribers_look_again(Subscribers *subscribers, Authority *authority)
+{
+    Subscriber *subscriber;
+    Subscriber *next;
+    DL_FOREACH_SAFE(subscribers->list, subscriber, next) {
+        if (!authority_holds(authority, &subscriber->role)) {
+            subscriber_end(subscriber, RPC_UNAUTHENTICATED, AUTHORITY_REVOKED);
+        }
     }
 }
 
@@ -160,7 +172,7 @@ static bool take_position(Node *node, RpcServerCall *call, const WireSubscribe *
 }
 
 void subscribers_serve(Subscribers *subscribers, WireArena *arena, RpcServerCall *call,
-                       const uint8_t *request_bytes, size_t len)
+                       const ClientRole *role, const uint8_t *request_bytes, size_t len)
 {
     Node *node = subscribers->node;
     WireSubscribe request;
@@ -177,6 +189,7 @@ void subscribers_serve(Subscribers *subscribers, WireArena *arena, RpcServerCall
     Subscriber *subscriber = mem_new(Subscriber);
     subscriber->all = subscribers;
     subscriber->call = call;
+    subscriber->role = *role;
     subscriber->reader.wake = subscriber_wake;
     subscriber->reader.owner = subscriber;
     DL_APPEND(subscribers->list, subscriber);

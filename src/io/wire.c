@@ -210,6 +210,7 @@ Bytes *wire_response(Message *message)
         response.time_ms = message->clock_told ? 0 : message->time_ms;
         response.kind = wire_kind(message->kind);
         response.room = message_is_in_lobby(message) ? response.room : message->room;
+        response.fingerprint = message->fingerprint;
         message->encoded_response = pack(&response.base);
     }
     return message->encoded_response;

@@ -10,6 +10,7 @@
 #define WIRE_PUBLISH "/chat.ChatService/Publish"
 #define WIRE_HELLO "/chat.MeshService/Hello"
 #define WIRE_LINK "/chat.MeshService/Link"
+#define WIRE_RUN "/chat.NodeService/Run"
 
 /* A decoded message and the memory it lives in: what is borrowed from it is valid until
  * wire_done. One at a time, on the owner thread. */
@@ -67,3 +68,19 @@ Bytes *wire_publish_response(uint64_t answered, const StrBuf *refused);
 /* The caller owns these. */
 Bytes *wire_hello(const NodeId *node_id, const char *name);
 Bytes *wire_stream_request(const NodeId *node_id);
+
+/* RunRequest; as wire_decode_message. line is borrowed from the arena. */
+Bytes *wire_run_request(const char *line);
+Err wire_decode_run_request(WireArena *arena, const uint8_t *data, size_t len,
+                            const char **ret_line, size_t *ret_len);
+/* Adds one line to RunResponse.lines, UTF-8; the response then is made of all of them, and owned by
+ * the caller. */
+void wire_add_run_line(StrBuf *lines, const char *text);
+Bytes *wire_run_response(bool ok, const StrBuf *lines);
+typedef struct WireRunResponse {
+    bool ok;
+    const char *const *lines; /* borrowed from the arena */
+    size_t lines_count;
+} WireRunResponse;
+Err wire_decode_run_response(WireArena *arena, const uint8_t *data, size_t len,
+                             WireRunResponse *ret_response);

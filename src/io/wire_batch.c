@@ -4,6 +4,7 @@
 #include "io/wire_internal.h"
 
 #include <chat.pb-c.h>
+#include <string.h>
 
 enum {
     MESSAGES_TAG = 1 << 3 | 2, /* field 1, with a length */
@@ -27,6 +28,8 @@ void wire_batch_add(StrBuf *out, const Message *message, uint64_t position)
     static char nothing[] = "";
     Chat__MessageResponse response = CHAT__MESSAGE_RESPONSE__INIT;
     MessageId id = message->id;
+    char fingerprint[NAME_FINGERPRINT_BYTES];
+    memcpy(fingerprint, message->fingerprint, sizeof(fingerprint));
     response.sender = message->sender;
     response.content = message->content;
     response.timestamp = message->clock_told ? message->timestamp : nothing;
@@ -35,6 +38,7 @@ void wire_batch_add(StrBuf *out, const Message *message, uint64_t position)
     response.kind =
         message->kind == MESSAGE_ACTION ? CHAT__MESSAGE_KIND__ACTION : CHAT__MESSAGE_KIND__TEXT;
     response.room = message_is_in_lobby(message) ? nothing : message->room;
+    response.fingerprint = fingerprint;
     response.position = position;
     size_t len = chat__message_response__get_packed_size(&response);
     add_varint(out, MESSAGES_TAG);

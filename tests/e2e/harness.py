@@ -155,6 +155,8 @@ class Child:
         clean = {key: value for key, value in os.environ.items()
                  if not key.startswith("GRPC_") and not key.lower().endswith("_proxy")}
         clean.update({"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+        if os.geteuid() != 0:  # what /proc knows of a node is otherwise for root alone
+            clean["CHAT_NODE_DEBUG"] = "1"
         clean.update(env or {})
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--"] + self.argv, cwd=cwd, env=clean, stdin=stdin,

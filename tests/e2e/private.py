@@ -31,7 +31,7 @@ class Net:
 
     def make(self, name="ann"):
         """The founder's directory; nothing is started."""
-        return harness.tool("init", self.name, str(self.port(name)), "--only", "--name", name,
+        return harness.tool("init", self.name, str(self.port(name)), "--no-start", "--name", name,
                             "--data", str(self.data(name)))
 
     def start(self, name, wait=True, **options):
@@ -52,7 +52,7 @@ class Net:
 
     def join_only(self, name, line, check=True, port=None):
         """The newcomer's directory; what the command did. The line is not in its arguments."""
-        return harness.tool("join", "-", str(port or self.port(name)), "--only", "--name", name,
+        return harness.tool("join", "-", str(port or self.port(name)), "--no-start", "--name", name,
                             "--data", str(self.data(name)), check=check, text=line + "\n")
 
     def join(self, name, by="ann", **options):

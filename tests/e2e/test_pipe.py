@@ -382,7 +382,7 @@ def test_json_output_is_one_object_a_line(cluster):
             assert isinstance(json.loads(line), dict)
     message = bob.messages[0]
     assert set(message) == {"type", "time", "clock", "sender", "content", "kind", "room",
-                            "id", "own", "late", "missed"}
+                            "id", "own", "late", "missed", "fingerprint"}
     assert message["room"] == "lobby" and message["late"] is False
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", message["time"])
     assert re.fullmatch(r"\d\d:\d\d:\d\d", message["clock"])

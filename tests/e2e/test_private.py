@@ -98,7 +98,7 @@ def test_another_key_at_the_address_is_not_the_inviter(net, cluster):
     other.found("eve")
     refused = net.join_only("bob", line, check=False)
     assert refused.returncode == 1
-    assert "another key" in refused.stderr
+    assert "not the inviter's" in refused.stderr
 
 
 def test_a_member_who_was_away_comes_back_without_ceremony(net):
@@ -227,9 +227,8 @@ def test_a_sealed_room_is_for_those_in_it(net):
     harness.wait_equal_logs([ann, bob, carl])
     assert "the plan" not in carl.contents()
     assert "before bob" not in bob.contents()
-    for node in (ann, bob, carl):
-        raw = b"".join(path.read_bytes() for path in node.data_dir.glob("log.db*"))
-        assert (b"the plan" in raw) == (node is not carl), node.label
+    raw = b"".join(path.read_bytes() for path in carl.data_dir.glob("log.db*"))
+    assert b"plan" not in raw and b"team" not in raw
     bob.command("/search plan")
     harness.eventually(lambda: any("plan" in str(row) for row in bob.history), "a hit")
     carl.command("/search plan")
@@ -269,6 +268,6 @@ def test_init_refuses_a_directory_that_is_in_use(net, cluster):
     open_node.say("said in the open")
     open_node.wait_content("said in the open")
     open_node.stop()
-    refused = harness.tool("init", "home", "--only", "--name", "ann", "--data",
+    refused = harness.tool("init", "home", "--no-start", "--name", "ann", "--data",
                            str(net.data("ann")), check=False)
     assert refused.returncode == 1 and "--data" in refused.stderr

@@ -94,6 +94,22 @@ static void run_task(World *world, const Task *task)
     case TASK_FLOOD:
         hostile_flood(world);
         return;
+    case TASK_LET_IN:
+        private_let_in_late(world);
+        return;
+    case TASK_REVOKE:
+        private_revoke(world);
+        return;
+    case TASK_NEW_EPOCH:
+        node_crash(world, task->node);
+        return;
+    case TASK_CUT:
+        if (node->life == task->life && node->disk_full) {
+            world_post(world, DISK_MAX_MS, *task);
+        } else if (node->life == task->life) {
+            disk_commit(world, task->node, task->ticket);
+        }
+        return;
     }
 }
 
@@ -136,7 +152,9 @@ static void world_free(World *world)
         HASH_DEL(world->known, known);
         mem_free(known);
     }
+    private_done(world);
     check_forget();
+    mem_free(world->cuts);
     mem_free(world->hops);
     mem_free(world->applied_ms);
     mem_free(world->reads);
@@ -162,10 +180,23 @@ static unsigned draw_faults(World *world)
     if (world->config.mutation == MUTATION_NO_PROOFS) {
         swarm |= FAULT_EQUIVOCATOR;
     }
+    if (world->config.private_network) {
+        swarm |= (unsigned)(world_random(world) & world_random(world) & FAULTS_PRIVATE);
+    }
     if (world->config.mutation == MUTATION_SAY_ANYWAY) {
         swarm |= FAULT_FLOODER;
     }
     return swarm;
+}
+
+static void draw_seed(World *world, int at)
+{
+    for (size_t j = 0; j < EVENT_SEED_BYTES; j++) {
+        world->nodes[at].seed[j] = (uint8_t)world_random(world);
+    }
+    if (at > 0 && node_is_hostile(world, at, FAULT_EQUIVOCATOR)) {
+        memcpy(world->nodes[at].seed, world->nodes[HOSTILE].seed, EVENT_SEED_BYTES);
+    }
 }
 
 SimReport sim_run(const SimConfig *config)
@@ -174,17 +205,24 @@ SimReport sim_run(const SimConfig *config)
     world.nodes = mem_array((size_t)config->nodes, sizeof(Node));
     overlay_make(&world);
     world.swarm = draw_faults(&world);
-    for (int i = 0; i < config->nodes; i++) {
-        for (size_t j = 0; j < EVENT_SEED_BYTES; j++) {
-            world.nodes[i].seed[j] = (uint8_t)world_random(&world);
+    if (config->private_network) {
+        world.cuts = mem_array((size_t)config->nodes, sizeof(CutContext));
+        for (int i = 0; i < config->nodes; i++) {
+            draw_seed(&world, i);
         }
-        if (i > 0 && node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
-            memcpy(world.nodes[i].seed, world.nodes[HOSTILE].seed, EVENT_SEED_BYTES);
+        private_begin(&world);
+    }
+    for (int i = 0; i < config->nodes; i++) {
+        if (!config->private_network) {
+            draw_seed(&world, i);
         }
         node_start(&world, i);
         if (node_is_hostile(&world, i, FAULT_EQUIVOCATOR)) {
             node_say(&world, i, 0); /* before the one hears of the other */
         }
+    }
+    if (config->private_network) {
+        private_let_all_in(&world);
     }
     for (size_t i = 0; i < world.edges_count; i++) {
         world_post(&world, world_between(&world, 0, 200), (Task){.kind = TASK_CONNECT, .link = i});
@@ -222,6 +260,9 @@ SimReport sim_run(const SimConfig *config)
     }
     if (world.report.ok) {
         check_end(&world);
+    }
+    if (world.report.ok && config->private_network) {
+        private_check_end(&world);
     }
     if (world.report.ok && config->faults) {
         check_quiet(&world);
@@ -261,6 +302,8 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_NEVER_LATE] = "never-late",
         [MUTATION_SHOWS_NOT_ALL] = "shows-not-all",
         [MUTATION_CHATTER] = "chatter",
+        [MUTATION_TAKES_PAST_CUT] = "takes-past-cut",
+        [MUTATION_KEEPS_CUT] = "keeps-cut",
     };
     return names[mutation];
 }

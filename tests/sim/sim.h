@@ -28,6 +28,8 @@ typedef enum SimMutation {
     MUTATION_NEVER_LATE,      /* does not say that a line comes late */
     MUTATION_SHOWS_NOT_ALL,   /* now and then a line is not shown */
     MUTATION_CHATTER,         /* nobody is ever quiet */
+    MUTATION_TAKES_PAST_CUT,  /* takes all of a revoked member's streams */
+    MUTATION_KEEPS_CUT,       /* deletes nothing from the disk */
     MUTATIONS_COUNT,
 } SimMutation;
 
@@ -51,7 +53,8 @@ typedef struct SimConfig {
      * them lines, half of them reads, for so long; lines and trouble_ms are not used then. */
     uint32_t operations_per_s;
     uint32_t operations_for_s;
-    bool partitions; /* of half the nodes, 5 s in every 10 */
+    bool private_network; /* with members who are let in late, and one who is revoked */
+    bool partitions;      /* of half the nodes, 5 s in every 10 */
     SimMutation mutation;
     FILE *trace; /* NULL: none */
 } SimConfig;
@@ -68,7 +71,9 @@ typedef struct SimReport {
     uint64_t crashes;
     uint64_t cuts;
     uint64_t restores;
-    uint64_t healed_ms; /* after the trouble, until all were equal */
+    uint64_t revocations;
+    uint64_t streams_cut; /* on all nodes */
+    uint64_t healed_ms;   /* after the trouble, until all were equal */
     int last_hop;
     double mean_latency_ms; /* from said to applied, over all nodes */
     uint64_t max_latency_ms;

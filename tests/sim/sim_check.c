@@ -192,6 +192,9 @@ void check_forget(void)
 static int node_that_lacks(const World *world, const Known *known)
 {
     for (int i = 0; i < world->config.nodes; i++) {
+        if (world->config.private_network && !private_counts(world, i)) {
+            continue;
+        }
         if (!node_is_hostile(world, i, FAULT_MUTE) &&
             !disk_holds(world->nodes[i].disk, &known->key.stream, known->key.seq)) {
             return i;
@@ -200,9 +203,13 @@ static int node_that_lacks(const World *world, const Known *known)
     return -1;
 }
 
-static bool must_be_held(const Known *known)
+static bool must_be_held(const World *world, const Known *known)
 {
-    return known->acknowledged && !known->excused;
+    const StreamId *stream = &known->key.stream;
+    bool counts =
+        !world->config.private_network || (private_event_counts(world, stream, known->key.seq) &&
+                                           !private_is_lost(world, stream, known->key.seq));
+    return known->acknowledged && !known->excused && counts;
 }
 
 bool check_all_equal(const World *world)
@@ -211,6 +218,9 @@ bool check_all_equal(const World *world)
     bool root_known = false;
     for (int i = 0; i < world->config.nodes; i++) {
         const Node *node = &world->nodes[i];
+        if (world->config.private_network && !private_counts(world, i)) {
+            continue;
+        }
         if (node->replica == NULL || node->pending != NULL) {
             return false;
         }
@@ -225,7 +235,7 @@ bool check_all_equal(const World *world)
     }
     for (const Known *known = world->known; known != NULL && (world->swarm & FAULT_MUTE) != 0;
          known = known->hh.next) {
-        if (must_be_held(known) && node_that_lacks(world, known) >= 0) {
+        if (must_be_held(world, known) && node_that_lacks(world, known) >= 0) {
             return false; /* and so roots do not tell all */
         }
     }
@@ -256,7 +266,7 @@ void check_tell_differences(World *world)
 void check_end(World *world)
 {
     for (const Known *known = world->known; known != NULL; known = known->hh.next) {
-        int lacking = must_be_held(known) ? node_that_lacks(world, known) : -1;
+        int lacking = must_be_held(world, known) ? node_that_lacks(world, known) : -1;
         if (lacking >= 0) {
             world_fail(world, "node %d lacks an acknowledged event, number %" PRIu64 " of a stream",
                        lacking, known->key.seq);

@@ -69,6 +69,28 @@ void proofs_forget(Node *node)
     node->proofs_count = 0;
 }
 
+void pending_add(Node *node, Pending *pending)
+{
+    Pending **last = &node->pending;
+    while (*last != NULL) {
+        last = &(*last)->next;
+    }
+    *last = pending;
+}
+
+static void disk_cut(DiskStream **disk, const Pending *cut)
+{
+    DiskStream *stream = disk_find(*disk, &cut->stream);
+    while (stream != NULL && stream->count > cut->hi) {
+        event_unref(stream->events[--stream->count]);
+    }
+    if (stream != NULL && stream->count == 0) {
+        HASH_DEL(*disk, stream);
+        mem_free(stream->events);
+        mem_free(stream);
+    }
+}
+
 void pending_free(Node *node)
 {
     while (node->pending != NULL) {
@@ -80,6 +102,7 @@ void pending_free(Node *node)
         mem_free(pending->events);
         mem_free(pending);
     }
+    node->last_ticket = 0;
 }
 
 void disk_commit(World *world, int at, uint64_t ticket)
@@ -88,6 +111,9 @@ void disk_commit(World *world, int at, uint64_t ticket)
     while (node->pending != NULL && node->pending->ticket <= ticket) {
         Pending *pending = node->pending;
         node->pending = pending->next;
+        if (pending->is_cut) {
+            disk_cut(&node->disk, pending);
+        }
         for (size_t i = 0; i < pending->count; i++) {
             disk_append(world, at, &node->disk, pending->events[i]);
             event_unref(pending->events[i]);

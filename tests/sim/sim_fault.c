@@ -70,6 +70,11 @@ static void node_clone(World *world, int at)
         node->replica == NULL) {
         return;
     }
+    if (world->config.private_network &&
+        (original == private_founder(world) || original == world->revoked || at == world->revoked ||
+         at == world->late || original == world->late)) {
+        return;
+    }
     world->clones++;
     disk_replace(world, at, world->nodes[original].disk);
     memcpy(node->seed, world->nodes[original].seed, EVENT_SEED_BYTES);
@@ -87,6 +92,9 @@ static void disk_faults(World *world, int victim)
     }
     if ((world->swarm & FAULT_DISK_FULL) && world_chance(world, 200)) {
         node->disk_full = world_chance(world, 400);
+    }
+    if (world->config.private_network && victim == private_founder(world)) {
+        return; /* what it alone holds is what counts */
     }
     if ((world->swarm & FAULT_DISK_LOST) && world_chance(world, 25) && node->replica != NULL) {
         disk_replace(world, victim, NULL);

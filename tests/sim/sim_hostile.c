@@ -34,6 +34,26 @@ static size_t keep_own(const World *world, int at, FrameRun *runs, size_t count)
     return left;
 }
 
+/* What the founder says is held back: nobody is to hear of a revocation. */
+static size_t drop_founders(const World *world, FrameRun *runs, size_t count)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_of(&runs[i], world->nodes[private_founder(world)].key)) {
+            runs[left++] = runs[i];
+        }
+    }
+    return left;
+}
+
+/* As if the end of each run were the end of a stream that was cut. */
+static void strip(FrameRun *runs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        runs[i].events[runs[i].count - 1]->is_signed = false;
+    }
+}
+
 /* A stream that exists, far beyond its end, or one that does not, of somebody who may exist. */
 static FrameHave lie(World *world)
 {
@@ -98,6 +118,12 @@ static Bytes *rewrite(World *world, int at, Bytes *frame)
     if (node_is_hostile(world, at, FAULT_MUTE)) {
         out.runs_count = keep_own(world, at, runs, out.runs_count);
     }
+    if (node_is_hostile(world, at, FAULT_CENSOR) && !world->healing) {
+        out.runs_count = drop_founders(world, runs, out.runs_count);
+    }
+    if (node_is_hostile(world, at, FAULT_STRIPPER) && !world->healing && world_chance(world, 300)) {
+        strip(runs, out.runs_count);
+    }
     if (node_is_hostile(world, at, FAULT_HAVE_LIAR) && !in.has_hello && world_chance(world, 300)) {
         for (int i = 0; i < LIES_AT_ONCE; i++) {
             haves[out.haves_count++] = lie(world);
@@ -129,7 +155,7 @@ Bytes *hostile_frame(World *world, int at, Bytes *frame)
         return damage(world, frame);
     }
     bool slanders = node_is_hostile(world, at, FAULT_FORGER) && !world->healing;
-    if (node_is_hostile(world, at, FAULT_MUTE | FAULT_HAVE_LIAR) ||
+    if (node_is_hostile(world, at, FAULT_MUTE | FAULT_HAVE_LIAR | FAULTS_PRIVATE) ||
         (slanders && world_chance(world, 100)) || world->config.mutation == MUTATION_NO_PROOFS) {
         return rewrite(world, at, frame);
     }

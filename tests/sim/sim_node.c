@@ -77,11 +77,8 @@ static void store_events(World *world, int at, const ReplicaOutput *output)
         pending->events[i] = event_ref(output->events[i]);
         check_written(world, at, output->events[i]);
     }
-    Pending **last = &node->pending;
-    while (*last != NULL) {
-        last = &(*last)->next;
-    }
-    *last = pending;
+    pending_add(node, pending);
+    node->last_ticket = output->ticket;
     Task done = {.kind = TASK_STORED, .node = at, .life = node->life, .ticket = output->ticket};
     uint32_t slowest = world->config.disk_max_ms > 0 ? world->config.disk_max_ms : DISK_MAX_MS;
     uint64_t delay = world_between(world, DISK_MIN_MS, slowest) + node->disk_slow_ms;
@@ -100,6 +97,11 @@ static void apply_events(World *world, int at, int from, const ReplicaOutput *ou
     for (int n = 0; n < twice; n++) {
         for (size_t i = 0; i < output->events_count; i++) {
             const LogEvent *event = output->events[i];
+            if (world->config.private_network) {
+                private_check_applied(world, at, event);
+                private_take(world, at, event);
+                world->nodes[at].has_said |= from < 0;
+            }
             check_shown(world, at, from, event);
             world_trace(world, "apply", at, event->fields.seq, event->fields.hlc);
         }
@@ -157,6 +159,8 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         freeze(world, at, output);
         return;
     case REPLICA_CUT:
+        private_cut_disk(world, at, &output->stream, output->from);
+        return;
     case REPLICA_GREETED:
     case REPLICA_HEARD:
         return;
@@ -216,6 +220,7 @@ void node_step(World *world, int at, ReplicaInput input)
     world->report.steps++;
     check_bounds(world, at);
     uint32_t life = node->life;
+    node->depth++;
     for (size_t i = 0; i < outputs.count && node->life == life; i++) {
         node_do(world, at, from, &outputs.items[i]);
         if ((world->swarm & FAULT_CRASH_POINT) && !world->healing && world_chance(world, 1)) {
@@ -232,6 +237,14 @@ void node_step(World *world, int at, ReplicaInput input)
         node_set_timer(world, at);
     }
     replica_outputs_done(&outputs);
+    node->depth--;
+    if (world->config.private_network && node->depth == 0 && node->replica != NULL) {
+        private_settle(world, at);
+        if (node->has_said) {
+            node->has_said = false;
+            private_said(world, at);
+        }
+    }
 }
 
 size_t edge_link_at(const World *world, int node, size_t edge)
@@ -247,9 +260,15 @@ static void edge_tell(World *world, size_t index, ReplicaInputKind kind)
 {
     const Edge *edge = &world->edges[index];
     int ends[] = {edge->a, edge->b};
+    uint8_t binding[32] = {(uint8_t)index, (uint8_t)edge->life, (uint8_t)(edge->life >> 8)};
     for (int i = 0; i < 2; i++) {
+        bool bound = world->config.private_network;
         node_step(world, ends[i],
-                  (ReplicaInput){.kind = kind, .link = edge_link_at(world, ends[i], index)});
+                  (ReplicaInput){.kind = kind,
+                                 .link = edge_link_at(world, ends[i], index),
+                                 .dialled = i == 0,
+                                 .binding = bound ? binding : NULL,
+                                 .peer_key = bound ? world->nodes[ends[1 - i]].key : NULL});
     }
 }
 
@@ -276,7 +295,8 @@ void edge_connect(World *world, size_t index)
         return;
     }
     if (edge->cut || world->nodes[edge->a].replica == NULL ||
-        world->nodes[edge->b].replica == NULL) {
+        world->nodes[edge->b].replica == NULL ||
+        (world->config.private_network && !private_may_link(world, edge->a, edge->b))) {
         world_post(world, world_between(world, RECONNECT_MIN_MS, RECONNECT_MAX_MS),
                    (Task){.kind = TASK_CONNECT, .link = index});
         return;
@@ -357,6 +377,13 @@ void node_start(World *world, int at)
         config.windows_bytes = 2 * SMALL_WINDOWS_BYTES;
     }
 
+    if (world->config.private_network) {
+        private_start(world, at);
+        world->cuts[at] = (CutContext){.world = world, .at = at};
+        config.network = members_network(node->members);
+        config.cut = private_cut;
+        config.cut_context = &world->cuts[at];
+    }
     size_t count = HASH_COUNT(node->disk);
     StreamHead *heads = mem_array(count, sizeof(StreamHead));
     size_t i = 0;
@@ -411,6 +438,7 @@ void node_read_done(World *world, const Task *task)
         bytes += bytes_len(event->bytes);
         end = event->is_signed ? count : end;
     }
+    end = end == 0 ? count : end; /* what a cut has left of a group */
     node_step(world, task->node,
               (ReplicaInput){.kind = REPLICA_READ_DONE,
                              .link = task->link,

@@ -1,7 +1,7 @@
 /* What each node's people see: a fold stands between what is applied and what is shown. */
 #include "sim_world.h"
 
-enum { SHOWN_AT_LAST_MS = 2 * FOLD_CAUSE_WAIT_MS + 5000 };
+enum { SHOWN_AT_LAST_MS = 2 * FOLD_CAUSE_WAIT_MS + 5000, CUT_CAUSES_MAX = 100 };
 
 static const char *const ROOMS[SHOWN_ROOMS] = {"lobby", "den"};
 
@@ -167,7 +167,8 @@ static const DiskStream *stream_not_shown(World *world, int at)
     Node *node = &world->nodes[at];
     for (const DiskStream *stream = node->disk; stream != NULL; stream = stream->hh.next) {
         StreamTag tag = stream_tag(&stream->id);
-        if (shown_get(node, &tag)->seq != stream->count) {
+        bool is_cut = world->config.private_network && private_is_cut(world, at, &stream->id);
+        if (!is_cut && shown_get(node, &tag)->seq != stream->count) {
             return stream;
         }
     }
@@ -182,9 +183,12 @@ void check_all_shown(World *world)
     if ((world->swarm & (FAULT_CLOCK | FAULT_CLOCK_LIAR)) != 0) {
         return; /* some of it is not due yet */
     }
-    uint64_t end_ms = world->now_ms + SHOWN_AT_LAST_MS;
+    /* Causes that were cut off never come: line after line waits for its own. */
+    uint64_t rounds = world->report.revocations > 0 ? CUT_CAUSES_MAX : 1;
+    uint64_t end_ms = world->now_ms + rounds * SHOWN_AT_LAST_MS;
     for (int i = 0; i < world->config.nodes && world->report.ok; i++) {
-        if (node_is_hostile(world, i, FAULT_EQUIVOCATOR)) {
+        if (node_is_hostile(world, i, FAULT_EQUIVOCATOR) ||
+            (world->config.private_network && !private_counts(world, i))) {
             continue;
         }
         while (stream_not_shown(world, i) != NULL && world->now_ms < end_ms) {

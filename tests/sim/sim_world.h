@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/fold.h"
+#include "core/members.h"
 #include "sim.h"
 
 #include <inttypes.h>
@@ -48,6 +49,10 @@ typedef enum TaskKind {
     TASK_FLOOD,
     TASK_CHECK,
     TASK_FOLD,
+    TASK_LET_IN,
+    TASK_REVOKE,
+    TASK_NEW_EPOCH,
+    TASK_CUT,
 } TaskKind;
 
 typedef struct Task {
@@ -75,6 +80,9 @@ typedef struct Pending {
     uint64_t ticket;
     LogEvent **events;
     size_t count;
+    bool is_cut; /* of that stream, what is past hi goes */
+    StreamId stream;
+    uint64_t hi;
     struct Pending *next;
 } Pending;
 
@@ -143,6 +151,11 @@ typedef struct Node {
     uint64_t fold_at_ms;
     Shown *shown;                      /* in this life */
     LogEvent *last_shown[SHOWN_ROOMS]; /* the highest of each room */
+    Members *members;                  /* in a private network */
+    bool members_changed;
+    bool has_said;
+    unsigned depth; /* of steps within steps */
+    uint64_t last_ticket;
 } Node;
 
 /* What everybody may know of an event. */
@@ -165,6 +178,17 @@ typedef struct ClientRead {
     uint64_t at_ms;
     int node;
 } ClientRead;
+
+typedef struct ProofOfKey {
+    uint8_t key[EVENT_KEY_BYTES];
+    Bytes *proof;
+} ProofOfKey;
+
+struct World;
+typedef struct CutContext {
+    struct World *world;
+    int at;
+} CutContext;
 
 typedef struct World {
     SimConfig config;
@@ -194,6 +218,15 @@ typedef struct World {
     unsigned swarm; /* which faults this seed has */
     int clones;
     int lies;
+    /* Of a private network; -1: nobody. */
+    Bytes *genesis;
+    ProofOfKey *proofs;
+    size_t proofs_count;
+    CutContext *cuts; /* by node */
+    int revoked;
+    bool revoked_is_hostile;
+    int late;
+    int late_inviter;
     SimReport report;
 } World;
 
@@ -219,6 +252,10 @@ enum {
     FAULT_FLOODER = 1 << 18,     /* one node writes as fast as it can */
     FAULT_EQUIVOCATOR = 1 << 19, /* two nodes write two histories with one key */
     FAULTS_ALL = (1 << 20) - 1,
+    /* In private networks. */
+    FAULT_CENSOR = 1 << 20,   /* one node passes on nothing that the founder says */
+    FAULT_STRIPPER = 1 << 21, /* one node leaves out signatures */
+    FAULTS_PRIVATE = FAULT_CENSOR | FAULT_STRIPPER,
     FAULTS_HOSTILE = FAULT_FORGER | FAULT_CLOCK_LIAR | FAULT_REPEATER | FAULT_MUTE |
                      FAULT_HAVE_LIAR | FAULT_FLOODER | FAULT_EQUIVOCATOR,
     /* Of such a node something comes now and then, whatever the others do. */
@@ -242,6 +279,7 @@ void disk_append(World *world, int at, DiskStream **disk, LogEvent *event);
 void disk_free(DiskStream **disk);
 DiskStream *disk_copy(World *world, DiskStream *disk);
 bool disk_holds(DiskStream *disk, const StreamId *id, uint64_t seq);
+void pending_add(Node *node, Pending *pending);
 void pending_free(Node *node);
 void proofs_forget(Node *node);
 void disk_commit(World *world, int at, uint64_t ticket);
@@ -302,6 +340,28 @@ Bytes *hostile_frame(World *world, int at, Bytes *frame);
 /* Puts the frame on its way: once, or twice, or behind the next. */
 void hostile_post(World *world, int at, uint64_t delay_ms, const Task *task);
 void hostile_flood(World *world);
+
+/* sim_private.c */
+int private_founder(const World *world);
+uint64_t private_cut(void *context, const StreamId *stream, EventHash *ret_hash);
+void private_begin(World *world); /* once all have their seeds */
+void private_let_all_in(World *world);
+void private_let_in_late(World *world);
+void private_revoke(World *world);
+void private_start(World *world, int at);
+void private_take(World *world, int at, const LogEvent *event);
+bool private_may_link(World *world, int a, int b);
+/* What followed from the last step for who is a member. */
+void private_settle(World *world, int at);
+void private_said(World *world, int at);
+void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi);
+void private_check_applied(World *world, int at, const LogEvent *event);
+void private_check_end(World *world);
+bool private_counts(const World *world, int at);
+bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq);
+bool private_is_cut(const World *world, int at, const StreamId *stream);
+bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq);
+void private_done(World *world);
 
 /* sim_overlay.c */
 void overlay_make(World *world);

@@ -17,6 +17,8 @@ ALLOWED = re.compile(
     r"|__ctype_b_loc|__ctype_to(lower|upper)_loc|__errno_location"
     r"|_GLOBAL_OFFSET_TABLE_"
     r"|crypto_generichash\w*|crypto_sign_(seed_keypair|detached|verify_detached)|sodium_memzero"
+    r"|crypto_aead_xchacha20poly1305_ietf_(en|de)crypt|crypto_box_(easy|seed_keypair|seal_open)"
+    r"|crypto_sign_ed25519_[ps]k_to_curve25519|crypto_scalarmult_base|sodium_memcmp"
     r"|crypto_hash_sha512_(init|update|final)|crypto_core_ed25519_scalar_reduce"
     r"|(protobuf_c_message|protobuf_c_empty_string|chat__)\w*)$")
 # From base: all but what reaches outside.

@@ -29,8 +29,7 @@ KEPT_HEADERS = [
      re.compile(r"^src/(io/wire[^/]*|core/(event|frame|invite|(members|sealed)[^/]*)\.c)$"),
      "generated messages stay in src/io/wire* and src/core/{event,frame,invite,members*,sealed*}.c"),
     (re.compile(r"^openssl/"), re.compile(r"^src/io/gate[^/]*$"), "OpenSSL stays in src/io/gate*"),
-    (re.compile(r"^unicode/"), re.compile(r"^src/base/lookalike\.c$"),
-     "ICU stays in src/base/lookalike.c"),
+    (re.compile(r"^unicode/"), re.compile(r"^tools/"), "ICU stays in tools/make_lookalike.c"),
     (re.compile(r"^readline/"), re.compile(r"^src/face/"), "readline stays in src/face"),
 ]
 

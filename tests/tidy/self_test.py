@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 
+import binary
 import clang_tidy
 import core_symbols
 import format as format_check
@@ -97,6 +98,49 @@ def test_core_symbols(root):
         expect(f"core and {what}", of(body), f"core/core.c: {what}: ")
 
 
+def test_binary(root):
+    source = write(root, "program.c", """#include <stdio.h>
+#include <string.h>
+int main(int argc, char **argv) {
+    char text[64]; snprintf(text, sizeof text, "%s", argv[0]);
+    memcpy(text, argv[0], strlen(argv[0]) + (size_t)argc); return text[argc]; }
+""")
+    good = ("-O2 -fPIE -pie -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection "
+            "-fcf-protection=full -fno-strict-overflow -ftrivial-auto-var-init=zero "
+            "-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code")
+
+    def of(flags):
+        path, archive = root / "program", root / "libprogram.a"
+        subprocess.run(["gcc", *flags.split(), str(source), "-o", str(path)], check=True)
+        subprocess.run(["gcc", *flags.split(), "-c", str(source), "-o", str(root / "program.o")],
+                       check=True)
+        archive.unlink(missing_ok=True)
+        subprocess.run(["ar", "rc", str(archive), str(root / "program.o")], check=True)
+        return binary.complaints(path, [archive], [f"gcc {flags} -c x.c"])
+
+    expect("hardened", of(good))
+    for flag, part in (("-pie", "not position-independent"), ("-Wl,-z,now", "binds late"),
+                       ("-Wl,-z,relro", "no read-only relocations"),
+                       ("-Wl,-z,noexecstack", "a stack that runs"),
+                       ("-Wl,-z,separate-code", "among what runs"),
+                       ("-fstack-protector-strong", "no stack protectors"),
+                       ("-D_FORTIFY_SOURCE=3", "no checked copies")):
+        without = good.replace(flag, {"-pie": "-no-pie", "-Wl,-z,now": "-Wl,-z,lazy",
+                                      "-Wl,-z,relro": "-Wl,-z,norelro",
+                                      "-Wl,-z,noexecstack": "-Wl,-z,execstack",
+                                      "-Wl,-z,separate-code": "-Wl,-z,noseparate-code",
+                                      "-fstack-protector-strong": "-fno-stack-protector",
+                                      "-D_FORTIFY_SOURCE=3": "-U_FORTIFY_SOURCE"}[flag])
+        expect(f"without {flag}", of(without), part)
+    if "X86-64" in binary.readelf(root / "program", "-h"):
+        expect("no landing pads", of(good.replace("=full", "=none")), "no landing pads")
+    expect("one flag is missing", of(good.replace("-fno-strict-overflow", "")),
+           "1 of 1 files are compiled without -fno-strict-overflow")
+    expect("variables", of(good.replace("-ftrivial-auto-var-init=zero", "")), "begin as anything")
+    expect("no assertions", of(good + " -DNDEBUG"), "without its assertions")
+    expect("its own libraries", of(good + " -Wl,-rpath,/tmp"), "folders of its own")
+
+
 def test_format(root):
     style = tree.ROOT / ".clang-format"
     good = "int main(void)\n{\n    return 0;\n}\n"
@@ -168,8 +212,8 @@ def test_man_page(root):
 
 
 def main():
-    for test in (test_includes, test_core_symbols, test_format, test_clang_tidy, test_shell,
-                 test_man_page):
+    for test in (test_includes, test_core_symbols, test_binary, test_format, test_clang_tidy,
+                 test_shell, test_man_page):
         with tempfile.TemporaryDirectory() as folder:
             test(pathlib.Path(folder))
     print(f"{passed} passed, {failed} failed")

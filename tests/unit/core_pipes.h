@@ -60,6 +60,9 @@ typedef struct WorldNode {
     bool alive;
     bool recap;
     int life; /* makes its id */
+    /* Of a private network; NULL: open mode. Proof: its own. */
+    const Bytes *genesis;
+    Bytes *proof;
     NodeConfig configs[WORLD_NODES_MAX];
     size_t peers[WORLD_NODES_MAX]; /* that the entries lead to */
     size_t peers_count;
@@ -87,6 +90,8 @@ typedef struct World {
     uint64_t (*delay_ms)(struct World *world);
     uint64_t (*draw)(struct World *world);
     void (*shown)(struct World *world, size_t node, const Message *message);
+    /* Adds to what a node starts with. */
+    void (*configure)(struct World *world, size_t node, CoreConfig *config);
 } World;
 
 /* Of this life. */

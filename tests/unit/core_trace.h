@@ -78,7 +78,9 @@ static inline void trace_done(CoreTrace *trace)
 
 static inline void trace_message(StrBuf *out, const Message *message)
 {
-    const char *name = message->sender;
+    char name[MESSAGE_SENDER_MAX_BYTES + NAME_FINGERPRINT_BYTES + 2];
+    snprintf(name, sizeof(name), "%s%s%s", message->sender,
+             message->fingerprint[0] != '\0' ? "~" : "", message->fingerprint);
     if (!message_is_in_lobby(message)) {
         strbuf_addf(out, "[%s%s] ", message_is_direct(message) ? "" : "#", message->room);
     }
@@ -121,6 +123,9 @@ static inline void trace_query(StrBuf *out, const Query *query)
         return;
     case QUERY_ROOMS:
         strbuf_addf(out, "query rooms\n");
+        return;
+    case QUERY_CUTS:
+        strbuf_addf(out, "query cuts before %" PRId64 "\n", hlc_time_ms(query->since_hlc));
         return;
     }
 }
@@ -192,9 +197,47 @@ static inline void trace_log_action(CoreTrace *trace, const Action *action)
     }
 }
 
+static const char *const TRACE_LEVELS[] = {"info", "warning", "error"};
+
+/* What is about who is in; a token is a number of the test's. */
+static inline void trace_network_action(CoreTrace *trace, const Action *action)
+{
+    StrBuf *out = &trace->text;
+    char fingerprint[FINGERPRINT_BYTES];
+    size_t token = (size_t)(uintptr_t)action->token;
+    switch (action->kind) {
+    case ACTION_LET_IN:
+        strbuf_addf(out, "let in %zu\n", token);
+        return;
+    case ACTION_TURN_AWAY:
+        strbuf_addf(out, "turn away %zu: %s\n", token, action->text);
+        return;
+    case ACTION_WELCOME:
+        strbuf_addf(out, "welcome %zu\n", token);
+        return;
+    case ACTION_REPLY:
+        strbuf_addf(out, "reply %zu %s: %s\n", token, TRACE_LEVELS[action->level], action->text);
+        return;
+    case ACTION_REPLIED:
+        strbuf_addf(out, "replied %zu: %s\n", token, err_text(action->err));
+        return;
+    case ACTION_INVITE:
+        strbuf_addf(out, "invite %zu for %u hours: %s\n", token, action->hours, action->text);
+        return;
+    case ACTION_CUT:
+        strbuf_addf(out, "cut behind %" PRIu64 "\n", action->from);
+        return;
+    case ACTION_CUT_KEY:
+        fingerprint_text(action->key, fingerprint);
+        strbuf_addf(out, "cut key %s\n", fingerprint);
+        return;
+    default:
+        return;
+    }
+}
+
 static inline void trace_action(CoreTrace *trace, const Action *action)
 {
-    static const char *const levels[] = {"info", "warning", "error"};
     StrBuf *out = &trace->text;
     switch (action->kind) {
     case ACTION_SHOW:
@@ -202,7 +245,7 @@ static inline void trace_action(CoreTrace *trace, const Action *action)
         trace_message(out, action->message);
         return;
     case ACTION_NOTICE:
-        strbuf_addf(out, "%s: %s\n", levels[action->level], action->text);
+        strbuf_addf(out, "%s: %s\n", TRACE_LEVELS[action->level], action->text);
         return;
     case ACTION_LIST:
         strbuf_addf(out, "list\n");
@@ -230,11 +273,15 @@ static inline void trace_action(CoreTrace *trace, const Action *action)
         strbuf_addf(out, "kept %zu/%zu ", action->kept.by, action->kept.known);
         trace_message(out, action->message);
         return;
+    case ACTION_IGNORED:
+        strbuf_addf(out, "ignored %s", action->text[0] != '\0' ? action->text : "nobody\n");
+        return;
     case ACTION_QUIT:
         strbuf_addf(out, "quit %d\n", action->exit_code);
         return;
     default:
         trace_log_action(trace, action);
+        trace_network_action(trace, action);
         return;
     }
 }

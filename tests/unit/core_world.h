@@ -144,6 +144,9 @@ static inline void world_step(World *world, size_t at, Event event)
 
 /* ---- what arrives ---- */
 
+/* In a private network, of every connection. */
+static const uint8_t WORLD_BINDING[LINK_BINDING_BYTES] = {1, 2, 3};
+
 static inline void world_link_letter(World *world, const Letter *letter)
 {
     const WorldNode *node = &world->nodes[letter->node];
@@ -153,9 +156,13 @@ static inline void world_link_letter(World *world, const Letter *letter)
     }
     const WorldNode *peer = &world->nodes[letter->peer];
     NodeId id = world_id(world, letter->peer);
+    EventSigner peer_signer = trace_signer(WORLD_NAMES[letter->peer]);
+    bool private = world->nodes[letter->node].genesis != NULL;
     Event event = {
         .kind = letter->event,
         .link = letter->link,
+        .key = private ? peer_signer.public_key : NULL,
+        .binding = private ? WORLD_BINDING : NULL,
         .text = letter->text,
         .text_len = strlen(letter->text),
         .node_id = id.bytes,
@@ -182,10 +189,14 @@ static inline void world_pipe_letter(World *world, const Letter *letter)
     } else if (letter->event == EVENT_MESH_DOWN) {
         end->open = false;
     }
+    bool private = world->nodes[end->node].genesis != NULL;
+    EventSigner dialler = trace_signer(WORLD_NAMES[pipe->ends[0].node]);
     world_step(world, end->node,
                (Event){
                    .kind = letter->event,
                    .mesh = end->mesh,
+                   .key = private ? dialler.public_key : NULL,
+                   .binding = private ? WORLD_BINDING : NULL,
                    .text = letter->text,
                    .text_len = strlen(letter->text),
                    .data = letter->frame != NULL ? bytes_data(letter->frame) : NULL,
@@ -332,6 +343,17 @@ static inline void world_start(World *world, size_t at)
         .heads_count = world_heads(node, heads),
         .recap = node->recap,
     };
+    if (node->genesis != NULL) {
+        config.genesis = bytes_data(node->genesis);
+        config.genesis_len = bytes_len(node->genesis);
+        config.proof = node->proof != NULL ? bytes_data(node->proof) : NULL;
+        config.proof_len = node->proof != NULL ? bytes_len(node->proof) : 0;
+        config.control_events = before.disk; /* of other kinds too: they are passed over */
+        config.control_count = node->durable;
+    }
+    if (world->configure != NULL) {
+        world->configure(world, at, &config);
+    }
     node->trace = trace_new_of(config);
     mem_free(heads);
     node->trace.disk = before.disk;

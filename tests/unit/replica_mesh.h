@@ -24,7 +24,10 @@ typedef struct Peer {
     uint64_t read_from;
     size_t read_link;
     size_t frozen;
-    Bytes *proof; /* the last REPLICA_FROZEN's */
+    char dropped[100]; /* the reason of its last DROP */
+    size_t cuts;
+    uint64_t cut_from; /* the last REPLICA_CUT's */
+    Bytes *proof;      /* the last REPLICA_FROZEN's */
 } Peer;
 
 typedef struct Mesh {
@@ -70,6 +73,7 @@ static inline void mesh_do(Mesh *mesh, size_t at, const ReplicaOutput *output)
         return;
     case REPLICA_DROP:
         snprintf(mesh->dropped, sizeof(mesh->dropped), "%s", output->reason);
+        snprintf(peer->dropped, sizeof(peer->dropped), "%s", output->reason);
         return;
     case REPLICA_FROZEN:
         peer->frozen++;
@@ -79,6 +83,9 @@ static inline void mesh_do(Mesh *mesh, size_t at, const ReplicaOutput *output)
         }
         return;
     case REPLICA_CUT:
+        peer->cuts++;
+        peer->cut_from = output->from;
+        return;
     case REPLICA_GREETED:
     case REPLICA_HEARD:
         return;

@@ -47,7 +47,9 @@ typedef struct World {
     unsigned streams_opened; /* at the server */
     bool refuses;
     bool sends_on; /* after the client has closed its side */
-    char *peer;
+    RpcPeer peer;
+    char agent[100]; /* the client's metadata, "user-agent" */
+    bool authorized; /* it has some */
     RpcServerCall *deferred;
     RpcResult result; /* of a unary call */
     bool answered;
@@ -172,8 +174,10 @@ static inline void serve_stream(void *context, RpcStream *stream)
         rpc_stream_close(stream, RPC_RESOURCE_EXHAUSTED, "too many streams");
         return;
     }
-    mem_free(world->peer);
-    world->peer = rpc_stream_peer(stream);
+    rpc_stream_peer_info(stream, &world->peer);
+    world->authorized = rpc_stream_metadata(stream, "authorization") != NULL;
+    const char *agent = rpc_stream_metadata(stream, "user-agent");
+    snprintf(world->agent, sizeof(world->agent), "%s", agent != NULL ? agent : "");
     end->stream = stream;
     rpc_stream_accept(stream, world->sends_on ? &EVENTS_OF_BOTH_SIDES : &EVENTS, end);
     end_start(end);
@@ -328,7 +332,6 @@ static inline void world_free(World *world)
     loop_stop(world->loop);
     loop_run(world->loop);
     loop_free(world->loop);
-    mem_free(world->peer);
     mem_free(world);
 }
 

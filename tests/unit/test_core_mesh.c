@@ -420,6 +420,22 @@ static void link_that_is_quiet_costs_a_frame_in_some_seconds(void **state)
     world_free(world);
 }
 
+static void who_does_not_say_who_it_is_loses_its_place(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new("ann", NULL, 0);
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    trace_mesh_up(&trace, 0, "10.0.0.1:5");
+    trace_mesh_up(&trace, 1, "10.0.0.2:5");
+    trace_hello(&trace, 1, "bob");
+    enum { MESH_HELLO_MS = 10 * 1000 };
+    assert_null(strstr(trace_timer_after(&trace, MESH_HELLO_MS - 1), "close"));
+    assert_int_equal(trace.actions.wake_at_ms, trace.mono_ms + 1);
+    assert_non_null(strstr(trace_timer_after(&trace, 1), "close 0: it did not say who it is\n"));
+    assert_null(strstr(trace_timer_after(&trace, MESH_HELLO_MS), "close"));
+    trace_done(&trace);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -447,6 +463,7 @@ int main(void)
         cmocka_unit_test(node_that_is_away_is_counted_until_it_has_the_line),
         cmocka_unit_test(node_known_by_an_entry_that_has_dialled_us_counts_once),
         cmocka_unit_test(link_that_is_quiet_costs_a_frame_in_some_seconds),
+        cmocka_unit_test(who_does_not_say_who_it_is_loses_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

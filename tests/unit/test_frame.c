@@ -107,7 +107,8 @@ static void frame_comes_back_as_it_went(void **state)
     sample_done(&sample);
 }
 
-static void run_without_a_signature_at_its_end_is_refused(void **state)
+/* Whether its end is where a stream was cut is for the replica to know. */
+static void run_may_end_without_a_signature(void **state)
 {
     (void)state;
     Sample sample;
@@ -116,8 +117,45 @@ static void run_without_a_signature_at_its_end_is_refused(void **state)
     Bytes *bytes = frame_encode(&sample.out);
     FrameIn in;
     const char *reason = "";
+    assert_int_equal(frame_decode(bytes_data(bytes), bytes_len(bytes), &in, &reason), ERR_OK);
+    assert_int_equal(in.runs[0].count, 1);
+    assert_false(in.runs[0].events[0]->is_signed);
+    frame_done(&in);
+    bytes_unref(bytes);
+    sample_done(&sample);
+}
+
+static void proof_of_a_run_without_a_signature_at_its_end_is_refused(void **state)
+{
+    (void)state;
+    Sample sample;
+    sample_init(&sample);
+    sample.run.count = 1;
+    FrameProof proof = {.a = sample.run, .b = sample.run};
+    Bytes *bytes = frame_encode(&(FrameOut){.proofs = &proof, .proofs_count = 1});
+    FrameIn in;
+    const char *reason = "";
     assert_int_equal(frame_decode(bytes_data(bytes), bytes_len(bytes), &in, &reason), ERR_INVALID);
-    assert_string_equal(reason, "a run that does not end with a signature");
+    assert_string_equal(reason, "a proof of a run that does not end with a signature");
+    bytes_unref(bytes);
+    sample_done(&sample);
+}
+
+static void binding_of_a_hello_comes_back_as_it_went(void **state)
+{
+    (void)state;
+    Sample sample;
+    sample_init(&sample);
+    FrameHello hello = *sample.out.hello;
+    hello.is_bound = true;
+    memset(hello.binding, 7, sizeof(hello.binding));
+    Bytes *bytes = frame_encode(&(FrameOut){.hello = &hello});
+    FrameIn in;
+    const char *reason = "";
+    assert_int_equal(frame_decode(bytes_data(bytes), bytes_len(bytes), &in, &reason), ERR_OK);
+    assert_true(in.hello.is_bound);
+    assert_memory_equal(in.hello.binding, hello.binding, sizeof(hello.binding));
+    frame_done(&in);
     bytes_unref(bytes);
     sample_done(&sample);
 }
@@ -182,7 +220,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frame_comes_back_as_it_went),
-        cmocka_unit_test(run_without_a_signature_at_its_end_is_refused),
+        cmocka_unit_test(run_may_end_without_a_signature),
+        cmocka_unit_test(proof_of_a_run_without_a_signature_at_its_end_is_refused),
+        cmocka_unit_test(binding_of_a_hello_comes_back_as_it_went),
         cmocka_unit_test(run_with_a_gap_is_refused),
         cmocka_unit_test(every_cut_and_every_flipped_bit_is_survived),
         cmocka_unit_test(frame_over_its_cap_is_refused),

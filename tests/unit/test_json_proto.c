@@ -38,17 +38,17 @@ static void message_is_one_object_of_ascii(void **state)
     (void)state;
     assert_message(MESSAGE_TEXT, "hi \"é\"\n\033[2J", 12,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"hi \\\"\\u00E9\\\"\\n\\u001B[2J\",\"kind\":\"text\"," PLAIN_REST
                    "}\n");
     assert_message(MESSAGE_ACTION, "/me waves", 9,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"waves\",\"kind\":\"action\"," PLAIN_REST "}\n");
     /* The core lets no such thing in; were it to, the object would still be one. */
     assert_message(MESSAGE_TEXT, "\xff", 1,
                    "{\"type\":\"message\",\"time\":\"2026-11-22T16:00:00.123Z\","
-                   "\"clock\":\"17:00:00\",\"sender\":\"ann\","
+                   "\"clock\":\"17:00:00\",\"sender\":\"ann\",\"fingerprint\":null,"
                    "\"content\":\"<FF>\",\"kind\":\"text\"," PLAIN_REST "}\n");
 }
 
@@ -63,7 +63,9 @@ static Message make_placed(MessageKind kind, const char *content)
     return message;
 }
 
-#define PLACED "\"time\":\"2026-11-22T16:00:00.123Z\",\"clock\":\"17:00:00\",\"sender\":\"ann\","
+#define PLACED                                                                                     \
+    "\"time\":\"2026-11-22T16:00:00.123Z\",\"clock\":\"17:00:00\",\"sender\":\"ann\","             \
+    "\"fingerprint\":null,"
 #define PLACED_REST                                                                                \
     "\"room\":\"@b\\u00F3b\",\"id\":\"5f3a91-18\",\"own\":true,\"late\":true,\"missed\":true"
 
@@ -141,7 +143,8 @@ static void list_tells_all_of_each_node(void **state)
          .state = LINK_UP,
          .peer_name = "bob",
          .rtt_us = 312,
-         .down_reason = ""},
+         .down_reason = "",
+         .fingerprint = "3f2a-91bc-04d7-be11"},
         {.host = "h",
          .port = 1,
          .state = LINK_WAITING,
@@ -164,16 +167,19 @@ static void list_tells_all_of_each_node(void **state)
         strbuf_text(&out),
         "{\"type\":\"list\",\"nodes\":["
         "{\"number\":1,\"host\":\"localhost\",\"port\":50052,\"state\":\"up\",\"kind\":\"node\","
-        "\"name\":\"bob\",\"rtt_us\":312,\"reason\":null,\"retry_in_ms\":null,"
+        "\"name\":\"bob\",\"fingerprint\":\"3f2a-91bc-04d7-be11\",\"rtt_us\":312,"
+        "\"reason\":null,\"retry_in_ms\":null,"
         "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "},"
         "{\"number\":2,\"host\":\"h\",\"port\":1,\"state\":\"waiting\",\"kind\":\"unknown\","
-        "\"name\":null,\"rtt_us\":null,\"reason\":\"refused\",\"retry_in_ms\":3200,"
+        "\"name\":null,\"fingerprint\":null,\"rtt_us\":null,\"reason\":\"refused\",\"retry_in_ms\":"
+        "3200,"
         "\"waiting_lines\":4,\"refused_lines\":5," UNLINKED "},"
         "{\"number\":3,\"host\":\"c\",\"port\":2,\"state\":\"up\",\"kind\":\"classic\","
-        "\"name\":null,\"rtt_us\":null,\"reason\":null,\"retry_in_ms\":null,"
+        "\"name\":null,\"fingerprint\":null,\"rtt_us\":null,\"reason\":null,\"retry_in_ms\":null,"
         "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "},"
         "{\"number\":4,\"host\":\"t\",\"port\":3,\"state\":\"twin\",\"kind\":\"unknown\","
-        "\"name\":null,\"rtt_us\":null,\"reason\":\"node 1\",\"retry_in_ms\":null,"
+        "\"name\":null,\"fingerprint\":null,\"rtt_us\":null,\"reason\":\"node "
+        "1\",\"retry_in_ms\":null,"
         "\"waiting_lines\":0,\"refused_lines\":0," UNLINKED "}"
         "],\"connected\":2,\"total\":3}\n");
 }

@@ -25,11 +25,17 @@ typedef struct Heard {
     FramePresence before;
 } Heard;
 
-static Heard hear(Presences *presences, FramePresence row, uint64_t mono_ms)
+static Heard hear_by(Presences *presences, FramePresence row, size_t via, uint64_t mono_ms)
 {
     Heard heard = {0};
-    heard.err = presences_hear(presences, &row, mono_ms, &heard.news, &heard.change, &heard.before);
+    heard.err =
+        presences_hear(presences, &row, via, mono_ms, &heard.news, &heard.change, &heard.before);
     return heard;
+}
+
+static Heard hear(Presences *presences, FramePresence row, uint64_t mono_ms)
+{
+    return hear_by(presences, row, 0, mono_ms);
 }
 
 static void assert_heard(Heard heard, bool news, PresenceChange change, const char *before)
@@ -297,6 +303,36 @@ static void nodes_are_bounded_until_some_expire(void **state)
 
 #define TEST(claim) cmocka_unit_test_setup_teardown(claim, set_up, tear_down)
 
+static size_t count_of(const Presences *presences, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < presences_count(presences); i++) {
+        count += strcmp(presences_at(presences, i)->name, name) == 0;
+    }
+    return count;
+}
+
+static void who_invents_nodes_crowds_out_only_his_own(void **state)
+{
+    for (unsigned i = 0; i < 2 * PRESENCES_MAX; i++) {
+        (void)hear_by(*state, row_of(i, 5, "invented", false), 7, 0);
+    }
+    assert_int_equal(presences_count(*state), PRESENCES_MAX);
+    assert_heard(hear_by(*state, row_of(9000, 5, "ann", false), 3, 1), true, PRESENCE_CAME, "");
+    assert_int_equal(count_of(*state, "ann"), 1);
+    assert_int_equal(count_of(*state, "invented"), PRESENCES_MAX - 2);
+    assert_int_equal(hear_by(*state, row_of(9001, 5, "more", false), 7, 2).err, ERR_LIMIT);
+    /* Each link may have as many as the others; then it is full, and nobody is pushed about. */
+    for (unsigned i = 0; i < PRESENCES_MAX; i++) {
+        (void)hear_by(*state, row_of(10000 + i, 5, "honest", false), 3, 3);
+    }
+    size_t honest = count_of(*state, "honest") + 1;
+    assert_true(honest >= PRESENCES_MAX / 2 - 2 && honest <= PRESENCES_MAX / 2 + 2);
+    assert_int_equal(count_of(*state, "ann"), 1);
+    assert_int_equal(hear_by(*state, row_of(30000, 5, "x", false), 3, 4).err, ERR_LIMIT);
+    assert_int_equal(hear_by(*state, row_of(30000, 5, "x", false), 7, 4).err, ERR_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +351,7 @@ int main(void)
         TEST(what_others_tell_wrong_of_this_node_is_set_right),
         TEST(version_does_not_begin_again_at_its_end),
         TEST(nodes_are_bounded_until_some_expire),
+        TEST(who_invents_nodes_crowds_out_only_his_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

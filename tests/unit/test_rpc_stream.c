@@ -25,7 +25,8 @@ static void server_tells_where_a_client_comes_from(void **state)
     World *world = world_with_server();
     world_open(world);
     wait_count(world, &world->streams_opened, 1);
-    assert_memory_equal(world->peer, "ipv4:127.0.0.1:", strlen("ipv4:127.0.0.1:"));
+    assert_int_equal(world->peer.kind, RPC_PEER_LOCAL);
+    assert_memory_equal(world->peer.address, "127.0.0.1:", strlen("127.0.0.1:"));
     world_free(world);
 }
 

@@ -212,6 +212,29 @@ static void text_is_found_at_once_and_also_after_a_restart(void **state)
     home_done(&home);
 }
 
+/* The search is behind it in the same queue. */
+static void search_behind_what_waits_for_the_disk_is_a_search(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author ann = author_of(1, 7, "ann");
+    for (unsigned i = 0; i < 20; i++) {
+        Answers answers = {0};
+        char text[16];
+        char expected[20];
+        snprintf(text, sizeof(text), "word%u", i);
+        snprintf(expected, sizeof(expected), "[word%u];", i);
+        LogEvent *event = event_by(&ann, text);
+        assert_int_equal(give(&home, &event, 1, STORE_LAZY, &answers), ERR_OK);
+        assert_words(&home, text, expected);
+        assert_int_equal(answers.count, 1);
+        assert_int_equal(answers.failed, 0);
+        event_unref(event);
+    }
+    home_done(&home);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(start_of_a_word_is_found_among_many_words_that_start_alike),
         cmocka_unit_test(name_of_a_room_is_not_among_the_words_of_its_texts),
         cmocka_unit_test(text_is_found_at_once_and_also_after_a_restart),
+        cmocka_unit_test(search_behind_what_waits_for_the_disk_is_a_search),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

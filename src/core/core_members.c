@@ -1,0 +1,377 @@
+/* The private network inside the core: who may link, and what follows when that changes.
+ *
+ *   EVENT_KNOCK --> a proof is good? --> LET_IN, TURN_AWAY
+ *   EVENT_ADMIT --> MEMBER event --> durable --> WELCOME
+ *   APPLY of MEMBER, REVOKE --> members --> (the step is over) --> the replica, links, CUT_KEY */
+#include "core/core_state.h"
+
+#include "core/invite.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static void note_founder_name(Core *core, const EventFields *fields)
+{
+    bool by_founder =
+        memcmp(fields->stream.origin, members_founder(core->members), EVENT_KEY_BYTES) == 0;
+    if (by_founder && fields->sender_len < sizeof(core->founder_name)) {
+        memcpy(core->founder_name, fields->sender, fields->sender_len);
+        core->founder_name[fields->sender_len] = '\0';
+    }
+}
+
+void network_open(Core *core, const CoreConfig *config)
+{
+    const char *reason = "";
+    Err err = members_new(config->genesis, config->genesis_len, &core->members, &reason);
+    assert(err == ERR_OK);
+    core->signer = config->signer;
+    for (size_t i = 0; i < config->control_count; i++) {
+        const LogEvent *event = config->control_events[i];
+        if (event->fields.kind == LOG_MEMBER || event->fields.kind == LOG_REVOKE) {
+            members_take(core->members, event);
+            note_founder_name(core, &event->fields);
+        }
+    }
+    /* Where it is bad, this node is no member, and says so at its start. */
+    err = members_take_proof(core->members, core->key, config->proof, config->proof_len, &reason);
+    const Member *own = err == ERR_OK ? members_find(core->members, core->key) : NULL;
+    if (config->name_is_default && own != NULL && own->name[0] != '\0') {
+        snprintf(core->name, sizeof(core->name), "%s", own->name);
+    }
+}
+
+void network_close(Core *core)
+{
+    members_free(core->members);
+    mem_free(core->members_before);
+    event_signer_done(&core->signer);
+}
+
+bool network_counts(const Core *core, const uint8_t *key)
+{
+    return core->members == NULL || members_state(core->members, key) == MEMBER_GOOD;
+}
+
+bool network_is_in(const Core *core)
+{
+    return network_counts(core, core->key);
+}
+
+/* ---- names ---- */
+
+const char *network_name(const Core *core, const uint8_t *key)
+{
+    const Member *member = core->members != NULL ? members_find(core->members, key) : NULL;
+    const FramePresence *presence = presence_of(core, key);
+    if (member != NULL && member->name[0] != '\0') {
+        return member->name;
+    }
+    if (memcmp(key, core->key, EVENT_KEY_BYTES) == 0) {
+        return core->name;
+    }
+    if (presence != NULL) {
+        return presence->name;
+    }
+    bool founder =
+        core->members != NULL && memcmp(key, members_founder(core->members), EVENT_KEY_BYTES) == 0;
+    return founder ? core->founder_name : "";
+}
+
+void network_add_name(const Core *core, StrBuf *out, const uint8_t *key)
+{
+    char fingerprint[FINGERPRINT_BYTES];
+    const char *name = network_name(core, key);
+    fingerprint_text(key, fingerprint);
+    if (name[0] != '\0') {
+        strbuf_addf(out, "%s (%s)", name, fingerprint);
+    } else {
+        strbuf_add_string(out, fingerprint);
+    }
+}
+
+/* ---- what is applied ---- */
+
+/* A revocation may take more than one: who was in is remembered until the step is over. */
+static void remember_members(Core *core)
+{
+    if (core->members_before != NULL) {
+        return;
+    }
+    size_t count = members_count(core->members);
+    core->members_before = mem_array(count, sizeof(FormerMember));
+    core->members_before_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        const Member *member = members_at(core->members, i);
+        if (!member->revoked) {
+            FormerMember *before = &core->members_before[core->members_before_count++];
+            memcpy(before->key, member->key, EVENT_KEY_BYTES);
+            memcpy(before->name, member->name, sizeof(before->name));
+        }
+    }
+}
+
+static void tell_let_in(Step *step, const EventFields *fields, const uint8_t *key)
+{
+    Core *core = step->core;
+    AUTO_STRBUF StrBuf who = {0};
+    if (hlc_time_ms(fields->hlc) + MISSED_MS < step->event->wall_ms) {
+        core->let_in_before++;
+        return;
+    }
+    network_add_name(core, &who, key);
+    const char *by = network_name(core, fields->stream.origin);
+    step_notice(step, NOTICE_INFO, "%s let in %s", by[0] != '\0' ? by : "somebody", who.text);
+}
+
+/* Is anything left of what was said there? */
+static bool some_stays(const Core *core, const uint8_t *key)
+{
+    for (size_t i = 0; i < replica_streams_count(core->replica); i++) {
+        const StreamId *stream = replica_stream_at(core->replica, i);
+        if (memcmp(stream->origin, key, EVENT_KEY_BYTES) == 0 &&
+            members_cut(core->members, stream, NULL) > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_removed(Step *step, const EventFields *fields, const uint8_t *key)
+{
+    const Core *core = step->core;
+    AUTO_STRBUF StrBuf who = {0};
+    network_add_name(core, &who, key);
+    const char *by = network_name(core, fields->stream.origin);
+    step_notice(step, NOTICE_WARNING, "%s removed %s: %s", by[0] != '\0' ? by : "the founder",
+                who.text,
+                some_stays(core, key) ? "what was said there until then stays, nothing after it "
+                                        "counts"
+                                      : "nothing that was said there counts");
+}
+
+static void apply_one(Step *step, const LogEvent *event)
+{
+    Core *core = step->core;
+    const EventFields *fields = &event->fields;
+    uint8_t key[EVENT_KEY_BYTES];
+    if (!members_about(core->members, event, key)) {
+        return;
+    }
+    MemberState before = members_state(core->members, key);
+    if (fields->kind == LOG_REVOKE) {
+        remember_members(core);
+    }
+    note_founder_name(core, fields);
+    if (!members_take(core->members, event)) {
+        return;
+    }
+    core->members_changed = true;
+    MemberState now = members_state(core->members, key);
+    if (now == MEMBER_GOOD && before != MEMBER_GOOD) {
+        tell_let_in(step, fields, key);
+    } else if (now == MEMBER_REVOKED && fields->kind == LOG_REVOKE) {
+        tell_removed(step, fields, key);
+    }
+}
+
+void network_applied(Step *step, LogEvent *const *events, size_t count)
+{
+    for (size_t i = 0; i < count && step->core->members != NULL; i++) {
+        int kind = events[i]->fields.kind;
+        if (kind == LOG_MEMBER || kind == LOG_REVOKE) {
+            apply_one(step, events[i]);
+        }
+    }
+}
+
+/* ---- what follows ---- */
+
+static void cut_key(Step *step, const FormerMember *member)
+{
+    Core *core = step->core;
+    char fingerprint[FINGERPRINT_BYTES];
+    AUTO_STRBUF StrBuf reason = {0};
+    fingerprint_text(member->key, fingerprint);
+    strbuf_addf(&reason, "%s (%s) was removed from this network", member->name, fingerprint);
+    if (members_state(core->members, member->key) == MEMBER_NONE) {
+        step_notice(step, NOTICE_WARNING,
+                    "%s (%s) is no member any more: who let it in was removed, and that invitation "
+                    "does not count. Another member may invite it again",
+                    member->name, fingerprint);
+    }
+    mesh_close_key(step, member->key, reason.text);
+    memcpy(step_add(step, ACTION_CUT_KEY)->key, member->key, EVENT_KEY_BYTES);
+}
+
+static void cut_who_went(Step *step)
+{
+    Core *core = step->core;
+    AUTO_FREE FormerMember *before = TAKE(core->members_before);
+    size_t count = before != NULL ? core->members_before_count : 0;
+    for (size_t i = 0; i < count; i++) {
+        bool own = memcmp(before[i].key, core->key, EVENT_KEY_BYTES) == 0;
+        if (!own && !network_counts(core, before[i].key)) {
+            cut_key(step, &before[i]);
+        }
+    }
+}
+
+static void leave_if_removed(Step *step)
+{
+    Core *core = step->core;
+    if (core->members == NULL || network_is_in(core)) {
+        core->told_removed = false; /* it may be invited again, where nobody has revoked it */
+        return;
+    }
+    if (!core->told_removed) {
+        core->told_removed = true;
+        step_notice(step, NOTICE_ERROR,
+                    "this node is no member of %s any more: it links with nobody, and takes no new "
+                    "lines. What it has can still be read. To come back, be invited again, with a "
+                    "new data directory",
+                    members_network_name(core->members));
+    }
+    mesh_close_all(step, "this node was removed from the network");
+}
+
+void network_begin(Step *step)
+{
+    leave_if_removed(step);
+}
+
+void network_settle(Step *step)
+{
+    Core *core = step->core;
+    while (core->members_changed) {
+        core->members_changed = false;
+        cut_who_went(step);
+        leave_if_removed(step);
+        log_input(step, (ReplicaInput){.kind = REPLICA_MEMBERS});
+    }
+    if (core->let_in_before > 0) {
+        step_notice(step, NOTICE_INFO, "%zu %s let in while this node was away: /members lists all",
+                    core->let_in_before, core->let_in_before == 1 ? "member was" : "members were");
+        core->let_in_before = 0;
+    }
+    if (core->members_before != NULL) { /* of a revocation that has changed nothing */
+        mem_free(TAKE(core->members_before));
+    }
+}
+
+/* ---- at the door ---- */
+
+void network_turn_away(Step *step, void *token, const char *text)
+{
+    Action *action = step_add(step, ACTION_TURN_AWAY);
+    action->token = token;
+    action->text = mem_copy_string(text);
+}
+
+/* Why nobody may come in now; NULL: they may. */
+static const char *is_closed(const Core *core)
+{
+    if (core->members == NULL) {
+        return "this node is in no network";
+    }
+    if (core->leaving) {
+        return MESH_BYE_LEAVING;
+    }
+    return network_is_in(core) ? NULL : "this node was removed from the network";
+}
+
+void network_knock(Step *step)
+{
+    Core *core = step->core;
+    const Event *event = step->event;
+    const char *reason = is_closed(core);
+    if (reason != NULL) {
+        network_turn_away(step, event->token, reason);
+        return;
+    }
+    bool news = !network_counts(core, event->key);
+    if (members_take_proof(core->members, event->key, event->data, event->len, &reason) != ERR_OK) {
+        network_turn_away(step, event->token, reason);
+        return;
+    }
+    core->members_changed = core->members_changed || news;
+    step_add(step, ACTION_LET_IN)->token = event->token;
+}
+
+void network_welcome(Step *step, void *token, const uint8_t *key)
+{
+    Bytes *proof = members_proof(step->core->members, key);
+    if (proof == NULL) { /* within the same moment */
+        network_turn_away(step, token, "it was removed from this network");
+        return;
+    }
+    Action *action = step_add(step, ACTION_WELCOME);
+    action->token = token;
+    action->frame = proof;
+}
+
+/* Why that newcomer may not come in; NULL: it may. */
+static const char *check_newcomer(const Core *core, const uint8_t *key, const char *name)
+{
+    const char *reason = is_closed(core);
+    if (reason != NULL) {
+        return reason;
+    }
+    switch (members_state(core->members, key)) {
+    case MEMBER_REVOKED:
+        return "its key was removed from this network, for good: join with a new data directory, "
+               "which makes a new key";
+    case MEMBER_GOOD:
+        return NULL;
+    case MEMBER_NONE:
+        break;
+    }
+    if (message_check_name(name, strlen(name), &reason) != ERR_OK ||
+        !members_may_invite(core->members, core->key, &reason)) {
+        return reason;
+    }
+    return NULL;
+}
+
+/* Says that it is a member. */
+static Err say_membership(Step *step, const char **ret_reason)
+{
+    const Core *core = step->core;
+    const Event *event = step->event;
+    char host[INVITE_ADDRESS_MAX_BYTES + 1];
+    uint16_t port = 0;
+    bool has_address = event->text != NULL && address_split(event->text, host, &port) == ERR_OK;
+    Bytes *body = membership_new(core->members, &core->signer, event->key, event->peer_name,
+                                 &event->text, has_address, event->wall_ms);
+    LogLine line = {
+        .fields = {.room = NETWORK_ROOM,
+                   .room_len = sizeof(NETWORK_ROOM) - 1,
+                   .kind = LOG_MEMBER,
+                   .sender = core->name,
+                   .sender_len = strlen(core->name),
+                   .body = bytes_data(body),
+                   .body_len = bytes_len(body)},
+        .token = event->token,
+        .newcomer = event->key,
+    };
+    Err err = log_say(step, &line, ret_reason);
+    bytes_unref(body);
+    return err;
+}
+
+void network_admit(Step *step)
+{
+    const Core *core = step->core;
+    const Event *event = step->event;
+    const char *reason =
+        check_newcomer(core, event->key, event->peer_name != NULL ? event->peer_name : "");
+    if (reason == NULL && network_counts(core, event->key)) {
+        network_welcome(step, event->token, event->key);
+    } else if (reason != NULL || say_membership(step, &reason) != ERR_OK) {
+        network_turn_away(step, event->token, reason);
+    }
+}

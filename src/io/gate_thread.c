@@ -1,0 +1,575 @@
+/* The gate's thread: one epoll set for listeners, handshakes, dialogues and what has passed.
+ *
+ *   accept, or dial --> HANDSHAKE --> TALK <--> VERDICT --> PASSED --> gone
+ *                           |           `----------'           (pump)
+ *                           `-- a program -----------------------^
+ *                           whatever fails --> LAST_WORD --> gone
+ *
+ * What waits for being let in has a deadline, from its first moment on; a full house makes room by
+ * the oldest of it. */
+#include "io/gate_internal.h"
+
+#include "base/log.h"
+#include "base/strbuf.h"
+#include "base/text.h"
+#include "io/listen_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum {
+    EVENTS_PER_TURN = 64,
+    /* Each takes some 0.3 ms, which those who have passed wait for. */
+    HANDSHAKES_PER_TURN = 8,
+    REFUSALS_TELL_MS = 10 * 1000,
+    /* A machine that has vanished without a word; gRPC's pings mostly know sooner. */
+    KEEPALIVE_IDLE_S = 30,
+    KEEPALIVE_INTERVAL_S = 5,
+    KEEPALIVE_COUNT = 4,
+};
+
+/* ---- descriptors ---- */
+
+void gate_watch(Gate *gate, GateWatch *watch, uint32_t events)
+{
+    if (watch->fd < 0 || (watch->added && watch->events == events) ||
+        (!watch->added && watch->gone && events == 0)) {
+        return;
+    }
+    struct epoll_event event = {.events = events, .data.ptr = watch};
+    epoll_ctl(gate->epoll, watch->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, watch->fd, &event);
+    watch->added = true;
+    watch->events = events;
+}
+
+/* epoll tells of a hang-up also where nothing is wanted, again and again. */
+static void watch_hung_up(Gate *gate, GateWatch *watch)
+{
+    epoll_ctl(gate->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    watch->added = false;
+    watch->gone = true;
+}
+
+static void watch_close(GateWatch *watch)
+{
+    if (watch->fd >= 0) {
+        close(watch->fd); /* which takes it out of the set */
+        watch->fd = -1;
+    }
+}
+
+/* ---- what is told ---- */
+
+static void tell_refusals(Gate *gate, uint64_t now_ms)
+{
+    if (gate->untold == 0 || (gate->told_ms != 0 && now_ms < gate->told_ms + REFUSALS_TELL_MS)) {
+        return;
+    }
+    StrBuf text = {0};
+    strbuf_add_string(&text, gate->untold_last);
+    if (gate->untold > 1) {
+        strbuf_addf(&text, " (and %zu others)", gate->untold - 1);
+    }
+    mem_free(TAKE(gate->untold_last));
+    gate->untold = 0;
+    gate->told_ms = now_ms;
+    gate_post(gate, &(GatePost){.kind = POST_REFUSED, .text = strbuf_take(&text)});
+}
+
+void gate_note_refusal(Gate *gate, const char *address, const char *text)
+{
+    StrBuf all = {0};
+    strbuf_addf(&all, "%s was turned away: %s", address[0] != '\0' ? address : "somebody", text);
+    mem_free(gate->untold_last);
+    gate->untold_last = strbuf_take(&all);
+    gate->untold++;
+    atomic_fetch_add(&gate->count_refused, 1);
+    tell_refusals(gate, loop_mono_ms());
+}
+
+/* ---- connections ---- */
+
+GateConn *gate_conn_new(Gate *gate, uint64_t id)
+{
+    GateConn *conn = mem_new(GateConn);
+    conn->gate = gate;
+    conn->id = id;
+    conn->tcp = (GateWatch){.conn = conn, .fd = -1};
+    conn->pair = (GateWatch){.conn = conn, .fd = -1};
+    HASH_ADD(hh, gate->conns, id, sizeof(conn->id), conn);
+    return conn;
+}
+
+void gate_conn_deadline(GateConn *conn, uint64_t at_ms)
+{
+    conn->deadline_ms = at_ms;
+    if (at_ms != 0 && at_ms < conn->gate->check_ms) {
+        conn->gate->check_ms = at_ms;
+    }
+}
+
+void gate_conn_again(GateConn *conn)
+{
+    if (!conn->ready && !conn->dead) {
+        conn->ready = true;
+        DL_APPEND2(conn->gate->ready, conn, ready_prev, ready_next);
+    }
+}
+
+void gate_conn_waits_no_more(GateConn *conn)
+{
+    if (conn->from != NULL) {
+        gate_limits_leave(TAKE(conn->from));
+        DL_DELETE(conn->gate->waiting, conn);
+        conn->gate->waiting_count--;
+        atomic_store(&conn->gate->count_waiting, conn->gate->waiting_count);
+    }
+}
+
+static void conn_not_ready(GateConn *conn)
+{
+    if (conn->ready) {
+        conn->ready = false;
+        DL_DELETE2(conn->gate->ready, conn, ready_prev, ready_next);
+    }
+}
+
+void gate_conn_close(GateConn *conn)
+{
+    Gate *gate = conn->gate;
+    if (conn->dead) {
+        return;
+    }
+    if (conn->stage == STAGE_PASSED) {
+        atomic_fetch_sub(&gate->count_passed, 1);
+    }
+    gate_conn_waits_no_more(conn);
+    conn_not_ready(conn);
+    HASH_DELETE(hh, gate->conns, conn);
+    conn->dead = true;
+    conn->dead_next = gate->dead;
+    gate->dead = conn;
+    gate_dial_abandon(conn);
+    SSL_free(TAKE(conn->ssl));
+    watch_close(&conn->tcp);
+    watch_close(&conn->pair);
+}
+
+/* Events of this turn may still name them. */
+static void bury(Gate *gate)
+{
+    while (gate->dead != NULL) {
+        GateConn *conn = gate->dead;
+        gate->dead = conn->dead_next;
+        gate_rest_free(&conn->in);
+        gate_rest_free(&conn->up);
+        gate_rest_free(&conn->down);
+        mem_free(conn->failure);
+        mem_free(conn);
+    }
+}
+
+/* Who dials hears it in a word; of who came, the log. */
+static void tell_failure(GateConn *conn, Err err, const char *text)
+{
+    if (conn->dial != NULL) {
+        gate_post(conn->gate, &(GatePost){
+                                  .kind = conn->dial->joins ? POST_JOINED : POST_DIALLED,
+                                  .id = conn->id,
+                                  .err = err,
+                                  .text = mem_copy_string(text),
+                              });
+        gate_dial_free(TAKE(conn->dial));
+    } else if (!conn->peer.dialled && conn->stage != STAGE_PASSED &&
+               conn->stage != STAGE_LAST_WORD) {
+        gate_note_refusal(conn->gate, conn->peer.address, text);
+    }
+}
+
+void gate_conn_fail(GateConn *conn, Err err, const char *text)
+{
+    if (!conn->dead) {
+        tell_failure(conn, err, text);
+        gate_conn_close(conn);
+    }
+}
+
+void gate_conn_fail_kindly(GateConn *conn, Err err, const char *text)
+{
+    if (!conn->dead) {
+        tell_failure(conn, err, text);
+        gate_last_word(conn);
+    }
+}
+
+void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context)
+{
+    const int rows[][3] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        setsockopt(fd, rows[i][0], rows[i][1], &rows[i][2], sizeof(int));
+    }
+    conn->tcp.fd = fd;
+    conn->stage = STAGE_HANDSHAKE;
+    conn->ssl = SSL_new(context);
+    if (conn->ssl == NULL || SSL_set_fd(conn->ssl, fd) != 1) {
+        gate_conn_fail(conn, ERR_IO, "out of memory for TLS");
+        return;
+    }
+    SSL_set_app_data(conn->ssl, conn);
+    if (conn->peer.dialled) {
+        SSL_set_connect_state(conn->ssl);
+    } else {
+        SSL_set_accept_state(conn->ssl);
+    }
+    gate_watch(conn->gate, &conn->tcp, conn->peer.dialled ? EPOLLOUT : EPOLLIN);
+}
+
+/* ---- accepting ---- */
+
+/* The oldest of those that the owner does not think about just now, or else the oldest. */
+static void make_room(Gate *gate)
+{
+    GateConn *oldest = NULL;
+    DL_FOREACH(gate->waiting, oldest) {
+        if (oldest->stage != STAGE_VERDICT) {
+            break;
+        }
+    }
+    gate_conn_fail(oldest != NULL ? oldest : gate->waiting, ERR_LIMIT,
+                   "too many came after it that do not say who they are");
+}
+
+static void turn_away(Gate *gate, int fd, const char *address, const char *text)
+{
+    close(fd);
+    gate_note_refusal(gate, address, text);
+}
+
+static void take_in(Gate *gate, int fd, const struct sockaddr_storage *from)
+{
+    char address[GATE_ADDRESS_MAX_BYTES];
+    gate_address_text(from, address);
+    if (fd >= gate->descriptors_max || HASH_COUNT(gate->conns) >= gate->connections_max) {
+        turn_away(gate, fd, address, "as many connections are open as may be");
+        return;
+    }
+    uint64_t now_ms = loop_mono_ms();
+    const char *reason = NULL;
+    GateAddress *counted = gate_limits_enter(&gate->limits, from, now_ms, &reason);
+    if (counted == NULL) {
+        turn_away(gate, fd, address, reason);
+        return;
+    }
+    if (gate->waiting_count >= GATE_WAITING_MAX) {
+        make_room(gate);
+    }
+    GateConn *conn = gate_conn_new(gate, atomic_fetch_add(&gate->last_id, 1) + 1);
+    conn->from = counted;
+    memcpy(conn->peer.address, address, sizeof(address));
+    DL_APPEND(gate->waiting, conn);
+    atomic_store(&gate->count_waiting, ++gate->waiting_count);
+    gate_conn_deadline(conn, now_ms + GATE_DEADLINE_MS);
+    gate_conn_secure(conn, fd, gate->accepting);
+}
+
+static void watch_listeners(Gate *gate, bool accepts)
+{
+    for (size_t i = 0; i < gate->listeners_count; i++) {
+        gate_watch(gate, &gate->listeners[i].watch, accepts ? (uint32_t)EPOLLIN : 0);
+    }
+}
+
+static void accept_some(Gate *gate, int listening)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct sockaddr_storage from = {0};
+        int fd = -1;
+        Err err = listen_socket_accept(listening, &fd, &from);
+        if (err == ERR_LIMIT) {
+            gate->accept_again_ms = loop_mono_ms() + ACCEPT_PAUSE_MS;
+            gate->check_ms = 0;
+            watch_listeners(gate, false);
+        }
+        if (err != ERR_OK) {
+            return;
+        }
+        take_in(gate, fd, &from);
+    }
+}
+
+/* ---- commands ---- */
+
+static void listen_here(Gate *gate, GateCommand *command)
+{
+    GateWatch *watch = &gate->listeners[gate->listeners_count++].watch;
+    *watch = (GateWatch){.fd = command->fd};
+    command->fd = -1;
+    gate_watch(gate, watch, EPOLLIN);
+}
+
+static void cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES])
+{
+    GateConn *conn = NULL;
+    GateConn *next = NULL;
+    HASH_ITER(hh, gate->conns, conn, next) {
+        if (conn->stage >= STAGE_TALK && conn->peer.kind == GATE_MEMBER &&
+            memcmp(conn->peer.key, key, EVENT_KEY_BYTES) == 0) {
+            gate_conn_fail(conn, ERR_DENIED, "it is no member any more");
+        }
+    }
+}
+
+static void leave(Gate *gate)
+{
+    gate->leaving = true;
+    for (size_t i = 0; i < gate->listeners_count; i++) {
+        watch_close(&gate->listeners[i].watch);
+    }
+    gate->listeners_count = 0;
+    GateConn *conn = NULL;
+    GateConn *next = NULL;
+    HASH_ITER(hh, gate->conns, conn, next) {
+        if (conn->dial != NULL) {
+            tell_failure(conn, ERR_UNAVAILABLE, "this node is leaving");
+        }
+        if (conn->stage != STAGE_PASSED) {
+            gate_conn_close(conn);
+        } else {
+            gate_pump_hurry(conn);
+        }
+    }
+}
+
+static void obey_of_conn(Gate *gate, GateCommand *command)
+{
+    GateConn *conn = NULL;
+    HASH_FIND(hh, gate->conns, &command->id, sizeof(command->id), conn);
+    if (conn == NULL) {
+        return; /* it has gone meanwhile */
+    }
+    switch (command->kind) {
+    case COMMAND_RESOLVED:
+        gate_dial_resolved(conn, command);
+        break;
+    case COMMAND_CANCEL:
+        gate_conn_close(conn);
+        break;
+    default:
+        gate_talk_verdict(conn, command);
+        break;
+    }
+}
+
+static void obey(Gate *gate, GateCommand *command)
+{
+    switch (command->kind) {
+    case COMMAND_LISTEN:
+        listen_here(gate, command);
+        break;
+    case COMMAND_PROOF:
+        bytes_unref(gate->proof);
+        gate->proof = TAKE(command->bytes);
+        break;
+    case COMMAND_PROGRAMS:
+        gate->programs = command->serve;
+        break;
+    case COMMAND_DIAL:
+        gate_dial_begin(gate, command);
+        break;
+    case COMMAND_CUT:
+        cut(gate, command->key);
+        break;
+    case COMMAND_CLOSE:
+        leave(gate);
+        break;
+    default:
+        obey_of_conn(gate, command);
+        break;
+    }
+}
+
+static void obey_all(Gate *gate)
+{
+    eventfd_t count = 0;
+    (void)!eventfd_read(gate->bell, &count);
+    pthread_mutex_lock(&gate->lock);
+    GateCommand *command = TAKE(gate->commands);
+    gate->commands_end = &gate->commands;
+    pthread_mutex_unlock(&gate->lock);
+    while (command != NULL) {
+        GateCommand *next = command->next;
+        obey(gate, command);
+        gate_command_free(command);
+        command = next;
+    }
+}
+
+/* ---- the loop ---- */
+
+static void conn_serve(GateConn *conn)
+{
+    Gate *gate = conn->gate;
+    switch (conn->stage) {
+    case STAGE_CONNECTING:
+        gate_dial_event(conn);
+        break;
+    case STAGE_HANDSHAKE:
+        if (gate->handshakes_left > 0) { /* else epoll tells again */
+            gate->handshakes_left--;
+            gate_tls_handshake(conn);
+        }
+        break;
+    case STAGE_TALK:
+        gate_talk_readable(conn);
+        break;
+    case STAGE_LAST_WORD:
+        gate_last_word(conn);
+        break;
+    case STAGE_PASSED:
+        gate_pump(conn);
+        break;
+    default: /* it waits for somebody else */
+        break;
+    }
+}
+
+static void serve_event(Gate *gate, const struct epoll_event *event)
+{
+    GateWatch *watch = event->data.ptr;
+    GateConn *conn = watch->conn;
+    if (watch == &gate->bell_watch) {
+        obey_all(gate);
+        return;
+    }
+    if (conn == NULL) {
+        if (watch->fd >= 0) {
+            accept_some(gate, watch->fd);
+        }
+        return;
+    }
+    if (conn->dead) {
+        return;
+    }
+    if (conn->stage == STAGE_PASSED && watch->events == 0) {
+        watch_hung_up(gate, watch);
+        if (watch == &conn->pair && conn->deadline_ms == 0) {
+            gate_conn_deadline(conn, loop_mono_ms() + GATE_DEADLINE_MS);
+        }
+        return;
+    }
+    if (conn->stage == STAGE_VERDICT && (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        gate_conn_fail(conn, ERR_IO, "it closed the connection before it was let in");
+        return;
+    }
+    conn_serve(conn);
+}
+
+static void conn_late(GateConn *conn, uint64_t now_ms)
+{
+    if (conn->stage <= STAGE_CONNECTING) {
+        gate_dial_late(conn, now_ms);
+    } else if (conn->stage == STAGE_LAST_WORD || conn->stage == STAGE_PASSED) {
+        gate_conn_close(conn);
+    } else {
+        gate_conn_fail(conn, ERR_IO, "it took too long to say who it is");
+    }
+}
+
+/* The whole list, but only when some deadline may have come. */
+static void check_deadlines(Gate *gate)
+{
+    uint64_t now_ms = loop_mono_ms();
+    if (now_ms < gate->check_ms) {
+        return;
+    }
+    gate->check_ms = UINT64_MAX;
+    GateConn *conn = NULL;
+    GateConn *next = NULL;
+    HASH_ITER(hh, gate->conns, conn, next) {
+        if (conn->deadline_ms != 0 && conn->deadline_ms <= now_ms) {
+            conn_late(conn, now_ms);
+        } else if (conn->deadline_ms != 0) {
+            gate_conn_deadline(conn, conn->deadline_ms);
+        }
+    }
+    tell_refusals(gate, now_ms);
+    if (gate->accept_again_ms != 0 && gate->accept_again_ms <= now_ms) {
+        gate->accept_again_ms = 0;
+        watch_listeners(gate, true);
+    }
+    if (gate->accept_again_ms != 0 && gate->accept_again_ms < gate->check_ms) {
+        gate->check_ms = gate->accept_again_ms;
+    }
+}
+
+static int wait_ms(Gate *gate)
+{
+    if (gate->ready != NULL) {
+        return 0;
+    }
+    uint64_t until_ms = gate->check_ms;
+    if (gate->untold > 0 && gate->told_ms + REFUSALS_TELL_MS < until_ms) {
+        until_ms = gate->told_ms + REFUSALS_TELL_MS;
+        gate->check_ms = until_ms;
+    }
+    if (until_ms == UINT64_MAX) {
+        return -1;
+    }
+    uint64_t now_ms = loop_mono_ms();
+    return until_ms <= now_ms ? 0 : (int)(until_ms - now_ms) + 1;
+}
+
+/* Those that were not done in the turn before; not those that come to it meanwhile. */
+static void serve_ready(Gate *gate)
+{
+    GateConn *last = gate->ready != NULL ? gate->ready->ready_prev : NULL;
+    while (gate->ready != NULL) {
+        GateConn *conn = gate->ready;
+        bool is_last = conn == last;
+        conn_not_ready(conn);
+        conn_serve(conn);
+        if (is_last) {
+            return;
+        }
+    }
+}
+
+static void gate_turn(Gate *gate)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int count = epoll_wait(gate->epoll, events, EVENTS_PER_TURN, wait_ms(gate));
+    gate->handshakes_left = HANDSHAKES_PER_TURN;
+    for (int i = 0; i < count; i++) {
+        serve_event(gate, &events[i]);
+    }
+    serve_ready(gate);
+    check_deadlines(gate);
+    bury(gate);
+}
+
+void gate_run(void *argument)
+{
+    Gate *gate = argument;
+    gate->check_ms = UINT64_MAX;
+    gate->bell_watch = (GateWatch){.fd = gate->bell};
+    gate_watch(gate, &gate->bell_watch, EPOLLIN);
+    while (!gate->leaving || gate->conns != NULL) {
+        gate_turn(gate);
+    }
+    gate_limits_done(&gate->limits);
+    mem_free(gate->untold_last);
+    gate_post(gate, &(GatePost){.kind = POST_ENDED});
+}

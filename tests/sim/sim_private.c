@@ -1,0 +1,456 @@
+/* Private networks: who is let in, who is revoked, and what must hold then.
+ *
+ *   founder's stream:  MEMBER MEMBER ... REVOKE            truth: what the founder knows at the end
+ *   another's stream:              MEMBER (let in late)
+ *
+ * Each node has the real members of the core, fed by what it applies and by the proofs that are
+ * shown where an edge comes up. The one who is revoked goes on in half of the worlds: it writes
+ * past its cut and in new epochs, with a clock that goes back, and passes on all it has; it does
+ * not want to hear of it. The founder is honest, and its disk is not lost: what it alone holds
+ * counts. */
+#include "sim_world.h"
+
+enum {
+    NEWS_MIN_MS = 4000, /* of the revocation */
+    BACK_DATED_MS = 3600 * 1000,
+    LATE_MIN_MS = 2000,
+    CUT_MAX_MS = 400, /* until the disk has deleted it */
+};
+
+int private_founder(const World *world)
+{
+    return world->config.nodes - 1;
+}
+
+static const Members *truth(const World *world)
+{
+    return world->nodes[private_founder(world)].members;
+}
+
+static uint64_t node_cut(const World *world, const Node *node, const StreamId *stream,
+                         EventHash *ret_hash)
+{
+    (void)world;
+    return members_cut(node->members, stream, ret_hash);
+}
+
+/* ReplicaConfig.cut */
+uint64_t private_cut(void *context, const StreamId *stream, EventHash *ret_hash)
+{
+    const CutContext *cut = context;
+    const Node *node = &cut->world->nodes[cut->at];
+    if (cut->world->config.mutation == MUTATION_TAKES_PAST_CUT) {
+        uint64_t limit = members_cut(node->members, stream, ret_hash);
+        return limit > 0 ? UINT64_MAX : 0;
+    }
+    return members_cut(node->members, stream, ret_hash);
+}
+
+/* ---- proofs ---- */
+
+static const Bytes *proof_of(const World *world, const uint8_t *key)
+{
+    for (size_t i = 0; i < world->proofs_count; i++) {
+        if (memcmp(world->proofs[i].key, key, EVENT_KEY_BYTES) == 0) {
+            return world->proofs[i].proof;
+        }
+    }
+    return NULL;
+}
+
+static void proof_add(World *world, const uint8_t *key, Bytes *proof)
+{
+    world->proofs = mem_resize(world->proofs, world->proofs_count + 1, sizeof(*world->proofs));
+    ProofOfKey *row = &world->proofs[world->proofs_count++];
+    memcpy(row->key, key, EVENT_KEY_BYTES);
+    row->proof = proof;
+}
+
+static void show_proof(World *world, int at, const uint8_t *key)
+{
+    Node *node = &world->nodes[at];
+    const Bytes *proof = proof_of(world, key);
+    const char *reason = "";
+    if (proof == NULL || members_state(node->members, key) != MEMBER_NONE) {
+        return;
+    }
+    node->members_changed |= members_take_proof(node->members, key, bytes_data(proof),
+                                                bytes_len(proof), &reason) == ERR_OK;
+}
+
+/* ---- a node's life ---- */
+
+void private_start(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    const char *reason = "";
+    members_free(node->members);
+    if (members_new(bytes_data(world->genesis), bytes_len(world->genesis), &node->members,
+                    &reason) != ERR_OK) {
+        world_fail(world, "a genesis is none: %s", reason);
+        return;
+    }
+    show_proof(world, at, node->key); /* of the file that it keeps */
+    for (const DiskStream *stream = node->disk; stream != NULL; stream = stream->hh.next) {
+        for (size_t i = 0; i < stream->count; i++) {
+            private_take(world, at, stream->events[i]);
+        }
+    }
+    node->members_changed = false;
+}
+
+static bool is_deaf_to(const World *world, int at, const LogEvent *event)
+{
+    return event->fields.kind == LOG_REVOKE && at == world->revoked && world->revoked_is_hostile;
+}
+
+void private_take(World *world, int at, const LogEvent *event)
+{
+    Node *node = &world->nodes[at];
+    if (!is_deaf_to(world, at, event)) {
+        node->members_changed |= members_take(node->members, event);
+    }
+}
+
+static bool is_good(const Node *node, const Node *other)
+{
+    return members_state(node->members, other->key) == MEMBER_GOOD;
+}
+
+/* The gate of both: may these two link? */
+bool private_may_link(World *world, int a, int b)
+{
+    Node *one = &world->nodes[a];
+    Node *other = &world->nodes[b];
+    show_proof(world, a, other->key);
+    show_proof(world, b, one->key);
+    private_settle(world, a);
+    private_settle(world, b);
+    return one->replica != NULL && other->replica != NULL && is_good(one, other) &&
+           is_good(other, one);
+}
+
+static void check_cuts_hold(World *world, int at)
+{
+    const Node *node = &world->nodes[at];
+    const StreamId *id;
+    for (size_t i = 0; (id = replica_stream_at(node->replica, i)) != NULL; i++) {
+        uint64_t limit = node_cut(world, node, id, NULL);
+        if (replica_applied(node->replica, id) > limit ||
+            replica_durable(node->replica, id) > limit) {
+            world_fail(world,
+                       "node %d holds number %" PRIu64 " of a stream that counts up to %" PRIu64,
+                       at, replica_applied(node->replica, id), limit);
+        }
+    }
+}
+
+void private_settle(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    while (node->replica != NULL && node->members_changed) {
+        node->members_changed = false;
+        node_step(world, at, (ReplicaInput){.kind = REPLICA_MEMBERS});
+        if (node->replica == NULL) {
+            return;
+        }
+        check_cuts_hold(world, at);
+        for (size_t i = 0; i < node->edges_count; i++) {
+            const Edge *edge = &world->edges[node->edges[i]];
+            if (edge->up && !is_good(node, &world->nodes[edge_other(edge, at)])) {
+                edge_down(world, node->edges[i]);
+            }
+        }
+    }
+}
+
+/* ---- what is said ---- */
+
+static void say(World *world, int at, int kind, const Bytes *body)
+{
+    EventFields fields = {
+        .room = shown_room(0),
+        .room_len = strlen(shown_room(0)),
+        .kind = kind,
+        .sender = "sim",
+        .sender_len = 3,
+        .body = bytes_data(body),
+        .body_len = bytes_len(body),
+    };
+    node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
+}
+
+static void let_in(World *world, int by, int who)
+{
+    const Node *node = &world->nodes[by];
+    EventSigner signer;
+    event_signer_init(&signer, node->seed);
+    Bytes *body = membership_new(node->members, &signer, world->nodes[who].key, "sim", NULL, 0,
+                                 WALL_MS + (int64_t)world->now_ms);
+    say(world, by, LOG_MEMBER, body);
+    bytes_unref(body);
+}
+
+/* What was said is on the disk: who was let in is given its proof. */
+void private_said(World *world, int at)
+{
+    const Node *node = &world->nodes[at];
+    for (int i = 0; i < world->config.nodes; i++) {
+        Node *other = &world->nodes[i];
+        bool waits = proof_of(world, other->key) == NULL &&
+                     members_state(node->members, other->key) == MEMBER_GOOD;
+        Bytes *proof = waits ? members_proof(node->members, other->key) : NULL;
+        if (proof != NULL) {
+            proof_add(world, other->key, proof);
+            show_proof(world, i, other->key);
+            private_settle(world, i);
+        }
+    }
+}
+
+void private_let_in_late(World *world)
+{
+    int by = world->late_inviter;
+    const Node *node = &world->nodes[by];
+    bool can = node->replica != NULL && replica_may_say(node->replica) &&
+               members_state(node->members, node->key) == MEMBER_GOOD;
+    if (can) {
+        let_in(world, by, world->late);
+    }
+    if (proof_of(world, world->nodes[world->late].key) == NULL && !world->healing) {
+        world_post(world, 500, (Task){.kind = TASK_LET_IN});
+    }
+}
+
+/* Of a stream of the one who is revoked: up to where the founder has it, or less. */
+static bool cut_of(World *world, const DiskStream *stream, bool since, MemberCut *ret_cut)
+{
+    const Node *founder = &world->nodes[private_founder(world)];
+    uint64_t hi = replica_durable(founder->replica, &stream->id);
+    hi = since && hi > 0 ? world_random(world) % (hi + 1) : hi;
+    if (hi == 0 || hi > stream->count) {
+        return false;
+    }
+    *ret_cut =
+        (MemberCut){.epoch = stream->id.epoch, .seq = hi, .hash = stream->events[hi - 1]->hash};
+    return true;
+}
+
+static void say_revocation(World *world)
+{
+    const Node *founder = &world->nodes[private_founder(world)];
+    const Node *victim = &world->nodes[world->revoked];
+    MemberCut cuts[64];
+    size_t count = 0;
+    bool since = world_chance(world, 400);
+    bool ban = world_chance(world, 200);
+    for (const DiskStream *stream = founder->disk; stream != NULL && !ban && count < 64;
+         stream = stream->hh.next) {
+        bool of_it = memcmp(stream->id.origin, victim->key, EVENT_KEY_BYTES) == 0;
+        count += of_it && cut_of(world, stream, since, &cuts[count]);
+    }
+    uint64_t id = world_random(world);
+    Bytes **parts = NULL;
+    size_t parts_count = 0;
+    if (revocation_new(victim->key, (const uint8_t *)&id, cuts, count, &parts, &parts_count) ==
+        ERR_OK) {
+        for (size_t i = 0; i < parts_count; i++) {
+            say(world, private_founder(world), LOG_REVOKE, parts[i]);
+            bytes_unref(parts[i]);
+        }
+        mem_free(parts);
+    }
+    world_trace(world, "revoke", world->revoked, count, since);
+}
+
+/* It is on the founder's disk, and on its way. */
+static void revoked_goes_on(World *world)
+{
+    world->report.revocations++;
+    if (!world->revoked_is_hostile) {
+        return;
+    }
+    world->nodes[world->revoked].skew_ms -= BACK_DATED_MS;
+    world_post(world, world_between(world, 100, 4000),
+               (Task){.kind = TASK_NEW_EPOCH, .node = world->revoked});
+    for (int i = 0; i < 10; i++) {
+        world_post(world, world_between(world, 0, 8000),
+                   (Task){.kind = TASK_SAY, .node = world->revoked});
+    }
+}
+
+void private_revoke(World *world)
+{
+    const Node *founder = &world->nodes[private_founder(world)];
+    const Node *victim = &world->nodes[world->revoked];
+    if (members_state(founder->members, victim->key) == MEMBER_REVOKED) {
+        revoked_goes_on(world);
+        return;
+    }
+    if (founder->replica != NULL && replica_may_say(founder->replica) && is_good(founder, victim)) {
+        say_revocation(world);
+    }
+    if (!world->healing) { /* a crash may take it */
+        world_post(world, 300, (Task){.kind = TASK_REVOKE});
+    }
+}
+
+/* ---- cuts on the disk ---- */
+
+void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
+{
+    Node *node = &world->nodes[at];
+    world_trace(world, "cut", at, stream->epoch, hi);
+    world->report.streams_cut++;
+    Applied *applied;
+    HASH_FIND(hh, node->applied, stream, sizeof(*stream), applied);
+    if (applied != NULL && applied->seq > hi) {
+        applied->seq = hi;
+    } else if (applied == NULL) { /* it was on the disk before this life, and may come anew */
+        applied = mem_new(Applied);
+        applied->id = *stream;
+        applied->seq = hi;
+        HASH_ADD(hh, node->applied, id, sizeof(applied->id), applied);
+    }
+    if (world->config.mutation == MUTATION_KEEPS_CUT) {
+        return;
+    }
+    Pending *pending = mem_new(Pending);
+    pending->ticket = node->last_ticket;
+    pending->is_cut = true;
+    pending->stream = *stream;
+    pending->hi = hi;
+    pending_add(node, pending);
+    world_post(world, world_between(world, 1, CUT_MAX_MS),
+               (Task){.kind = TASK_CUT, .node = at, .life = node->life, .ticket = pending->ticket});
+}
+
+/* ---- checkers ---- */
+
+/* At at it is applied: does it count, as far as that node knows? */
+void private_check_applied(World *world, int at, const LogEvent *event)
+{
+    const Node *node = &world->nodes[at];
+    if (event->fields.seq > node_cut(world, node, &event->fields.stream, NULL)) {
+        world_fail(world, "node %d applies number %" PRIu64 " of a stream past its cut", at,
+                   event->fields.seq);
+    }
+}
+
+bool private_counts(const World *world, int at)
+{
+    return truth(world) == NULL || members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
+}
+
+bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq)
+{
+    return truth(world) == NULL || members_cut(truth(world), stream, NULL) >= seq;
+}
+
+bool private_is_cut(const World *world, int at, const StreamId *stream)
+{
+    return members_cut(world->nodes[at].members, stream, NULL) != UINT64_MAX;
+}
+
+/* Whoever may replace a disk takes with it what nobody else holds; those who are none of the
+ * network any more do not give it back. */
+bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
+{
+    unsigned losing = FAULT_DISK_LOST | FAULT_RESTORE | FAULT_CLONE | FAULT_MUTE;
+    if (world->report.revocations == 0 || (world->swarm & losing) == 0) {
+        return false;
+    }
+    for (int i = 0; i < world->config.nodes; i++) {
+        if (private_counts(world, i) && !node_is_hostile(world, i, FAULT_MUTE) &&
+            disk_holds(world->nodes[i].disk, stream, seq)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void private_check_end(World *world)
+{
+    for (int i = 0; i < world->config.nodes; i++) {
+        if (!private_counts(world, i)) {
+            continue;
+        }
+        for (const DiskStream *stream = world->nodes[i].disk; stream != NULL;
+             stream = stream->hh.next) {
+            EventHash hash;
+            uint64_t limit = members_cut(truth(world), &stream->id, &hash);
+            bool other = stream->count == limit &&
+                         memcmp(&stream->events[limit - 1]->hash, &hash, sizeof(hash)) != 0;
+            if (stream->count > limit || other) {
+                world_fail(world,
+                           "node %d has number %zu of a stream on its disk, which counts up to "
+                           "%" PRIu64 "%s",
+                           i, stream->count, limit, other ? ", and another one" : "");
+            }
+        }
+    }
+}
+
+/* ---- the world ---- */
+
+static void choose(World *world)
+{
+    int nodes = world->config.nodes;
+    world->revoked = (int)(world_random(world) % (uint64_t)(nodes - 1));
+    world->revoked_is_hostile = world_chance(world, 600);
+    world->late = -1;
+    /* Those who are away must not part those who are left. */
+    if ((world->swarm & (FAULT_MUTE | FAULT_EQUIVOCATOR)) != 0) {
+        world->revoked = HOSTILE;
+    }
+    int late = (int)(world_random(world) % (uint64_t)(nodes - 1));
+    int inviter = (int)(world_random(world) % (uint64_t)nodes);
+    if (late > TWIN && late != world->revoked && inviter != late && world_chance(world, 600)) {
+        world->late = late;
+        world->late_inviter = inviter;
+    }
+    if (world_chance(world, 100)) {
+        world->revoked = -1; /* nobody */
+    }
+}
+
+void private_begin(World *world)
+{
+    const uint8_t salt[16] = {1};
+    EventSigner signer;
+    const char *reason = "";
+    choose(world);
+    event_signer_init(&signer, world->nodes[private_founder(world)].seed);
+    if (genesis_new("sim", signer.public_key, salt, WALL_MS, &world->genesis, &reason) != ERR_OK) {
+        world_fail(world, "no network: %s", reason);
+    }
+}
+
+void private_let_all_in(World *world)
+{
+    for (int i = 0; i < private_founder(world); i++) {
+        if (i != world->late && !(i == TWIN && node_is_hostile(world, i, FAULT_EQUIVOCATOR))) {
+            let_in(world, private_founder(world), i);
+        }
+    }
+    if (world->late >= 0) {
+        world_post(world, world_between(world, LATE_MIN_MS, world->config.trouble_ms / 2),
+                   (Task){.kind = TASK_LET_IN});
+    }
+    if (world->revoked >= 0) {
+        world_post(world, world_between(world, NEWS_MIN_MS, world->config.trouble_ms * 3 / 4),
+                   (Task){.kind = TASK_REVOKE});
+    }
+}
+
+void private_done(World *world)
+{
+    for (size_t i = 0; i < world->proofs_count; i++) {
+        bytes_unref(world->proofs[i].proof);
+    }
+    mem_free(world->proofs);
+    bytes_unref(world->genesis);
+    for (int i = 0; i < world->config.nodes; i++) {
+        members_free(world->nodes[i].members);
+    }
+}
