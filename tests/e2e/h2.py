@@ -4,6 +4,7 @@ or a rude one: it reads when it likes, opens windows or does not, and can break 
 import select
 import selectors
 import socket
+import ssl
 import struct
 import time
 
@@ -25,10 +26,13 @@ def _literal(name, value):
     return out
 
 
-def request_headers(path, authority="localhost"):
-    return b"".join(_literal(*pair) for pair in (
-        (":method", "POST"), (":scheme", "http"), (":path", path), (":authority", authority),
-        ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "h2-by-hand")))
+def request_headers(path, authority="localhost", token=None):
+    """token: of a program, for a private network."""
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", authority),
+             ("te", "trailers"), ("content-type", "application/grpc"), ("user-agent", "h2-by-hand")]
+    if token is not None:
+        pairs.append(("authorization", f"Bearer {token}"))
+    return b"".join(_literal(*pair) for pair in pairs)
 
 
 def grpc_message(payload):
@@ -53,14 +57,28 @@ def hello_bytes(client_id="", window=None):
     return PREFACE + frame(SETTINGS, 0, 0, settings) + open_stream_bytes(client_id)
 
 
-def connect(port, host="127.0.0.1", receive_buffer=None, timeout=10):
+def tls_context(*alpn, least=ssl.TLSVersion.TLSv1_3):
+    """Of somebody who takes any certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = least
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    return context
+
+
+def connect(port, host="127.0.0.1", receive_buffer=None, timeout=10, source=None, tls=None):
+    """source: one of this machine's addresses. tls: a context."""
     one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_buffer:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     one.settimeout(timeout)
+    if source is not None:
+        one.bind((source, 0))
     one.connect((host, port))
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return one
+    return one if tls is None else tls.wrap_socket(one)
 
 
 class Client:

@@ -25,7 +25,9 @@ class Net:
         return (*LOCAL, "--data", str(self.data(name)))
 
     def port(self, name):
-        return self.ports.setdefault(name, harness.free_port())
+        if name not in self.ports:
+            self.ports[name] = harness.free_port()
+        return self.ports[name]
 
     def make(self, name="ann"):
         """The founder's directory; nothing is started."""
