@@ -92,8 +92,8 @@ void store_close(Store *store, void (*closed)(void *context), void *context);
  * an unclean stop, which runs while the store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
-/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not be read. Wiped at the
- * end. */
+/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not
+ * be read. Wiped at the end. */
 const uint8_t *store_seed(const Store *store);
 
 typedef struct StoreHead {
