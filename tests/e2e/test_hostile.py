@@ -401,7 +401,7 @@ def test_one_line_lets_in_one_of_many_who_come_at_once(net):
     net.found(NAMES[0])
     line = net.invite(NAMES[0])
     rivals = [subprocess.Popen(
-        [harness.CHAT_NODE, "join", "-", str(harness.free_port()), "--only", "--name", "eve",
+        [harness.CHAT_NODE, "join", "-", str(harness.free_port()), "--no-start", "--name", "eve",
          "--data", net.cluster.folder / f"rival-{number}"],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for number in range(5)]
