@@ -297,7 +297,8 @@ int gate_pump_begin(GateConn *conn)
         return -1;
     }
     const int up = PAIR_BUFFER_BYTES / 2;
-    const int down = (conn->peer.kind == GATE_PROGRAM ? PROGRAM_BUFFER_BYTES : PAIR_BUFFER_BYTES) / 2;
+    const int down =
+        (conn->peer.kind == GATE_PROGRAM ? PROGRAM_BUFFER_BYTES : PAIR_BUFFER_BYTES) / 2;
     setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &down, sizeof(down));
     setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &up, sizeof(up));
     conn->pair = (GateWatch){.conn = conn, .fd = ends[0]};
