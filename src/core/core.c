@@ -93,6 +93,7 @@ Core *core_new(const CoreConfig *config)
     core->rooms = rooms_new(core->key);
     sealed_begin(core, config);
     core->names = names_new(core->key, core->name);
+    names_take_members(core);
     ignore_load(core, config->ignored, config->ignored_len);
     core->presences =
         presences_new(&core->node_id, core->key, core->name, (uint64_t)config->wall_ms);

@@ -242,15 +242,6 @@ void core_step(Core *core, const Event *event, Actions *actions);
 
 /* A message of an event that the store held: its fingerprint, as lines that are shown have it. */
 void core_mark(Core *core, const LogEvent *event, Message *message);
-/* The members of the network, for whose names are whose: anew after each change. at: false past the
- * end; in the order in which they were let in. */
-typedef struct CoreMemberName {
-    const uint8_t *key;
-    const char *name;
-    bool revoked;
-} CoreMemberName;
-typedef bool (*CoreMemberAt)(const void *context, size_t index, CoreMemberName *ret_member);
-void core_set_members(Core *core, CoreMemberAt at, const void *context);
 
 /* What faces may ask for at any time. */
 const char *core_name(const Core *core);

@@ -249,6 +249,7 @@ void network_settle(Step *step)
     Core *core = step->core;
     while (core->members_changed) {
         core->members_changed = false;
+        names_take_members(core);
         cut_who_went(step);
         leave_if_removed(step);
         log_input(step, (ReplicaInput){.kind = REPLICA_MEMBERS});

@@ -53,20 +53,23 @@ void names_add_shown(Core *core, StrBuf *out, const uint8_t key[EVENT_KEY_BYTES]
     }
 }
 
-static void add_members(Core *core, CoreMemberAt at, const void *context, bool revoked)
+static void add_members(Core *core, bool revoked)
 {
-    CoreMemberName member;
-    for (size_t i = 0; at(context, i, &member); i++) {
-        if (member.revoked == revoked) {
-            names_add_member(core->names, member.key, member.name);
+    for (size_t i = 0; i < members_count(core->members); i++) {
+        const Member *member = members_at(core->members, i);
+        if (member->revoked == revoked) {
+            names_add_member(core->names, member->key, member->name);
         }
     }
 }
 
 /* Who was revoked keeps the name against strangers, and not against a member who has it now. */
-void core_set_members(Core *core, CoreMemberAt at, const void *context)
+void names_take_members(Core *core)
 {
+    if (core->members == NULL) {
+        return;
+    }
     names_clear_members(core->names);
-    add_members(core, at, context, false);
-    add_members(core, at, context, true);
+    add_members(core, false);
+    add_members(core, true);
 }

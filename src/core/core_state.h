@@ -221,6 +221,8 @@ bool rooms_sees(const Core *core, const Message *message);
 const FramePresence *presence_of(const Core *core, const uint8_t *key);
 
 /* core_names.c: under whose name. */
+/* The members of the network, whose names are theirs: anew after each change. */
+void names_take_members(Core *core);
 /* Marks a message of that key's whose sender could be taken for somebody else; a name that is new
  * becomes the key's. */
 void names_mark(Core *core, const uint8_t key[EVENT_KEY_BYTES], Message *message);

@@ -64,9 +64,9 @@ void keyring_stir(Keyring *keyring, uint64_t random, int64_t wall_ms);
 
 /* ---- what the log says ---- */
 
-/* A ROOM_KEY event; others mean nothing. What is wrong with it is passed over: it is in the log, and
- * says nothing. Returns whether it may have changed who is in a room or what can be read: those of
- * its room (keyring_learned). */
+/* A ROOM_KEY event; others mean nothing. What is wrong with it is passed over: it is in the log,
+ * and says nothing. Returns whether it may have changed who is in its room, or what can be read
+ * (keyring_learned). */
 bool keyring_take(Keyring *keyring, const LogEvent *event);
 /* Nothing of that stream past seq counts any more. */
 void keyring_cut(Keyring *keyring, const StreamId *stream, uint64_t seq);
@@ -77,13 +77,14 @@ bool keyring_learned(const Keyring *keyring);
 /* What an event says to who can read it: of a SEALED one what is within, of a ROOM_KEY one by which
  * its author enters or leaves a JOIN or PART, with the same place and hash, and the room's shown
  * name as room ("@NAME" of a conversation: of the one it is said to). Any other event itself, but
- * for plain ones that claim to be said in a sealed room. NULL: it cannot be read here, or is nothing
- * to be shown. A NULL keyring (open mode) gives the event itself. The caller has a reference. */
+ * for plain ones that claim to be said in a sealed room. NULL: it cannot be read here, or is
+ * nothing to be shown. A NULL keyring (open mode) gives the event itself. The caller has a
+ * reference. */
 LogEvent *keyring_open(Keyring *keyring, LogEvent *event);
 
-/* For an index of what can be read: a SEALED event whose key is here, whoever said it and whether or
- * not he was in the room, with the room's id; plain ones themselves; NULL as above. What it finds is
- * shown to nobody whom keyring_open does not show it to. */
+/* For an index of what can be read: a SEALED event whose key is here, whoever said it and whether
+ * or not he was in the room, with the room's id; plain ones themselves; NULL as above. What it
+ * finds is shown to nobody whom keyring_open does not show it to. */
 LogEvent *keyring_unseal(const Keyring *keyring, LogEvent *event);
 /* Counts each keyring_take. */
 uint64_t keyring_takes(const Keyring *keyring);
@@ -141,7 +142,8 @@ Err keyring_admit(Keyring *keyring, const char *id, const uint8_t key[EVENT_KEY_
 /* This node looks at the room from now on, or leaves it. ERR_NOT_FOUND: it is not in it. */
 Err keyring_move(Keyring *keyring, const char *id, bool enter, KeyBodies *ret_bodies);
 /* What has to be said before a line: a new key where there is none that fits. Of a conversation:
- * its first one too, to_key being the other's (else NULL). ERR_NOT_FOUND: this node is not in it. */
+ * its first one too, to_key being the other's (else NULL). ERR_NOT_FOUND: this node is not in
+ * it. */
 Err keyring_renew(Keyring *keyring, const char *id, const uint8_t *to_key, KeyBodies *ret_bodies);
 /* The body of a SEALED event in that room. fields: kind, sender, body, id, stamp, heard.
  * ERR_NOT_FOUND: there is no key: keyring_renew makes one. */

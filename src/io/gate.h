@@ -108,8 +108,8 @@ void gate_welcome(GateKnock *knock, const uint8_t *genesis, size_t genesis_len,
 
 typedef struct GateCall GateCall;
 /* How dialling ended (ERR_DENIED: turned away by one of the two; ERR_NOT_FOUND: no such name;
- * ERR_INVALID, ERR_IO, ERR_UNAVAILABLE): ERR_OK, a descriptor to be taken over, and who is there; or text, for a
- * person ("connection refused: nothing listens there"; "it is not a member of this network"). */
+ * ERR_INVALID, ERR_IO, ERR_UNAVAILABLE): ERR_OK, a descriptor to be taken over, and who is there;
+ * or text, for a person ("connection refused: nothing listens there"). */
 typedef void (*GateDialled)(void *context, Err err, int fd, const GatePeer *peer, const char *text);
 /* Resolves, connects (each address in turn), shakes hands, and passes: `knocked` is asked for the
  * verdict on the other side. */

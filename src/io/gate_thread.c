@@ -464,6 +464,9 @@ static void serve_event(Gate *gate, const struct epoll_event *event)
         return;
     }
     if (conn->stage == STAGE_PASSED && watch->events == 0) {
+        if (!watch->added || (event->events & (EPOLLHUP | EPOLLERR)) == 0) {
+            return; /* of earlier in this turn, when something was wanted still */
+        }
         watch_hung_up(gate, watch);
         if (watch == &conn->pair && conn->deadline_ms == 0) {
             gate_conn_deadline(conn, loop_mono_ms() + GATE_DEADLINE_MS);

@@ -77,18 +77,6 @@ static void node_invite(Node *node, const Action *action, int64_t wall_ms)
     node_tell(node, reply, NOTICE_INFO, strbuf_text(&text), wall_ms);
 }
 
-/* What counts no more is not shown, sent or counted, whether it is off the disk or not; at the next
- * start it is cut again. */
-static void node_cut_done(void *context, Err err)
-{
-    (void)context;
-    if (err != ERR_OK) {
-        log_warning("what a removed member wrote could not be deleted (%s): it is left out, and "
-                    "deleted at the next start",
-                    err_text(err));
-    }
-}
-
 /* What is for the mesh and the store. */
 static void node_do_log(Node *node, Action *action)
 {
@@ -119,7 +107,7 @@ static void node_do_log(Node *node, Action *action)
         log_reader_query(node->log_reader, action->query);
         return;
     case ACTION_CUT:
-        store_cut(node->store, &action->stream, action->from, node_cut_done, node);
+        log_writer_cut(node->log_writer, &action->stream, action->from);
         return;
     default:
         return;

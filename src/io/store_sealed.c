@@ -1,5 +1,5 @@
 /* What is sealed, for the store's threads: a keyring behind a lock, fed by the indexer in the order
- * in which it comes to ROOM_KEY events. So a text that is in the search can be read again by whoever
+ * in which it comes to ROOM_KEY events. So a text that is in the search can be read again by who
  * makes a snippet of it, and what a key that came later opens is found then (store_index.c).
  *
  * The network's number is taken from the events: the node stores those of one alone. */

@@ -53,6 +53,9 @@ static void look(Keyring *keyring, LogEvent *event, const char *room, bool by_ot
 {
     AUTO_EVENT LogEvent *opened = keyring_open(keyring, event);
     AUTO_EVENT LogEvent *unsealed = keyring_unseal(keyring, event);
+    if (unsealed != NULL && unsealed->fields.body_len > EVENT_BODY_MAX_BYTES) {
+        abort();
+    }
     if (opened != NULL && (opened->fields.room_len > EVENT_ROOM_MAX_BYTES ||
                            opened->fields.body_len > EVENT_BODY_MAX_BYTES ||
                            event_compare(&opened->fields, &event->fields) != 0)) {

@@ -199,7 +199,8 @@ static inline void wait_ms(World *world, uint64_t ms)
     uv_timer_t timer;
     uv_timer_init(loop_uv(world->loop), &timer);
     timer.data = &over;
-    uv_timer_start(&timer, timer_set, ms, 0);
+    /* Again and again: libuv runs a timer that is due already before it waits for the next one. */
+    uv_timer_start(&timer, timer_set, ms, ms);
     wait_flag(world, &over);
     uv_close((uv_handle_t *)&timer, NULL);
     loop_turn(world->loop, false);

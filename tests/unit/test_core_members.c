@@ -570,6 +570,31 @@ static void removed_node_says_so_when_it_starts(void **state)
     tea_done(&tea);
 }
 
+static const char *tea_client(Tea *tea, size_t at, const char *sender)
+{
+    MessageDraft draft = {.sender = sender,
+                          .sender_len = strlen(sender),
+                          .content = "x",
+                          .content_len = 1,
+                          .once = true};
+    return tea_step(tea, at, (Event){.kind = EVENT_RECEIVED, .draft = &draft, .token = (void *)3});
+}
+
+static void client_may_not_speak_as_another_nodes_member(void **state)
+{
+    (void)state;
+    static const char refused[] = "sender is the name of another node's member, or looks like one";
+    Tea tea;
+    tea_init(&tea, TWO, 2);
+    tea_start(&tea);
+    expect(tea_client(&tea, ANN, "bob"), refused);
+    expect(tea_client(&tea, ANN, "B0B"), refused);
+    expect(tea_client(&tea, ANN, "Воb"), refused);
+    expect_not(tea_client(&tea, ANN, "ann"), refused);
+    expect_not(tea_client(&tea, ANN, "bot"), refused);
+    tea_done(&tea);
+}
+
 static void name_is_that_of_the_membership_unless_chosen(void **state)
 {
     (void)state;
@@ -618,6 +643,7 @@ int main(void)
         cmocka_unit_test(callers_get_what_a_command_tells),
         cmocka_unit_test(members_are_known_again_from_the_log),
         cmocka_unit_test(removed_node_says_so_when_it_starts),
+        cmocka_unit_test(client_may_not_speak_as_another_nodes_member),
         cmocka_unit_test(name_is_that_of_the_membership_unless_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

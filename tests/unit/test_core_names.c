@@ -111,44 +111,6 @@ static void two_plain_callers_may_have_one_name_and_not_a_persons(void **state)
     trace_done(&trace);
 }
 
-typedef struct TwoMembers {
-    EventSigner ann;
-    EventSigner bob;
-} TwoMembers;
-
-static bool member_at(const void *context, size_t index, CoreMemberName *ret_member)
-{
-    const TwoMembers *members = context;
-    if (index > 1) {
-        return false;
-    }
-    *ret_member = (CoreMemberName){
-        .key = index == 0 ? members->ann.public_key : members->bob.public_key,
-        .name = index == 0 ? "ann" : "bob",
-    };
-    return true;
-}
-
-static void client_may_not_speak_as_another_nodes_member(void **state)
-{
-    (void)state;
-    static const char refused[] =
-        "reject permission denied: sender is the name of another node's member, or looks like one: "
-        "take another\n";
-    const TwoMembers members = {.ann = trace_signer("ann"), .bob = trace_signer("bob")};
-    CoreTrace trace = trace_new("ann", NULL, 0);
-    trace_step(&trace, (Event){.kind = EVENT_START});
-    core_set_members(trace.core, member_at, &members);
-    assert_string_equal(trace_receive(&trace, trace_client_draft("bob", "x", "1")), refused);
-    assert_string_equal(trace_receive(&trace, trace_client_draft("B0B", "x", "2")), refused);
-    assert_string_equal(trace_receive(&trace, trace_draft("Воb", "x", "")), refused);
-    assert_string_equal(trace_receive(&trace, trace_client_draft("ann", "x", "3")),
-                        "show ann: x\naccept\n");
-    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "x", "4")),
-                        "show bot: x\naccept\n");
-    trace_done(&trace);
-}
-
 /* ---- /ignore ---- */
 
 static void ignored_lines_are_neither_shown_nor_found_until_unignored(void **state)
@@ -245,7 +207,6 @@ int main(void)
         cmocka_unit_test(who_takes_anothers_name_is_marked_everywhere),
         cmocka_unit_test(what_was_said_before_is_marked_in_the_history),
         cmocka_unit_test(two_plain_callers_may_have_one_name_and_not_a_persons),
-        cmocka_unit_test(client_may_not_speak_as_another_nodes_member),
         cmocka_unit_test(ignored_lines_are_neither_shown_nor_found_until_unignored),
         cmocka_unit_test(who_is_ignored_must_be_one_and_somebody_else),
         cmocka_unit_test(ignored_are_known_again_after_a_restart_and_damage_is_passed_over),
