@@ -136,7 +136,7 @@ def knock(port, source, words):
 
 
 def assert_a_newcomer_gets_in(net):
-    """When the crowd has gone: from the members' own address, which was among those that flooded."""
+    """When the crowd has gone: from the members' address, which was among those that flooded."""
     eventually(lambda: net.join_only("carl", net.invite("ann"), check=False).returncode == 0,
                "a newcomer to get in", 30, 0.5)
     carl = net.start("carl")
@@ -234,7 +234,7 @@ def say_headers(stream, token, flags=h2.END_HEADERS, more=b""):
 
 @pytest.mark.limit(120)
 def test_slow_programs(program, show):
-    """Sixty who say a request a byte at a time, and never the end of it; twenty who read nothing."""
+    """Sixty who say a request a byte at a time, and never end it; twenty who read nothing."""
     net, ann, bob, token = program
     slow = [dial_program(net) for _ in range(sized(60, 20))]
     deaf = [dial_program(net) for _ in range(sized(20, 5))]

@@ -123,7 +123,7 @@ static void push_control(Relay *relay, LogKind kind, const Bytes *body)
 {
     StreamId stream = own_stream(relay);
     EventFields fields = fields_of(relay, &stream, 1);
-    fields.kind = kind;
+    fields.kind = (int)kind;
     fields.body = bytes_data(body);
     fields.body_len = bytes_len(body);
     LogEvent *event = event_new(&fields);
