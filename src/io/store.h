@@ -272,6 +272,16 @@ typedef struct StoreKinds {
  * ERR_INVALID: other kinds than those, or too many. */
 Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
 
+/* Streams of one origin: as many as a replica takes (REPLICA_STREAMS_OF_ORIGIN_MAX). */
+enum { STORE_CUTS_MAX = 10000 };
+
+/* Of each stream of an origin the last event before the first one with that stamp or a later one,
+ * where it has one. Who writes an earlier stamp behind a later one gains nothing by it. In the
+ * order in which the streams came here. Costs a look at each event since then, and not at those before.
+ * To done, besides: ERR_LIMIT: STORE_CUTS_MAX. */
+Err store_read_cuts(Store *store, const uint8_t origin[EVENT_KEY_BYTES], uint64_t hlc,
+                    StoreReadDone done, void *context);
+
 /* Rooms in one answer: more than anybody looks through, and with the longest names 1 MB. */
 enum { STORE_ROOMS_MAX = 10000 };
 

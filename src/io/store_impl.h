@@ -68,6 +68,9 @@
                  " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_CONTROL, "SELECT id, signature, bytes FROM events INDEXED BY events_kinds"               \
                    " WHERE kind IS NOT NULL AND kind BETWEEN ?1 AND ?2")                           \
+    X(SQL_STREAMS_OF, "SELECT id, epoch, lo, hi FROM streams WHERE origin = ?1 ORDER BY id")       \
+    X(SQL_NOT_BEFORE, "SELECT e.id FROM rooms r CROSS JOIN events e INDEXED BY events_shown"       \
+                      " ON e.room = r.id WHERE e.hlc >= ?1")                                       \
     X(SQL_ROOM_EVENTS, "SELECT id, signature, bytes, room FROM events WHERE room = ?1")            \
     X(SQL_HLC_SPAN, "SELECT min(hlc), max(hlc) FROM events WHERE id BETWEEN ?1 AND ?2")            \
     X(SQL_DOCS_OF, "SELECT id, event FROM docs WHERE id BETWEEN ?1 AND ?2"                         \
