@@ -8,6 +8,7 @@
  *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
  *   store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
+ *   store_control.c what says who is a member, and gives keys, at open
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
  *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
 #pragma once
@@ -157,6 +158,11 @@ enum {
 /* The event of a row (SQL_EVENT, SQL_RUN, SQL_PAGE): decoded, and checked to be of that row.
  * NULL: it is damaged. */
 LogEvent *db_event(sqlite3_stmt *row);
+
+/* ---- store_control.c ---- */
+
+/* Into store->control; what was left out, into store->notice. False: it cannot be read. */
+bool control_load(Store *store, Db *db);
 
 /* ---- store_sealed.c ---- */
 
@@ -439,6 +445,7 @@ struct Store {
     Seals *seals;
     bool has_seed;
     size_t control_count;
+    size_t room_keys_max_bytes;
     StoreLife *lives; /* the oldest first; the last one is this open's, unless read_only */
     size_t lives_count;
     uint64_t position; /* of the journal's end, at open */

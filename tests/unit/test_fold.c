@@ -656,7 +656,8 @@ static void what_was_given_up_is_whole_where_the_cause_was_cut_off_since(void **
 {
     (void)state;
     Table table = table_new();
-    give(&table, event_of(2, 1, WALL_MS + 2 * HLC_AHEAD_MAX_MS, "2", (EventPlace[]){place(1, 1)}, 1));
+    give(&table,
+         event_of(2, 1, WALL_MS + 2 * HLC_AHEAD_MAX_MS, "2", (EventPlace[]){place(1, 1)}, 1));
     pass(&table, FOLD_CAUSE_WAIT_MS);
     assert_shown(&table, "");
     cut(&table, 1, 0);
