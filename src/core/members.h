@@ -119,7 +119,8 @@ const Member *members_find(const Members *members, const uint8_t key[EVENT_KEY_B
 /* Of a revocation: bodies of REVOKE events, one a part; the caller owns them. cuts: of all streams
  * of the key that count, each with the hash of its event; none: nothing of it counts. Others are
  * better named too, with seq 0: so everybody knows that they will not come, and waits for nothing
- * that is said to come after them (fold_cut). The caller owns the parts and their array. ERR_LIMIT: too many streams. */
+ * that is said to come after them (fold_cut). The caller owns the parts and their array.
+ * ERR_LIMIT: too many streams. */
 Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], const MemberCut *cuts,
                    size_t cuts_count, Bytes ***ret_parts, size_t *ret_count);
 

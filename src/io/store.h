@@ -93,12 +93,12 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
 void store_close(Store *store, void (*closed)(void *context), void *context);
 
 /* What a person should know, or NULL: a corrupt file was set aside, and where; or there are more
- * keys of sealed rooms than are read; or the check after an unclean stop, which runs while the store
- * is used, found that the next open will have to. */
+ * keys of sealed rooms than are read; or the check after an unclean stop, which runs while the
+ * store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
-/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not be read. Wiped at the
- * end. */
+/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not
+ * be read. Wiped at the end. */
 const uint8_t *store_seed(const Store *store);
 
 typedef struct StoreHead {
@@ -283,7 +283,7 @@ enum { STORE_CUTS_MAX = 10000 };
 
 /* Of each stream of an origin the last event before the first one with that stamp or a later one,
  * where it has one. Who writes an earlier stamp behind a later one gains nothing by it. In the
- * order in which the streams came here. Costs a look at each event since then, and not at those before.
+ * order in which the streams came here. Costs a look at each event since then, and at none before.
  * To done, besides: ERR_LIMIT: STORE_CUTS_MAX. */
 Err store_read_cuts(Store *store, const uint8_t origin[EVENT_KEY_BYTES], uint64_t hlc,
                     StoreReadDone done, void *context);
