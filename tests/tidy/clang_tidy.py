@@ -18,7 +18,7 @@ TIDY = "clang-tidy-14"
 # What gcc was told and clang does not know.
 GCC_ONLY = re.compile(r"^-(W(no-)?(logical-op|duplicated-cond|duplicated-branches|jump-misses-init|"
                       r"maybe-uninitialized|stringop-overflow|format-truncation|format-overflow)"
-                      r"|fcf-protection|fstack-clash-protection|Werror)$")
+                      r"|fcf-protection(=full)?|fstack-clash-protection|ftrivial-auto-var-init=zero|Werror)$")
 
 
 # A test may read the trace that it has written itself.
