@@ -241,6 +241,9 @@ static void leave_if_removed(Step *step)
 
 void network_begin(Step *step)
 {
+    if (step->core->members != NULL) {
+        log_input(step, (ReplicaInput){.kind = REPLICA_TIMER}); /* before the disk is asked */
+    }
     leave_if_removed(step);
 }
 
