@@ -49,7 +49,7 @@ enum {
 
 typedef enum AckKind {
     ACK_STORED,    /* all of this stream up to seq is durable */
-    ACK_PLACES,    /* its events first..seq, those to be shown, have the positions from this one on */
+    ACK_PLACES,    /* its events first..seq that are to be shown have the positions from this on */
     ACK_CUT_ASKED, /* what is past seq is to go: nothing is known of it yet */
     ACK_CUT,       /* it is gone */
 } AckKind;
@@ -683,7 +683,7 @@ static bool one_round(const char *directory, Promises *promises, Totals *totals)
         _exit(1);
     }
     close(ends[1]);
-    /* The pipe holds 26,214 acknowledgements: more than one life gives, and a full one only waits. */
+    /* The pipe holds 26,214 acknowledgements: more than one life gives; a full one only waits. */
     usleep((useconds_t)life_us);
     kill(writer, SIGKILL);
     int status = 0;
