@@ -36,6 +36,14 @@ static void release(Step *step, FoldOut *out)
     fold_out_reset(out);
 }
 
+void log_cut(Step *step, const StreamId *stream)
+{
+    Core *core = step->core;
+    fold_cut(core->fold, stream, members_cut(core->members, stream, NULL), step->event->mono_ms,
+             step->event->wall_ms, &core->fold_out);
+    release(step, &core->fold_out);
+}
+
 /* Own lines are due whatever the clock has done since they were stamped. */
 static void apply_events(Step *step, const ReplicaOutput *output)
 {
@@ -104,6 +112,7 @@ static void log_output(Step *step, ReplicaOutput *output)
         if (core_keyring(step->core) != NULL) {
             keyring_cut(step->core->keyring, &output->stream, output->from);
         }
+        log_cut(step, &output->stream);
         return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);

@@ -128,6 +128,19 @@ static void tell_let_in(Step *step, const EventFields *fields, const uint8_t *ke
     step_notice(step, NOTICE_INFO, "%s let in %s", by[0] != '\0' ? by : "somebody", who.text);
 }
 
+/* What revocations have cut off of a key's streams, those that nobody here ever held among them,
+ * is not to be waited for. */
+static void cut_causes(Step *step, const uint8_t *key)
+{
+    size_t count = 0;
+    const MemberCut *cuts = members_cuts(step->core->members, key, &count);
+    for (size_t i = 0; i < count; i++) {
+        StreamId stream = {.epoch = cuts[i].epoch};
+        memcpy(stream.origin, key, EVENT_KEY_BYTES);
+        log_cut(step, &stream);
+    }
+}
+
 /* Is anything left of what was said there? */
 static bool some_stays(const Core *core, const uint8_t *key)
 {
@@ -176,6 +189,7 @@ static void apply_one(Step *step, const LogEvent *event)
         tell_let_in(step, fields, key);
     } else if (now == MEMBER_REVOKED && fields->kind == LOG_REVOKE) {
         tell_removed(step, fields, key);
+        cut_causes(step, key);
     }
 }
 
@@ -241,7 +255,11 @@ static void leave_if_removed(Step *step)
 
 void network_begin(Step *step)
 {
-    if (step->core->members != NULL) {
+    const Members *members = step->core->members;
+    for (size_t i = 0; members != NULL && i < members_count(members); i++) {
+        cut_causes(step, members_at(members, i)->key);
+    }
+    if (members != NULL) {
         log_input(step, (ReplicaInput){.kind = REPLICA_TIMER}); /* before the disk is asked */
     }
     leave_if_removed(step);

@@ -349,6 +349,13 @@ void mesh_close_all(Step *step, const char *reason)
     }
 }
 
+/* Who has proved its key is told by the name under which it was let in, whatever it says itself. */
+static const char *name_of_dropped(const Core *core, const MeshLink *mesh)
+{
+    const char *name = mesh->proved ? network_name(core, mesh->key) : mesh->name;
+    return name[0] != '\0' ? name : mesh->address;
+}
+
 void mesh_dropped(Step *step, size_t index, const char *reason)
 {
     Core *core = step->core;
@@ -360,7 +367,7 @@ void mesh_dropped(Step *step, size_t index, const char *reason)
         announce_lost(step, mesh, index, MESH_BYE_LEAVING);
     } else if (!plain) {
         step_notice(step, NOTICE_WARNING, "the exchange with %s has ended: %s",
-                    mesh->name[0] != '\0' ? mesh->name : mesh->address, reason);
+                    name_of_dropped(core, mesh), reason);
     }
     close_mesh(step, index, reason);
     forget(step, index, plain ? MESH_REOPEN_MS : CORE_DRAIN_MS);

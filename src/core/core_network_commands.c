@@ -345,6 +345,31 @@ static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts
     }
 }
 
+static bool is_named(const MemberCut *cuts, size_t count, uint64_t epoch)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (cuts[i].epoch == epoch) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The streams of the key that are known here and not among the cuts, as those of which nothing
+ * counts, as far as there is room. cuts has room for all streams. */
+static size_t name_others(const Core *core, const uint8_t *key, MemberCut *cuts, size_t count)
+{
+    size_t streams = replica_streams_count(core->replica);
+    size_t named = count;
+    for (size_t i = 0; i < streams && named < REVOCATION_PARTS_MAX * REVOCATION_CUTS_MAX; i++) {
+        const StreamId *stream = replica_stream_at(core->replica, i);
+        if (same_key(stream->origin, key) && !is_named(cuts, count, stream->epoch)) {
+            cuts[named++] = (MemberCut){.epoch = stream->epoch};
+        }
+    }
+    return named;
+}
+
 /* All that this node has of it stays. */
 static void revoke_from_now(Step *step, const uint8_t *key)
 {
@@ -360,7 +385,7 @@ static void revoke_from_now(Step *step, const uint8_t *key)
                 (MemberCut){.epoch = head.stream.epoch, .seq = head.hi, .hash = head.last_hash};
         }
     }
-    say_revocation(step, key, cuts, count);
+    say_revocation(step, key, cuts, name_others(core, key, cuts, count));
 }
 
 static void revoke_since(Step *step, const uint8_t *key, int64_t since_ms)
@@ -383,13 +408,16 @@ void network_answer_cuts(Step *step)
         step_notice(step, NOTICE_ERROR, "nobody was removed: the log could not be read: %s",
                     event->text);
     } else {
-        AUTO_FREE MemberCut *cuts = mem_array(event->events_count, sizeof(MemberCut));
+        const Core *core = step->core;
+        const uint8_t *key = query->stream.origin;
+        AUTO_FREE MemberCut *cuts = mem_array(
+            event->events_count + replica_streams_count(core->replica), sizeof(MemberCut));
         for (size_t i = 0; i < event->events_count; i++) {
             const LogEvent *last = event->events[i];
             cuts[i] = (MemberCut){
                 .epoch = last->fields.stream.epoch, .seq = last->fields.seq, .hash = last->hash};
         }
-        say_revocation(step, query->stream.origin, cuts, event->events_count);
+        say_revocation(step, key, cuts, name_others(core, key, cuts, event->events_count));
     }
     if (step->replies) {
         command_replied(step);
@@ -466,6 +494,9 @@ void network_ban(Step *step, const char *rest, size_t len)
     if (len == 0) {
         step_notice(step, NOTICE_ERROR, "/ban WHO: /members lists who there is");
     } else if (find_removable(step, rest, len, key)) {
-        say_revocation(step, key, NULL, 0);
+        const Core *core = step->core;
+        AUTO_FREE MemberCut *cuts =
+            mem_array(replica_streams_count(core->replica), sizeof(MemberCut));
+        say_revocation(step, key, cuts, name_others(core, key, cuts, 0));
     }
 }

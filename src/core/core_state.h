@@ -262,6 +262,8 @@ void query_rooms(Step *step);
 
 /* core_log.c: the replica, the fold, what is said and not yet durable. */
 void log_input(Step *step, ReplicaInput input);
+/* What counts of that stream has changed: nobody has to wait for the rest. */
+void log_cut(Step *step, const StreamId *stream);
 /* Says these fields, in this node's stream. Takes references to message (may be NULL). ERR_LIMIT,
  * ERR_UNAVAILABLE: nothing was said; *ret_text (static, or the core's) says why. */
 typedef struct LogLine {

@@ -64,6 +64,7 @@ static FoldStream *stream_get(Fold *fold, const StreamTag *tag)
     if (stream == NULL) {
         stream = mem_new(FoldStream);
         stream->tag = *tag;
+        stream->limit = UINT64_MAX;
         HASH_ADD(hh, fold->streams, tag, sizeof(stream->tag), stream);
     }
     return stream;
@@ -72,10 +73,17 @@ static FoldStream *stream_get(Fold *fold, const StreamTag *tag)
 /* One that is only named, by nobody any more: anybody may make up as many as he likes. */
 static void stream_forget_if_unknown(Fold *fold, FoldStream *stream)
 {
-    if (stream->shown == 0 && stream->queue == NULL && stream->waiters == NULL) {
+    if (stream->shown == 0 && stream->queue == NULL && stream->waiters == NULL &&
+        stream->limit == UINT64_MAX) {
         HASH_DEL(fold->streams, stream);
         mem_free(stream);
     }
+}
+
+/* Is that place shown, or as much before it as there will ever be? */
+static bool is_met(const FoldStream *cause, uint64_t seq)
+{
+    return cause->shown >= (seq < cause->limit ? seq : cause->limit);
 }
 
 /* What comes before it in its own stream is shown before it anyway, and itself it cannot wait
@@ -89,7 +97,7 @@ static const EventPlace *first_unmet(const Fold *fold, const FoldStream *stream,
             continue;
         }
         const FoldStream *cause = fold_stream(fold, &place->stream);
-        if (cause == NULL || cause->shown < place->seq) {
+        if (cause == NULL || !is_met(cause, place->seq)) {
             return place;
         }
     }
@@ -219,16 +227,21 @@ static void queue_free(FoldQueue *queue)
 
 /* ---- shown ---- */
 
+static void free_waiters(FoldStep *step, FoldStream *stream)
+{
+    while (stream->waiters != NULL && is_met(stream, queue_at_place(stream->waiters)->need)) {
+        FoldQueue *queue = queue_at_place(stream->waiters);
+        queue_unsettle(step->fold, queue);
+        queue_settle(step, queue);
+    }
+}
+
 /* The stream is shown up to seq: sets free who has waited for that. */
 static void stream_passes(FoldStep *step, FoldStream *stream, uint64_t seq)
 {
     stream->shown = seq;
     stream->progress_ms = step->mono_ms;
-    while (stream->waiters != NULL && queue_at_place(stream->waiters)->need <= seq) {
-        FoldQueue *queue = queue_at_place(stream->waiters);
-        queue_unsettle(step->fold, queue);
-        queue_settle(step, queue);
-    }
+    free_waiters(step, stream);
 }
 
 static void show_ready(FoldStep *step, FoldQueue *queue)
@@ -373,6 +386,9 @@ static void apply_one(FoldStep *step, FoldStream *stream, LogEvent *event, size_
 {
     const EventFields *fields = &event->fields;
     show_all_ready(step, fields);
+    if (fields->seq > stream->limit) {
+        stream->limit = UINT64_MAX; /* it counts again */
+    }
     uint64_t given = stream->queue != NULL ? stream->queue->events->prev->passes : stream->shown;
     if (fields->seq <= given) {
         return; /* of a stream that was cut, and counts again: nobody is shown it twice */
@@ -416,6 +432,19 @@ void fold_give_up(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out)
     while (fold->deadlines != NULL) {
         queue_give_up(&step, HEAP_OWNER(fold->deadlines, FoldQueue, deadline));
     }
+    out->wake_at_ms = wake_at(&step);
+}
+
+void fold_cut(Fold *fold, const StreamId *id, uint64_t hi, uint64_t mono_ms, int64_t wall_ms,
+              FoldOut *out)
+{
+    FoldStep step = {.fold = fold, .out = out, .mono_ms = mono_ms, .wall_ms = wall_ms};
+    StreamTag tag = stream_tag(id);
+    show_due(&step);
+    FoldStream *stream = stream_get(fold, &tag);
+    stream->limit = hi;
+    free_waiters(&step, stream);
+    show_all_ready(&step, NULL);
     out->wake_at_ms = wake_at(&step);
 }
 

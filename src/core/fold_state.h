@@ -44,6 +44,7 @@ struct FoldStream {
     UT_hash_handle hh;
     StreamTag tag;
     uint64_t shown;
+    uint64_t limit;       /* nothing past it will come; UINT64_MAX: none is known */
     uint64_t progress_ms; /* when shown last rose */
     FoldQueue *queue;     /* NULL: nothing waits */
     HeapNode *waiters;    /* queues whose first waits for this stream; the lowest need is first */

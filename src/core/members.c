@@ -154,6 +154,14 @@ uint64_t members_cut(const Members *members, const StreamId *stream, EventHash *
     return cut != NULL ? cut->seq : 0;
 }
 
+const MemberCut *members_cuts(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                              size_t *ret_count)
+{
+    const Person *person = person_find(members->roll, key);
+    *ret_count = person != NULL && person->revoked ? person->cuts_count : 0;
+    return *ret_count > 0 ? person->cuts : NULL;
+}
+
 size_t members_count(const Members *members)
 {
     return settled(members)->list_count;

@@ -88,6 +88,18 @@ MemberState members_state(const Members *members, const uint8_t key[EVENT_KEY_BY
  * Of a cut: *ret_hash is the hash of the event there. ret_hash may be NULL. */
 uint64_t members_cut(const Members *members, const StreamId *stream, EventHash *ret_hash);
 
+/* Of one stream of a revoked key: epoch. seq 0: nothing of it counts; the hash is all zeros. */
+typedef struct MemberCut {
+    uint64_t epoch;
+    uint64_t seq;
+    EventHash hash;
+} MemberCut;
+
+/* Of the streams that the revocations of that key name, by epoch; of those that they do not name
+ * nothing counts. Valid until the next members_take. NULL: it is not revoked, or none is named. */
+const MemberCut *members_cuts(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                              size_t *ret_count);
+
 typedef struct Member {
     uint8_t key[EVENT_KEY_BYTES];
     char name[MEMBER_NAME_MAX_BYTES + 1]; /* "": the founder, or not known */
@@ -105,13 +117,10 @@ const Member *members_at(const Members *members, size_t index);
 const Member *members_find(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
 
 /* Of a revocation: bodies of REVOKE events, one a part; the caller owns them. cuts: of all streams
- * of the key that count, each with the hash of its event; none: nothing of it counts. The caller
- * owns the parts and their array. ERR_LIMIT: too many streams. */
-typedef struct MemberCut {
-    uint64_t epoch;
-    uint64_t seq;
-    EventHash hash;
-} MemberCut;
+ * of the key that count, each with the hash of its event; none: nothing of it counts. Others are
+ * better named too, with seq 0: so everybody knows that they will not come, and waits for nothing
+ * that is said to come after them (fold_cut). The caller owns the parts and their array.
+ * ERR_LIMIT: too many streams. */
 Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], const MemberCut *cuts,
                    size_t cuts_count, Bytes ***ret_parts, size_t *ret_count);
 

@@ -185,7 +185,7 @@ static Err read_cuts(const Chat__Revocation *revocation, RevocationText *text)
 {
     for (size_t i = 0; i < revocation->n_cuts; i++) {
         const Chat__StreamCut *cut = revocation->cuts[i];
-        if (cut->hash.len != EVENT_HASH_BYTES || cut->epoch == 0 || cut->seq == 0) {
+        if (cut->hash.len != EVENT_HASH_BYTES || cut->epoch == 0) {
             return ERR_INVALID;
         }
         text->cuts[i] = (MemberCut){.epoch = cut->epoch, .seq = cut->seq};

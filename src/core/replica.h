@@ -205,7 +205,8 @@ bool replica_is_frozen(const Replica *replica, const StreamId *stream);
 void replica_own(const Replica *replica, StreamId *ret_stream);
 /* The number that the last REPLICA_SAY got; 0: none. */
 uint64_t replica_said(const Replica *replica);
-/* The last event of the own stream that was said in this life, not durable yet maybe; NULL: none. */
+/* The last event of the own stream that was said in this life, not durable yet maybe; NULL:
+ * none. */
 const LogEvent *replica_last_said(const Replica *replica);
 /* By number, for looking one up. */
 const StreamId *replica_stream_at(const Replica *replica, size_t index);

@@ -331,7 +331,11 @@ static void add_list_line(StrBuf *out, const LineFormat *format, size_t number,
                           const LinkView *link)
 {
     char address[LINK_HOST_MAX_BYTES + sizeof("[]:65535")];
-    node_config_address(link->host, link->port, address, sizeof(address));
+    if (link->port != 0) {
+        node_config_address(link->host, link->port, address, sizeof(address));
+    } else { /* who has dialled us: the port is in it already */
+        snprintf(address, sizeof(address), "%s", link->host);
+    }
     strbuf_addf(out, "-- %zu  %s", number, link->incoming ? "from " : "");
     add_safe(out, address);
     strbuf_addf(out, "  %s", link_state_name(link->state));

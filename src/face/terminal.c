@@ -9,8 +9,11 @@
  * the bus's ring. */
 #include "face/terminal.h"
 
+#include "core/invite.h"
 #include "face/line_wrap.h"
+#include "face/qr.h"
 
+#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -72,6 +75,20 @@ static void add_said(Terminal *terminal, StrBuf *out, const LineFormat *format, 
     line_wrap(out, line.text, line.len, terminal->view.columns);
 }
 
+/* An invitation has its picture below it, where that fits. */
+static void add_notice(Terminal *terminal, StrBuf *out, const LineFormat *format,
+                       const BusItem *item)
+{
+    Invite invite;
+    const char *reason = "";
+    line_format_notice(out, format, item->level, item->text);
+    if (invite_read(item->text, strlen(item->text), &invite, &reason) == ERR_OK &&
+        qr_columns(item->text) <= (size_t)terminal->view.columns) {
+        qr_write(out, item->text, terminal->color);
+    }
+    sodium_memzero(&invite, sizeof(invite));
+}
+
 static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
 {
     LineFormat format = {
@@ -85,7 +102,7 @@ static void add_item(Terminal *terminal, StrBuf *out, const BusItem *item)
         }
         break;
     case BUS_NOTICE:
-        line_format_notice(out, &format, item->level, item->text);
+        add_notice(terminal, out, &format, item);
         break;
     case BUS_LIST:
         add_list(terminal, out, &format);

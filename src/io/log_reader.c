@@ -235,17 +235,6 @@ static void rooms_done(void *context, const StoreRooms *result)
     mem_free(job);
 }
 
-/* The store cannot tell it yet: whoever asks is told so, from the loop. */
-static void cuts_done(void *context, const StoreRooms *result)
-{
-    (void)result;
-    Job *job = context;
-    report(job, (Event){.kind = EVENT_ANSWER,
-                        .query = &job->query,
-                        .text = "the store does not look for that yet"});
-    mem_free(job);
-}
-
 static Err ask(Store *store, Job *job)
 {
     static const int joins[] = {LOG_JOIN, LOG_PART};
@@ -270,7 +259,7 @@ static Err ask(Store *store, Job *job)
     case QUERY_ROOMS:
         return store_read_rooms(store, rooms_done, job);
     case QUERY_CUTS:
-        return store_read_rooms(store, cuts_done, job);
+        return store_read_cuts(store, query->stream.origin, query->since_hlc, page_done, job);
     }
     return ERR_INVALID;
 }

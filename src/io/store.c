@@ -166,32 +166,6 @@ static bool load_heads(Store *store, Db *db)
     return code == SQLITE_DONE;
 }
 
-/* Who is a member hangs on them: one that cannot be read is not passed over. */
-static bool load_control(Store *store, Db *db)
-{
-    sqlite3_stmt *rows = db_statement(db, SQL_CONTROL);
-    if (rows == NULL) {
-        return false;
-    }
-    sqlite3_bind_int(rows, 1, LOG_ROOM_KEY);
-    sqlite3_bind_int(rows, 2, LOG_REVOKE);
-    size_t cap = 0;
-    int code = SQLITE_ROW;
-    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
-        LogEvent *event = db_event(rows);
-        if (event == NULL) {
-            break;
-        }
-        if (store->control_count == cap) {
-            cap = cap == 0 ? 64 : cap * 2;
-            store->control = mem_resize(store->control, cap, sizeof(LogEvent *));
-        }
-        store->control[store->control_count++] = event;
-    }
-    sqlite3_reset(rows);
-    return code == SQLITE_DONE;
-}
-
 /* The words too may be what was damaged: they can be had anew from the events. */
 static bool make_words_anew(Store *store, Db *db, char **ret_error)
 {
@@ -247,7 +221,7 @@ static Err open_sound(Store *store, Db *db, SchemaCheck check, char **ret_error)
     if (db_use_seals(db, store->seals) != SQLITE_OK || !load_heads(store, db)) {
         store_say(ret_error, "its list of streams cannot be read");
         err = ERR_INVALID;
-    } else if (!load_control(store, db)) {
+    } else if (!control_load(store, db)) {
         store_say(ret_error, "what it says of members cannot be read");
         err = ERR_INVALID;
     } else if (check == SCHEMA_CHECK_ALL && !make_words_anew(store, db, ret_error)) {
@@ -355,7 +329,7 @@ static Err open_for_reading(Store *store, char **ret_error)
     } else if (err == ERR_OK && !load_heads(store, db)) {
         store_say(ret_error, "%s is damaged: its list of streams cannot be read", store->file);
         err = ERR_IO;
-    } else if (err == ERR_OK && !load_control(store, db)) {
+    } else if (err == ERR_OK && !control_load(store, db)) {
         store_say(ret_error, "%s is damaged: what it says of members cannot be read", store->file);
         err = ERR_IO;
     } else if (err == ERR_OK && journal_load(store, db) != SQLITE_OK) {
@@ -412,6 +386,8 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
     char *error = NULL;
     store->loop = loop;
     store->read_only = options->read_only;
+    store->room_keys_max_bytes =
+        options->room_keys_max_bytes > 0 ? options->room_keys_max_bytes : STORE_ROOM_KEYS_MAX_BYTES;
     store->state_changed = options->state_changed;
     store->state_context = options->context;
     Err err = dir_open(&store->dir, options->directory, !options->read_only, &error);

@@ -48,6 +48,9 @@ enum {
     /* What a batch with STORE_LAZY waits for others to share its commit with. */
     STORE_LAZY_MS = 10,
     STORE_LAZY_EVENTS = 256,
+    /* ROOM_KEY events in memory, from open until store_heads_drop. A new key for a room of 500
+     * people is 64 KiB: 4,000 of those, or half a million entries of one person. */
+    STORE_ROOM_KEYS_MAX_BYTES = 256 * 1024 * 1024,
     /* More in one stream are refused (a row's key has 40 bits for it): 35,000 years at one a
      * second. */
     STORE_SEQ_BITS = 40,
@@ -62,6 +65,7 @@ typedef struct StoreOptions {
     const char *directory; /* made, with its parents, where missing (mode 0700) */
     /* Only reads, beside a node that may be running: takes no lock, makes and mends nothing. */
     bool read_only;
+    size_t room_keys_max_bytes; /* 0: STORE_ROOM_KEYS_MAX_BYTES */
     /* store_degraded or store_notice has changed; may be NULL. */
     void (*state_changed)(void *context);
     void *context;
@@ -88,12 +92,13 @@ Err store_open(const StoreOptions *options, Loop *loop, Store **ret_store, char 
  * a backup that runs is given up. */
 void store_close(Store *store, void (*closed)(void *context), void *context);
 
-/* What a person should know, or NULL: a corrupt file was set aside, and where; or the check after
- * an unclean stop, which runs while the store is used, found that the next open will have to. */
+/* What a person should know, or NULL: a corrupt file was set aside, and where; or there are more
+ * keys of sealed rooms than are read; or the check after an unclean stop, which runs while the
+ * store is used, found that the next open will have to. */
 const char *store_notice(const Store *store);
 
-/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not be read. Wiped at the
- * end. */
+/* EVENT_SEED_BYTES: who this node is; made at the first open. With read_only NULL where it may not
+ * be read. Wiped at the end. */
 const uint8_t *store_seed(const Store *store);
 
 typedef struct StoreHead {
@@ -108,7 +113,8 @@ typedef struct StoreHead {
 const StoreHead *store_heads(const Store *store, size_t *ret_count);
 void store_heads_drop(Store *store);
 /* All control events (LOG_MEMBER, LOG_REVOKE, LOG_ROOM_KEY) as they were at open; the store's until
- * store_heads_drop. */
+ * store_heads_drop. Of ROOM_KEY events STORE_ROOM_KEYS_MAX_BYTES: past it whoever has written most
+ * of them goes without his newest, and store_notice tells. */
 LogEvent *const *store_control_events(const Store *store, size_t *ret_count);
 /* The highest epoch of that origin among them; 0: none. */
 uint64_t store_epoch_max(const Store *store, const uint8_t origin[EVENT_KEY_BYTES]);
@@ -271,6 +277,16 @@ typedef struct StoreKinds {
  * networks), however many texts lie between them.
  * ERR_INVALID: other kinds than those, or too many. */
 Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, void *context);
+
+/* Streams of one origin: as many as a replica takes (REPLICA_STREAMS_OF_ORIGIN_MAX). */
+enum { STORE_CUTS_MAX = 10000 };
+
+/* Of each stream of an origin the last event before the first one with that stamp or a later one,
+ * where it has one. Who writes an earlier stamp behind a later one gains nothing by it. In the
+ * order in which the streams came here. Costs a look at each event since then, and at none before.
+ * To done, besides: ERR_LIMIT: STORE_CUTS_MAX. */
+Err store_read_cuts(Store *store, const uint8_t origin[EVENT_KEY_BYTES], uint64_t hlc,
+                    StoreReadDone done, void *context);
 
 /* Rooms in one answer: more than anybody looks through, and with the longest names 1 MB. */
 enum { STORE_ROOMS_MAX = 10000 };

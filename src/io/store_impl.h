@@ -8,6 +8,7 @@
  *   store_search.c  another reader: search           store_query.c   what it asks FTS5 for
  *   store_words.c   what a word is, for FTS5
  *   store_db.c      connections, statements, errors
+ *   store_control.c what says who is a member, and gives keys, at open
  *   store_schema.c  tables, checks                   store_dir.c     the directory's other files
  *   store_backup.c  backup and restore               store_check.c   quick_check while it runs */
 #pragma once
@@ -68,6 +69,9 @@
                  " FROM rooms WHERE last IS NOT NULL ORDER BY last DESC, name LIMIT ?1")           \
     X(SQL_CONTROL, "SELECT id, signature, bytes FROM events INDEXED BY events_kinds"               \
                    " WHERE kind IS NOT NULL AND kind BETWEEN ?1 AND ?2")                           \
+    X(SQL_STREAMS_OF, "SELECT id, epoch, lo, hi FROM streams WHERE origin = ?1 ORDER BY id")       \
+    X(SQL_NOT_BEFORE, "SELECT e.id FROM rooms r CROSS JOIN events e INDEXED BY events_shown"       \
+                      " ON e.room = r.id WHERE e.hlc >= ?1")                                       \
     X(SQL_ROOM_EVENTS, "SELECT id, signature, bytes, room FROM events WHERE room = ?1")            \
     X(SQL_HLC_SPAN, "SELECT min(hlc), max(hlc) FROM events WHERE id BETWEEN ?1 AND ?2")            \
     X(SQL_DOCS_OF, "SELECT id, event FROM docs WHERE id BETWEEN ?1 AND ?2"                         \
@@ -154,6 +158,11 @@ enum {
 /* The event of a row (SQL_EVENT, SQL_RUN, SQL_PAGE): decoded, and checked to be of that row.
  * NULL: it is damaged. */
 LogEvent *db_event(sqlite3_stmt *row);
+
+/* ---- store_control.c ---- */
+
+/* Into store->control; what was left out, into store->notice. False: it cannot be read. */
+bool control_load(Store *store, Db *db);
 
 /* ---- store_sealed.c ---- */
 
@@ -436,6 +445,7 @@ struct Store {
     Seals *seals;
     bool has_seed;
     size_t control_count;
+    size_t room_keys_max_bytes;
     StoreLife *lives; /* the oldest first; the last one is this open's, unless read_only */
     size_t lives_count;
     uint64_t position; /* of the journal's end, at open */

@@ -30,6 +30,10 @@ typedef struct Read {
             size_t max_events;
         } kinds;
         struct {
+            uint8_t origin[EVENT_KEY_BYTES];
+            uint64_t hlc;
+        } cuts;
+        struct {
             StoreExport *export;
             size_t max_bytes;
         } part;

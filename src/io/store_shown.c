@@ -1,6 +1,7 @@
 /* Reads that go by time, in the order in which events are shown (event_compare): pages of a room,
- * the newest events of some kinds, and the list of rooms. Each walks an index from its newest end
- * and stops when it has enough, so that what it costs does not grow with the log. */
+ * the newest events of some kinds, what somebody said before a stamp, and the list of rooms. Each
+ * walks an index from its newest end and stops when it has enough, so that what it costs does not
+ * grow with the log. */
 #include "io/store_reader.h"
 
 #include <string.h>
@@ -138,6 +139,146 @@ Err store_read_kinds(Store *store, const StoreKinds *kinds, StoreReadDone done, 
     }
     read->kinds.max_events = kinds->max_events;
     return read_push(store, read, run_kinds, done, context);
+}
+
+/* ---- what an origin said before a stamp ---- */
+
+typedef struct StreamEnd {
+    int64_t id;
+    StreamId stream;
+    uint64_t lo;
+    uint64_t hi; /* of what is before the stamp; below lo: there is nothing */
+} StreamEnd;
+
+typedef struct StreamEnds {
+    StreamEnd *items; /* by id */
+    size_t count;
+    size_t cap;
+} StreamEnds;
+
+static Err find_streams(Store *store, Db *db, const uint8_t *origin, StreamEnds *ends)
+{
+    sqlite3_stmt *rows = db_statement(db, SQL_STREAMS_OF);
+    if (rows == NULL) {
+        return read_failed(store, db, failure(db));
+    }
+    sqlite3_bind_blob(rows, 1, origin, EVENT_KEY_BYTES, SQLITE_STATIC);
+    int code = SQLITE_DONE;
+    while (ends->count <= STORE_CUTS_MAX && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        if (ends->count == ends->cap) {
+            ends->cap = ends->cap == 0 ? 16 : ends->cap * 2;
+            ends->items = mem_resize(ends->items, ends->cap, sizeof(*ends->items));
+        }
+        StreamEnd *end = &ends->items[ends->count++];
+        end->id = sqlite3_column_int64(rows, 0);
+        memcpy(end->stream.origin, origin, EVENT_KEY_BYTES);
+        end->stream.epoch = u64_of_sql(sqlite3_column_int64(rows, 1));
+        end->lo = (uint64_t)sqlite3_column_int64(rows, 2);
+        end->hi = (uint64_t)sqlite3_column_int64(rows, 3);
+    }
+    sqlite3_reset(rows);
+    if (ends->count > STORE_CUTS_MAX) {
+        return ERR_LIMIT;
+    }
+    return code == SQLITE_DONE ? ERR_OK : read_failed(store, db, code);
+}
+
+static StreamEnd *find_end(const StreamEnds *ends, int64_t id)
+{
+    size_t low = 0;
+    size_t high = ends->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ends->items[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < ends->count && ends->items[low].id == id ? &ends->items[low] : NULL;
+}
+
+/* By the index of rooms, which holds all that this needs to see. */
+static Err end_before(Store *store, Db *db, uint64_t hlc, StreamEnds *ends)
+{
+    sqlite3_stmt *rows = db_statement(db, SQL_NOT_BEFORE);
+    if (rows == NULL) {
+        return read_failed(store, db, failure(db));
+    }
+    sqlite3_bind_int64(rows, 1, sql_of_u64(hlc));
+    int code = SQLITE_DONE;
+    while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
+        int64_t row = sqlite3_column_int64(rows, 0);
+        uint64_t seq = (uint64_t)row & ((UINT64_C(1) << STORE_SEQ_BITS) - 1);
+        StreamEnd *end = find_end(ends, row >> STORE_SEQ_BITS);
+        if (end != NULL && end->hi >= seq) {
+            end->hi = seq - 1;
+        }
+    }
+    sqlite3_reset(rows);
+    return code == SQLITE_DONE ? ERR_OK : read_failed(store, db, code);
+}
+
+static Err add_end(Store *store, Db *db, const StreamEnd *end, Answer *answer)
+{
+    sqlite3_stmt *find = db_statement(db, SQL_EVENT);
+    if (find == NULL) {
+        return read_failed(store, db, failure(db));
+    }
+    int64_t row = event_row(end->id, end->hi);
+    sqlite3_bind_int64(find, 1, row);
+    int code = sqlite3_step(find);
+    LogEvent *event = code == SQLITE_ROW ? db_event(find) : NULL;
+    sqlite3_reset(find);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return read_failed(store, db, code);
+    }
+    if (event == NULL || event->fields.seq != end->hi ||
+        stream_id_compare(&event->fields.stream, &end->stream) != 0) {
+        event_unref(event);
+        return read_damaged(store, row);
+    }
+    answer_add(answer, event);
+    return ERR_OK;
+}
+
+static Err find_cuts(Read *read, Db *db, StreamEnds *ends)
+{
+    Store *store = read->job.store;
+    Err err = find_streams(store, db, read->cuts.origin, ends);
+    err = err == ERR_OK ? end_before(store, db, read->cuts.hlc, ends) : err;
+    for (size_t i = 0; i < ends->count && err == ERR_OK; i++) {
+        const StreamEnd *end = &ends->items[i];
+        err = end->hi >= end->lo ? add_end(store, db, end, &read->answer) : ERR_OK;
+    }
+    return err;
+}
+
+/* All of it sees one state of the file: a stream may be cut meanwhile. */
+static void run_cuts(Job *job, Db *db)
+{
+    Read *read = (Read *)job;
+    StreamEnds ends = {0};
+    int code = db_run(db, SQL_BEGIN_READ);
+    if (code != SQLITE_OK) {
+        read->err = read_failed(job->store, db, code);
+        return;
+    }
+    read->err = find_cuts(read, db, &ends);
+    code = db_run(db, SQL_COMMIT);
+    if (read->err == ERR_OK && code != SQLITE_OK) {
+        read->err = read_failed(job->store, db, code);
+    }
+    mem_free(ends.items);
+}
+
+Err store_read_cuts(Store *store, const uint8_t origin[EVENT_KEY_BYTES], uint64_t hlc,
+                    StoreReadDone done, void *context)
+{
+    Read *read = mem_new(Read);
+    memcpy(read->cuts.origin, origin, EVENT_KEY_BYTES);
+    read->cuts.hlc = hlc;
+    return read_push(store, read, run_cuts, done, context);
 }
 
 /* ---- the list of rooms ---- */

@@ -95,3 +95,7 @@ def tls_records(data):
         records.append((kind, length))
         at += 5 + length
     return records
+
+
+def found_in(secrets, *hays):
+    return sorted(name for name, text in secrets.items() if any(text in hay for hay in hays))

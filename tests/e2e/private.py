@@ -1,6 +1,8 @@
 """Private networks for the tests: nodes that are made, invited and joined by the commands that
 people use."""
 
+import base64
+import hashlib
 import re
 import socket
 
@@ -127,3 +129,19 @@ def dial(port, source="127.0.0.1"):
     """A plain connection, from one of this machine's addresses."""
     return socket.create_connection(("127.0.0.1", port), harness.scaled(5),
                                     source_address=(source, 0))
+
+
+def invitation(line):
+    """What stands in it (proto/chat.proto, Invitation)."""
+    import chat_pb2
+    text = line.removeprefix("CHAT1-")
+    return chat_pb2.Invitation.FromString(
+        base64.b32decode(text + "=" * (-len(text) % 8)))
+
+
+def invitation_line(fields):
+    """With the check that belongs to it."""
+    fields.ClearField("check")
+    bare = fields.SerializeToString()
+    fields.check = hashlib.blake2b(bare, digest_size=32).digest()[:4]
+    return "CHAT1-" + base64.b32encode(fields.SerializeToString()).decode().rstrip("=")

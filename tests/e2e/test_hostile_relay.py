@@ -7,6 +7,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -184,6 +185,26 @@ def test_a_stranger_s_stream_is_not_taken_from_a_member(net):
     mesh.assert_links_held()
 
 
+@pytest.mark.parametrize("trick,sign", [
+    ("revoke", "removed bob|bob.*removed"), ("false-member", "sybil")])
+def test_who_is_not_the_founder_or_the_inviter_says_it_in_vain(net, trick, sign):
+    """Both take the event, which its author may write and has signed; it changes nothing."""
+    mesh = Between(net, trick)
+    mesh.go()
+    mesh.wait_did("say")
+    mesh.assert_chats()
+    harness.wait_equal_logs([mesh.ann, mesh.bob])
+    kinds = [row["kind"] for row in harness.exported(mesh.ann) if row["sender"] == "mallory"]
+    assert kinds == ["revoke" if trick == "revoke" else "member"]
+    for node in (mesh.ann, mesh.bob):
+        assert not [one["text"] for one in node.notices if re.search(sign, one["text"])]
+        since = len(node.notices)
+        node.command("/members")
+        node.wait_notice("bob", since=since)
+        assert not re.search(sign, " ".join(one["text"] for one in node.notices[since:]))
+    mesh.assert_links_held()
+
+
 def test_what_is_said_twice_is_shown_once(net):
     mesh = Between(net, "replay")
     for number in range(20):
@@ -246,6 +267,25 @@ def test_streams_that_are_told_of_and_are_not_there_cost_little(net, show, trick
     harness.wait_equal_logs([mesh.ann, mesh.bob])
     show(f"{trick}: {before} KiB before, {during} KiB with 120,000 rows")
     harness.assert_memory(lambda: mesh.bob.rss_kib() - before, 100 * 1024, "growth")
+
+
+def test_who_asks_for_all_again_and_again_holds_up_nobody(net, show):
+    """1,200,000 times, with a ping and room for a megabyte each thousand; bob has another link."""
+    mesh = Between(net, "flood-wants")
+    carl = mesh.carl()
+    for number in range(50):
+        mesh.ann.say(f"ann {number} " + "x" * 4000)
+    mesh.bob.wait_for(lambda: len(mesh.bob.contents("ann")) >= 51, "what ann said")
+    before = mesh.bob.rss_kib()
+    mesh.go()
+    mesh.wait_did("flood")
+    started = time.monotonic()
+    for number in range(10):
+        carl.say(f"carl {number}")
+        mesh.bob.wait_content(f"carl {number}", seconds=20)
+    show(f"10 lines each after the other in {time.monotonic() - started:.2f} s")
+    harness.wait_equal_logs([mesh.ann, mesh.bob, carl])
+    harness.assert_memory(lambda: mesh.bob.rss_kib() - before, 40 * 1024, "growth")
 
 
 def test_people_who_are_not_there_are_not_told_of(net):

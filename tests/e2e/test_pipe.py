@@ -393,7 +393,7 @@ def test_json_output_is_one_object_a_line(cluster):
     entry = ann.lists[-1]["nodes"][0]
     assert set(entry) == {"number", "host", "port", "state", "kind", "name", "rtt_us", "reason",
                           "retry_in_ms", "waiting_lines", "refused_lines", "link", "peer_lacks",
-                          "here_lacks", "events_per_s", "incoming"}
+                          "here_lacks", "events_per_s", "incoming", "fingerprint"}
 
 
 WRONG_JSON = [

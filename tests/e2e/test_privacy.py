@@ -142,17 +142,18 @@ def copies_in_memory(pid, wanted):
 
 @pytest.mark.skipif(SANITIZED or os.geteuid() != 0, reason="takes root, who reads all memory")
 def test_memory_holds_the_secret_where_it_is_used_alone(cluster, data_home):
-    """The store's copy, and the key pair that signs: no buffer that it went through."""
+    """The store's copies (one opens sealed rooms for the search), and the key pair that signs: no
+    buffer that it went through."""
     nodes = cluster.mesh(["ann", "bob"])
     use_it(cluster, *nodes)
     secret = (data_folder(data_home, nodes[0]) / "identity").read_bytes()
     found = copies_in_memory(nodes[0].pid, secret)
-    assert sum(count for _, count in found) == 2, found
+    assert sum(count for _, count in found) == 3, found
     nodes[0].stop()
     read = cluster.again(nodes[0])  # this time it was read, not made
     read.wait_connected(1)
     found = copies_in_memory(read.pid, secret)
-    assert sum(count for _, count in found) == 2, found
+    assert sum(count for _, count in found) == 3, found
 
 
 def test_files_are_for_their_owner_alone(cluster, data_home):

@@ -4,6 +4,7 @@ refused."""
 import os
 import re
 import stat
+import time
 
 import grpc
 import pytest
@@ -146,6 +147,55 @@ def test_a_ban_takes_what_was_said_too(net):
         harness.eventually(lambda node=node: "something foul" not in
                            harness.tool("history", *node.data_args()).stdout,
                            "the line to be gone from the log")
+
+
+def a_second_later():
+    """The beginning of a second that no line was said in yet, as a person writes it."""
+    moment = int(time.time()) + 1
+    harness.eventually(lambda: time.time() > moment + 0.1, "the next second")
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def test_revoked_since_a_moment_is_what_was_said_after_it(net):
+    """Of the stream that was open then, and of one that was begun later."""
+    ann, bob, carl = net.nodes("ann", "bob", "carl")
+    bob.say("said before")
+    for node in (ann, carl):
+        node.wait_content("said before")
+    moment = a_second_later()
+    bob.say("said after")
+    carl.wait_content("said after")
+    bob.stop()
+    bob = net.start("bob")
+    bob.wait_connected(1)
+    bob.say("said in another life")
+    for node in (ann, carl):
+        node.wait_content("said in another life")
+    ann.command(f"/revoke bob since {moment}")
+    carl.wait_notice(r"removed bob .*until then stays")
+    bob.wait_notice(r"removed|no member")
+    harness.wait_equal_logs([ann, carl])
+    for node in (ann, carl):
+        said = harness.tool("history", *node.data_args()).stdout
+        assert "said before" in said and "said after" not in said and "another life" not in said
+    dora = net.join("dora")
+    dora.wait_content("said before")
+    harness.wait_equal_logs([ann, carl, dora])
+    assert "said after" not in dora.contents()
+
+
+def test_revoked_since_is_answered_beside_the_node(net):
+    ann, bob = net.nodes("ann", "bob")
+    bob.say("said before")
+    ann.wait_content("said before")
+    with private.Owner(net.data("ann")) as owner:
+        ok, lines = owner.run("/revoke bob since soon")
+        assert not ok and "a time is" in lines[0]
+    done = net.ask("ann", "revoke", "bob", "--since", "1h")
+    assert "bob" in done.stdout + done.stderr and "is removed" in done.stdout + done.stderr
+    bob.wait_notice(r"removed|no member")
+    harness.eventually(lambda: "said before" not in
+                       harness.tool("history", *ann.data_args()).stdout, "the line to be gone")
 
 
 def test_only_the_founder_removes(net):

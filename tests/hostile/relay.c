@@ -12,7 +12,6 @@
 #include "relay.h"
 
 #include "base/random.h"
-#include "core/members.h"
 #include "io/network_dir.h"
 #include "io/wire.h"
 
@@ -340,7 +339,6 @@ static void open_gate(Relay *relay, Loop *loop, const char *directory)
     AUTO_FREE char *path = mem_alloc(strlen(directory) + sizeof("/identity"));
     uint8_t seed[EVENT_SEED_BYTES];
     NetworkFile network = {0};
-    Members *members = NULL;
     const char *reason = "";
     char *error = NULL;
     stpcpy(stpcpy(path, directory), "/identity");
@@ -349,12 +347,11 @@ static void open_gate(Relay *relay, Loop *loop, const char *directory)
     if (network_file_load(directory, &network, &error) != ERR_OK) {
         give_up(directory, error != NULL ? error : "of no network");
     }
-    if (members_new(bytes_data(network.genesis), bytes_len(network.genesis), &members, &reason) !=
-        ERR_OK) {
+    if (members_new(bytes_data(network.genesis), bytes_len(network.genesis), &relay->members,
+                    &reason) != ERR_OK) {
         give_up(directory, reason);
     }
-    memcpy(relay->network, members_network(members), sizeof(relay->network));
-    members_free(members);
+    memcpy(relay->network, members_network(relay->members), sizeof(relay->network));
     if (gate_open(&(GateOptions){.loop = loop,
                                  .seed = seed,
                                  .network = relay->network,

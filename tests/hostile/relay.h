@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "core/event.h"
 #include "core/frame.h"
+#include "core/members.h"
 #include "io/gate.h"
 #include "io/rpc.h"
 
@@ -48,6 +49,7 @@ struct Relay {
     uv_timer_t redial;
     EventSigner signer;
     EventSigner stolen; /* of somebody else's identity, where a trick takes one */
+    Members *members;   /* of which it knows the founder and the network alone */
     uint8_t network[EVENT_NETWORK_BYTES];
     NodeId node_id;
     uint64_t epoch;

@@ -1,5 +1,5 @@
-/* Somebody who has copied a node's certificate, which everybody sees in a handshake, and has not its
- * key: shows the certificate, and signs with another key.
+/* Somebody who has copied a node's certificate, which everybody sees in a handshake, and has not
+ * its key: shows the certificate, and signs with another key.
  *
  *   hostile_thief PORT CERTIFICATE.PEM      prints what became of the handshake */
 #include <openssl/core_names.h>

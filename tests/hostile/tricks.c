@@ -29,26 +29,38 @@ static bool is_origin(const ProtobufCBinaryData *data, const uint8_t key[EVENT_K
 
 /* ---- events of its own making ---- */
 
-static LogEvent *make_event(Relay *relay, const StreamId *stream, uint64_t seq,
+static EventFields fields_of(const Relay *relay, const StreamId *stream, uint64_t seq)
+{
+    return (EventFields){.network = relay->network,
+                         .stream = *stream,
+                         .seq = seq,
+                         .hlc = (uint64_t)loop_wall_ms() << 16,
+                         .room = MESSAGE_LOBBY,
+                         .room_len = strlen(MESSAGE_LOBBY),
+                         .kind = LOG_TEXT,
+                         .sender = "mallory",
+                         .sender_len = strlen("mallory")};
+}
+
+static LogEvent *make_event(const Relay *relay, const StreamId *stream, uint64_t seq,
                             const EventHash *before, const char *text, const EventSigner *signer)
 {
-    EventFields fields = {.network = relay->network,
-                          .stream = *stream,
-                          .seq = seq,
-                          .hlc = (uint64_t)loop_wall_ms() << 16,
-                          .room = MESSAGE_LOBBY,
-                          .room_len = strlen(MESSAGE_LOBBY),
-                          .kind = LOG_TEXT,
-                          .sender = "mallory",
-                          .sender_len = strlen("mallory"),
-                          .body = (const uint8_t *)text,
-                          .body_len = strlen(text)};
+    EventFields fields = fields_of(relay, stream, seq);
+    fields.body = (const uint8_t *)text;
+    fields.body_len = strlen(text);
     if (before != NULL) {
         fields.prev_hash = *before;
     }
     LogEvent *event = event_new(&fields);
     event_sign(event, signer);
     return event;
+}
+
+static StreamId own_stream(const Relay *relay)
+{
+    StreamId stream = {.epoch = relay->epoch};
+    memcpy(stream.origin, relay->signer.public_key, sizeof(stream.origin));
+    return stream;
 }
 
 /* Tells of it, and sends it unasked. */
@@ -99,12 +111,57 @@ static bool own_frame(Relay *relay, const End *from, End *to, Chat__Frame *frame
 static void equivocate_go(Relay *relay)
 {
     static const char *const TEXTS[ENDS_MAX] = {"it is white", "it is black"};
-    StreamId stream = {.epoch = relay->epoch};
-    memcpy(stream.origin, relay->signer.public_key, sizeof(stream.origin));
+    StreamId stream = own_stream(relay);
     for (size_t i = 0; i < relay->ends_count; i++) {
         relay->own[i] = make_event(relay, &stream, 1, NULL, TEXTS[i], &relay->signer);
     }
     push_own(relay);
+}
+
+/* What it says of others in its own name, signed as it should be. */
+static void push_control(Relay *relay, LogKind kind, const Bytes *body)
+{
+    StreamId stream = own_stream(relay);
+    EventFields fields = fields_of(relay, &stream, 1);
+    fields.kind = (int)kind;
+    fields.body = bytes_data(body);
+    fields.body_len = bytes_len(body);
+    LogEvent *event = event_new(&fields);
+    event_sign(event, &relay->signer);
+    for (size_t i = 0; i < relay->ends_count; i++) {
+        relay->own[i] = event_ref(event);
+    }
+    event_unref(event);
+    push_own(relay);
+    relay_tell("did say");
+}
+
+/* The second, as the founder may say it alone. */
+static void revoke_go(Relay *relay)
+{
+    uint8_t id[8];
+    Bytes **parts = NULL;
+    size_t count = 0;
+    random_bytes(id, sizeof(id));
+    if (revocation_new(second(relay)->peer.key, id, NULL, 0, &parts, &count) == ERR_OK) {
+        push_control(relay, LOG_REVOKE, parts[0]); /* without cuts it is one */
+    }
+    for (size_t i = 0; i < count; i++) {
+        bytes_unref(parts[i]);
+    }
+    mem_free(parts);
+}
+
+/* As if the first had let somebody in. */
+static void false_member_go(Relay *relay)
+{
+    uint8_t key[EVENT_KEY_BYTES];
+    EventSigner seeming = relay->signer;
+    random_bytes(key, sizeof(key));
+    memcpy(seeming.public_key, relay->ends[0].peer.key, sizeof(seeming.public_key));
+    Bytes *body = membership_new(relay->members, &seeming, key, "sybil", NULL, 0, loop_wall_ms());
+    push_control(relay, LOG_MEMBER, body);
+    bytes_unref(body);
 }
 
 /* A stream of a key that nobody has let in, signed as it should be. */
@@ -292,6 +349,28 @@ static void flood_epochs_go(Relay *relay)
     relay_tell("did flood");
 }
 
+/* All of the first's stream, again and again, with room for it each time. */
+static void flood_wants_go(Relay *relay)
+{
+    const Seen *seen = relay_seen(relay, relay->ends[0].peer.key);
+    if (seen == NULL) {
+        relay_tell("nothing of that author was seen");
+        return;
+    }
+    FrameWant *wants = mem_array(FLOOD_ROWS, sizeof(*wants));
+    for (size_t i = 0; i < FLOOD_ROWS; i++) {
+        wants[i] = (FrameWant){.stream = seen->stream, .from = 1};
+    }
+    for (size_t n = 0; n < 10 * FLOOD_FRAMES; n++) {
+        end_send(
+            second(relay),
+            frame_encode(&(FrameOut){
+                .wants = wants, .wants_count = FLOOD_ROWS, .credit = 1024 * 1024, .ping = n + 1}));
+    }
+    mem_free(wants);
+    relay_tell("did flood");
+}
+
 static void flood_presences_go(Relay *relay)
 {
     FramePresence *rows = mem_array(FLOOD_ROWS, sizeof(*rows));
@@ -364,6 +443,8 @@ const Trick TRICKS[] = {
     {.name = "forge", .go = forge_go},
     {.name = "stranger", .frame = own_frame, .go = stranger_go},
     {.name = "smuggle", .frame = own_frame, .go = smuggle_go},
+    {.name = "revoke", .frame = own_frame, .go = revoke_go},
+    {.name = "false-member", .frame = own_frame, .go = false_member_go},
     {.name = "replay", .go = replay_go},
     {.name = "reorder", .frame = reorder_frame},
     {.name = "withhold", .frame = withhold_frame},
@@ -371,6 +452,7 @@ const Trick TRICKS[] = {
     {.name = "equivocate", .frame = own_frame, .go = equivocate_go},
     {.name = "flood-haves", .go = flood_haves_go},
     {.name = "flood-epochs", .go = flood_epochs_go},
+    {.name = "flood-wants", .go = flood_wants_go},
     {.name = "flood-presences", .go = flood_presences_go},
     {.name = "oversized", .go = oversized_go},
     {.name = "garbage", .go = garbage_go},

@@ -1,7 +1,7 @@
 /* Real replicas in the simulated world. */
 #include "sim_world.h"
 
-static int64_t node_wall_ms(const World *world, int at)
+int64_t node_wall_ms(const World *world, int at)
 {
     if (node_is_hostile(world, at, FAULT_CLOCK_LIAR)) {
         return WALL_MS + (int64_t)world->now_ms + LIE_MS;
@@ -160,6 +160,7 @@ static void node_do(World *world, int at, int from, ReplicaOutput *output)
         return;
     case REPLICA_CUT:
         private_cut_disk(world, at, &output->stream, output->from);
+        shown_cut(world, at, &output->stream);
         return;
     case REPLICA_GREETED:
     case REPLICA_HEARD:
@@ -396,6 +397,9 @@ void node_start(World *world, int at)
     mem_free(heads);
     load_proofs(world, node);
     shown_begin(node);
+    if (world->config.private_network) {
+        private_tell_cuts(world, at);
+    }
     node->life++;
     world_trace(world, "start", at, node->epoch, count);
     if (world->config.private_network) { /* as the core does */

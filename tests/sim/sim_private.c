@@ -14,6 +14,7 @@ enum {
     NEWS_MIN_MS = 4000, /* of the revocation */
     BACK_DATED_MS = 3600 * 1000,
     LATE_MIN_MS = 2000,
+    CUTS_MAX = 64,
     CUT_MAX_MS = 400, /* until the disk has deleted it */
 };
 
@@ -99,6 +100,26 @@ void private_start(World *world, int at)
     node->members_changed = false;
 }
 
+/* So that nobody here waits for what was cut off. */
+static void tell_cuts_of(World *world, int at, const uint8_t *key)
+{
+    size_t count = 0;
+    const MemberCut *cuts = members_cuts(world->nodes[at].members, key, &count);
+    for (size_t i = 0; i < count; i++) {
+        StreamId stream = {.epoch = cuts[i].epoch};
+        memcpy(stream.origin, key, EVENT_KEY_BYTES);
+        shown_cut(world, at, &stream);
+    }
+}
+
+void private_tell_cuts(World *world, int at)
+{
+    const Members *members = world->nodes[at].members;
+    for (size_t i = 0; i < members_count(members); i++) {
+        tell_cuts_of(world, at, members_at(members, i)->key);
+    }
+}
+
 static bool is_deaf_to(const World *world, int at, const LogEvent *event)
 {
     return event->fields.kind == LOG_REVOKE && at == world->revoked && world->revoked_is_hostile;
@@ -107,8 +128,14 @@ static bool is_deaf_to(const World *world, int at, const LogEvent *event)
 void private_take(World *world, int at, const LogEvent *event)
 {
     Node *node = &world->nodes[at];
-    if (!is_deaf_to(world, at, event)) {
-        node->members_changed |= members_take(node->members, event);
+    uint8_t key[EVENT_KEY_BYTES];
+    if (is_deaf_to(world, at, event) || !members_take(node->members, event)) {
+        return;
+    }
+    node->members_changed = true;
+    bool tells = event->fields.kind == LOG_REVOKE && node->fold != NULL;
+    if (tells && members_about(node->members, event, key)) {
+        tell_cuts_of(world, at, key);
     }
 }
 
@@ -236,19 +263,36 @@ static bool cut_of(World *world, const DiskStream *stream, bool since, MemberCut
     return true;
 }
 
+/* Streams of which nothing counts, as the core names them. */
+static size_t name_others(const Node *founder, const Node *victim, MemberCut *cuts, size_t count)
+{
+    const StreamId *id;
+    for (size_t i = 0; (id = replica_stream_at(founder->replica, i)) != NULL; i++) {
+        bool of_it = memcmp(id->origin, victim->key, EVENT_KEY_BYTES) == 0;
+        for (size_t at = 0; at < count; at++) {
+            of_it = of_it && cuts[at].epoch != id->epoch;
+        }
+        if (of_it && count < CUTS_MAX) {
+            cuts[count++] = (MemberCut){.epoch = id->epoch};
+        }
+    }
+    return count;
+}
+
 static void say_revocation(World *world)
 {
     const Node *founder = &world->nodes[private_founder(world)];
     const Node *victim = &world->nodes[world->revoked];
-    MemberCut cuts[64];
+    MemberCut cuts[CUTS_MAX];
     size_t count = 0;
     bool since = world_chance(world, 400);
     bool ban = world_chance(world, 200);
-    for (const DiskStream *stream = founder->disk; stream != NULL && !ban && count < 64;
+    for (const DiskStream *stream = founder->disk; stream != NULL && !ban && count < CUTS_MAX;
          stream = stream->hh.next) {
         bool of_it = memcmp(stream->id.origin, victim->key, EVENT_KEY_BYTES) == 0;
         count += of_it && cut_of(world, stream, since, &cuts[count]);
     }
+    count = name_others(founder, victim, cuts, count);
     uint64_t id = world_random(world);
     Bytes **parts = NULL;
     size_t parts_count = 0;

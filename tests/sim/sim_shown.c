@@ -27,6 +27,7 @@ static Shown *shown_get(Node *node, const StreamTag *tag)
     if (shown == NULL) {
         shown = mem_new(Shown);
         shown->tag = *tag;
+        shown->limit = UINT64_MAX;
         HASH_ADD(hh, node->shown, tag, sizeof(shown->tag), shown);
     }
     return shown;
@@ -57,11 +58,13 @@ void shown_end(Node *node)
     node->fold_at_ms = 0;
 }
 
-/* Was all that it comes after shown here before? */
+/* Was all that it comes after shown here before, but for what was cut off? */
 static bool causes_are_shown(Node *node, const EventFields *fields)
 {
     for (size_t i = 0; i < fields->after_count; i++) {
-        if (shown_get(node, &fields->after[i].stream)->seq < fields->after[i].seq) {
+        const Shown *cause = shown_get(node, &fields->after[i].stream);
+        uint64_t seq = fields->after[i].seq;
+        if (cause->seq < (seq < cause->limit ? seq : cause->limit)) {
             return false;
         }
     }
@@ -93,8 +96,12 @@ static void check_one(World *world, int at, const FoldShown *item)
         world_fail(world, "node %d lets its people see number %" PRIu64 " after %" PRIu64, at,
                    fields->seq, shown->seq);
     }
-    if (!item->incomplete && !may_skip && !causes_are_shown(node, fields)) {
+    bool is_whole = causes_are_shown(node, fields);
+    if (!item->incomplete && !may_skip && !is_whole) {
         world_fail(world, "node %d shows an effect before its cause", at);
+    }
+    if (item->incomplete && !may_skip && is_whole) {
+        world_fail(world, "node %d shows as incomplete what lacks nothing that counts", at);
     }
     if (item->late != is_late(node, fields)) {
         world_fail(world, "node %d shows what is %s as %s", at, item->late ? "in time" : "late",
@@ -135,6 +142,11 @@ void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall
 {
     Node *node = &world->nodes[at];
     FoldOut out = {0};
+    StreamTag tag = stream_tag(&output->events[0]->fields.stream);
+    Shown *shown = shown_get(node, &tag);
+    if (output->events[output->events_count - 1]->fields.seq > shown->limit) {
+        shown->limit = UINT64_MAX; /* it counts again */
+    }
     fold_apply(node->fold, output->events, output->events_count, output->link,
                world->now_ms + START_WALL_MS, wall_ms, &out);
     if (world->config.mutation != MUTATION_EFFECT_FIRST) {
@@ -147,6 +159,17 @@ void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall
                           .late = is_late(node, &output->events[i]->fields)};
         check_one(world, at, &item);
     }
+}
+
+void shown_cut(World *world, int at, const StreamId *stream)
+{
+    Node *node = &world->nodes[at];
+    FoldOut out = {0};
+    StreamTag tag = stream_tag(stream);
+    shown_get(node, &tag)->limit = members_cut(node->members, stream, NULL);
+    fold_cut(node->fold, stream, members_cut(node->members, stream, NULL),
+             world->now_ms + START_WALL_MS, node_wall_ms(world, at), &out);
+    show(world, at, &out);
 }
 
 void shown_timer(World *world, int at, int64_t wall_ms)

@@ -119,6 +119,7 @@ typedef struct Silence {
 typedef struct Shown {
     StreamTag tag;
     uint64_t seq;
+    uint64_t limit; /* nothing past it counts, as the fold was told; UINT64_MAX: all may */
     UT_hash_handle hh;
 } Shown;
 
@@ -308,6 +309,8 @@ const char *shown_room(uint64_t number);
 void shown_begin(Node *node);
 void shown_end(Node *node);
 void shown_apply(World *world, int at, const ReplicaOutput *output, int64_t wall_ms);
+/* What counts of that stream has changed. */
+void shown_cut(World *world, int at, const StreamId *stream);
 void shown_timer(World *world, int at, int64_t wall_ms);
 void check_all_shown(World *world);
 
@@ -316,6 +319,7 @@ void run_until(World *world, uint64_t until_ms);
 
 /* sim_node.c: nodes, and the edges between them. */
 int edge_other(const Edge *edge, int node);
+int64_t node_wall_ms(const World *world, int at);
 void node_step(World *world, int at, ReplicaInput input);
 void node_timer(World *world, int at);
 void node_fold_timer(World *world, int at);
@@ -349,6 +353,7 @@ void private_let_all_in(World *world);
 void private_let_in_late(World *world);
 void private_revoke(World *world);
 void private_start(World *world, int at);
+void private_tell_cuts(World *world, int at);
 void private_take(World *world, int at, const LogEvent *event);
 bool private_may_link(World *world, int a, int b);
 /* What followed from the last step for who is a member. */

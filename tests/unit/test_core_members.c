@@ -1,3 +1,4 @@
+#include "core/fold.h"
 #include "core_world.h"
 #include "unit.h"
 
@@ -360,6 +361,28 @@ static void banned_members_words_go_everywhere(void **state)
     tea_done(&tea);
 }
 
+/* Who was not there when bob was banned cannot know that ann's line comes after one of his, but by
+ * the revocation. */
+static void newcomer_waits_for_nothing_that_was_cut_off(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, THREE, 3);
+    world_start(tea.world, ANN);
+    expect(tea_knock(&tea, ANN, BOB, tea.proofs[BOB]), "| let in 7\n");
+    world_start(tea.world, BOB);
+    world_wait(tea.world, 1000);
+    expect(world_line(tea.world, BOB, "one"), "ann| show bob: one\n");
+    world_line(tea.world, ANN, "two, which comes after one");
+    world_wait(tea.world, 1000);
+    expect(world_line(tea.world, ANN, "/ban bob"), "ann| cut behind 0\n");
+    world_wait(tea.world, 1000);
+    expect(tea_knock(&tea, ANN, CYD, tea.proofs[CYD]), "| let in 7\n");
+    world_start(tea.world, CYD);
+    expect(world_wait(tea.world, FOLD_CAUSE_WAIT_MS / 2), "cyd| show ann: two, which comes after");
+    tea_done(&tea);
+}
+
 static void whom_a_removed_member_let_in_goes_too(void **state)
 {
     (void)state;
@@ -656,6 +679,7 @@ int main(void)
         cmocka_unit_test(newcomers_that_cannot_be_are_turned_away),
         cmocka_unit_test(revoked_member_is_out_and_what_it_said_stays),
         cmocka_unit_test(banned_members_words_go_everywhere),
+        cmocka_unit_test(newcomer_waits_for_nothing_that_was_cut_off),
         cmocka_unit_test(whom_a_removed_member_let_in_goes_too),
         cmocka_unit_test(cut_may_lie_before_a_moment),
         cmocka_unit_test(store_that_cannot_be_read_removes_nobody),

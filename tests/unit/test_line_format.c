@@ -328,7 +328,8 @@ static const struct {
      "-- 7  h:50052  up\n--    behind by 120000, 3400/s\n--    gets 5 more\n"},
     {{.host = "h"}, "-- 7  h:50052  up  linking\n"},
     {{.host = "h", .classic = true}, "-- 7  h:50052  up  classic\n"},
-    {{.host = "::1", .meshed = true, .incoming = true}, "-- 7  from [::1]:50052  up  in step\n"},
+    {{.host = "[::1]:3456", .meshed = true, .incoming = true},
+     "-- 7  from [::1]:3456  up  in step\n"},
     /* 40 columns, then 41. */
     {{.host = "host-of-twelve", .meshed = true, .rtt_us = 99},
      "-- 7  host-of-twelve:50052  up  99 us\n--    in step\n"},
@@ -344,7 +345,7 @@ static void list_says_how_the_logs_stand(void **state)
     for (size_t i = 0; i < sizeof(STANDINGS) / sizeof(STANDINGS[0]); i++) {
         AUTO_STRBUF StrBuf out = {0};
         LinkView link = STANDINGS[i].link;
-        link.port = 50052;
+        link.port = link.incoming ? 0 : 50052;
         link.state = LINK_UP;
         link.peer_name = "";
         link.down_reason = "";

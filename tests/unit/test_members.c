@@ -495,6 +495,37 @@ static void only_the_founder_revokes_and_never_himself(void **state)
     people_done(&people);
 }
 
+/* Who never held it learns that he need not wait for it. */
+static void stream_is_named_of_which_nothing_counts(void **state)
+{
+    (void)state;
+    People people;
+    people_init(&people, 2);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, 0, 1, 5, 1));
+    size_t count = 1;
+    assert_null(members_cuts(members, people_key(&people, 1), &count));
+    assert_int_equal(count, 0);
+    const MemberCut cuts[] = {{.epoch = 5, .seq = 3, .hash = people_hash(5, 3)}, {.epoch = 9}};
+    const MemberCut lower[] = {{.epoch = 5}, {.epoch = 9}};
+    LogEvent *events[2];
+    people_revokes(&people, 1, 1, cuts, 2, 1, events);
+    people_revokes(&people, 1, 2, lower, 2, 2, events + 1);
+    assert_true(people_take(members, events[0]));
+    const MemberCut *found = members_cuts(members, people_key(&people, 1), &count);
+    assert_int_equal(count, 2);
+    assert_memory_equal(found, cuts, sizeof(cuts));
+    assert_int_equal(people_cut(members, &people, 1, 5), 3);
+    assert_int_equal(people_cut(members, &people, 1, 9), 0);
+    assert_true(people_take(members, events[1]));
+    found = members_cuts(members, people_key(&people, 1), &count);
+    assert_int_equal(count, 2);
+    assert_memory_equal(found, lower, sizeof(lower));
+    assert_int_equal(people_cut(members, &people, 1, 5), 0);
+    members_free(members);
+    people_done(&people);
+}
+
 static void garbled_revocations_are_passed_over(void **state)
 {
     (void)state;
@@ -511,7 +542,7 @@ static void garbled_revocations_are_passed_over(void **state)
     } broken[] = {
         {31, 8, 1, 1, 32, 1, 1}, {32, 7, 1, 1, 32, 1, 1},  {32, 8, 0, 1, 32, 1, 1},
         {32, 8, 2, 1, 32, 1, 1}, {32, 8, 1, 65, 32, 1, 1}, {32, 8, 1, 1, 31, 1, 1},
-        {32, 8, 1, 1, 32, 0, 1}, {32, 8, 1, 1, 32, 1, 0},
+        {32, 8, 1, 1, 32, 0, 1},
     };
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         Chat__StreamCut cut = CHAT__STREAM_CUT__INIT;
@@ -834,6 +865,7 @@ int main(void)
         cmocka_unit_test(bad_genesis_is_refused_with_a_reason),
         cmocka_unit_test(members_let_in_others_whatever_the_order),
         cmocka_unit_test(only_the_inviter_in_its_own_network_lets_in),
+        cmocka_unit_test(stream_is_named_of_which_nothing_counts),
         cmocka_unit_test(garbled_memberships_are_passed_over),
         cmocka_unit_test(chain_may_have_sixteen_memberships),
         cmocka_unit_test(longest_chain_fits_a_proof),

@@ -357,6 +357,79 @@ static void control_events_are_there_at_open(void **state)
     home_done(&home);
 }
 
+static void open_with_room_for(Home *home, size_t bytes, bool read_only)
+{
+    char *error = NULL;
+    StoreOptions options = {
+        .directory = home->directory, .room_keys_max_bytes = bytes, .read_only = read_only};
+    if (store_open(&options, home->loop, &home->store, &error) != ERR_OK) {
+        fail_msg("store_open: %s", error);
+    }
+}
+
+/* Bytes of its ROOM_KEY events in memory. */
+static size_t key_bytes(const Home *home)
+{
+    size_t count = 0;
+    size_t bytes = 0;
+    LogEvent *const *events = store_control_events(home->store, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool is_key = events[i]->fields.kind == LOG_ROOM_KEY;
+        bytes += is_key ? bytes_len(events[i]->bytes) + sizeof(LogEvent) : 0;
+    }
+    return bytes;
+}
+
+static void add_kind(Home *home, Author *author, int kind, const char *text)
+{
+    author->kind = kind;
+    add(home, author, text);
+}
+
+/* Eve writes keys without end, between those of others; each has a stream of its own. */
+static void fill_with_keys(Home *home)
+{
+    Author ann = author_of(1, 7, "ann");
+    Author eve = author_of(2, 7, "eve");
+    add_kind(home, &eve, LOG_MEMBER, "m1");
+    for (int i = 0; i < 6; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "e%d", i);
+        eve.hlc = START + (uint64_t)i;
+        add_kind(home, &eve, LOG_ROOM_KEY, text);
+    }
+    ann.hlc = START + 2;
+    add_kind(home, &ann, LOG_ROOM_KEY, "a0");
+    Author again = author_of(2, 8, "eve");
+    again.hlc = START + 10;
+    add_kind(home, &again, LOG_ROOM_KEY, "e6");
+    ann.hlc = START + 20;
+    add_kind(home, &ann, LOG_ROOM_KEY, "a1");
+    add_kind(home, &eve, LOG_REVOKE, "r1");
+}
+
+static void keys_past_the_cap_are_left_out_of_whoever_wrote_most(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    fill_with_keys(&home);
+    reopen(&home);
+    assert_control(&home, "7:e0;8:m1;7:e1;7:e2;7:a0;7:e3;7:e4;7:e5;9:r1;7:e6;7:a1;");
+    size_t one = key_bytes(&home) / 9;
+    for (int read_only = 0; read_only < 2; read_only++) {
+        home_close(&home);
+        open_with_room_for(&home, 5 * one + one / 2, read_only);
+        assert_control(&home, "7:e0;8:m1;7:e1;7:e2;7:a0;9:r1;7:a1;");
+        assert_true(key_bytes(&home) <= 5 * one + one / 2);
+        assert_non_null(strstr(store_notice(home.store), "4 entries were left out, 4 of them by "));
+    }
+    home_close(&home);
+    open_with_room_for(&home, 9 * one + one / 2, false);
+    assert_null(store_notice(home.store));
+    home_done(&home);
+}
+
 static void control_events_of_an_earlier_format_are_found(void **state)
 {
     (void)state;
@@ -389,6 +462,7 @@ int main(void)
         cmocka_unit_test(cut_waits_for_what_was_given_before_it),
         cmocka_unit_test(search_right_behind_a_batch_finds_it),
         cmocka_unit_test(control_events_are_there_at_open),
+        cmocka_unit_test(keys_past_the_cap_are_left_out_of_whoever_wrote_most),
         cmocka_unit_test(control_events_of_an_earlier_format_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,16 +136,15 @@ static void other_kinds_are_refused(void **state)
 }
 
 /* However many texts there are: what a plan says is true of every log. */
-static void kinds_are_read_from_their_index_alone(void **state)
+static void assert_plan(StoreSql which, const char *expected)
 {
-    (void)state;
     Home home = home_new();
     home_open(&home);
     home_close(&home);
     Db db;
     assert_int_equal(db_open(&db, home_path(&home, "log.db"), DB_READ), SQLITE_OK);
     AUTO_FREE char *sql = NULL;
-    store_say(&sql, "EXPLAIN QUERY PLAN %s", sqlite3_sql(db_statement(&db, SQL_KINDS)));
+    store_say(&sql, "EXPLAIN QUERY PLAN %s", sqlite3_sql(db_statement(&db, which)));
     sqlite3_stmt *plan = NULL;
     assert_int_equal(sqlite3_prepare_v2(db.sqlite, sql, -1, &plan, NULL), SQLITE_OK);
     AUTO_STRBUF StrBuf steps = {0};
@@ -154,10 +153,164 @@ static void kinds_are_read_from_their_index_alone(void **state)
     }
     sqlite3_finalize(plan);
     db_close(&db);
-    assert_string_equal(strbuf_text(&steps), "SCAN e USING INDEX events_kinds\n"
-                                             "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)\n"
-                                             "USE TEMP B-TREE FOR RIGHT PART OF ORDER BY\n");
+    assert_string_equal(strbuf_text(&steps), expected);
     home_done(&home);
+}
+
+static void kinds_are_read_from_their_index_alone(void **state)
+{
+    (void)state;
+    assert_plan(SQL_KINDS, "SCAN e USING INDEX events_kinds\n"
+                           "SEARCH s USING INTEGER PRIMARY KEY (rowid=?)\n"
+                           "USE TEMP B-TREE FOR RIGHT PART OF ORDER BY\n");
+}
+
+/* ---- what was said before a stamp ---- */
+
+static void assert_cuts(Home *home, const Author *author, uint64_t hlc, const char *expected)
+{
+    Text text = {0};
+    assert_int_equal(store_read_cuts(home->store, author->stream.origin, hlc, on_read, &text),
+                     ERR_OK);
+    wait_text(home, &text);
+    assert_string_equal(strbuf_text(&text.text), expected);
+    strbuf_done(&text.text);
+}
+
+static void add_at(Home *home, Author *author, uint64_t hlc, const char *room, const char *text)
+{
+    author->hlc = hlc - 1;
+    author->room = room;
+    add(home, author, text);
+}
+
+static void cuts_are_the_last_before_a_stamp_of_each_stream(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author eve = author_of(1, 7, "eve");
+    Author older = author_of(1, 6, "eve");
+    Author bob = author_of(2, 7, "bob");
+    add_at(&home, &eve, START + 10, "lobby", "ten");
+    add_at(&home, &bob, START + 15, "lobby", "bob's");
+    add_at(&home, &eve, START + 20, "den", "twenty");
+    add_at(&home, &older, START + 25, "lobby", "twenty-five");
+    add_at(&home, &eve, START + 30, "lobby", "thirty");
+    for (int i = 0; i < 2; i++) {
+        assert_cuts(&home, &eve, START + 31, "thirty;twenty-five;");
+        assert_cuts(&home, &eve, START + 30, "twenty;twenty-five;");
+        assert_cuts(&home, &eve, START + 21, "twenty;");
+        assert_cuts(&home, &eve, START + 20, "ten;");
+        assert_cuts(&home, &eve, START + 10, "");
+        assert_cuts(&home, &eve, 0, "");
+        assert_cuts(&home, &bob, UINT64_MAX, "bob's;");
+        home_close(&home);
+        home_open(&home);
+    }
+    Author nobody = author_of(3, 7, "nobody");
+    assert_cuts(&home, &nobody, START + 31, "");
+    home_done(&home);
+}
+
+static void stamp_that_goes_back_saves_nothing_from_a_cut(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author eve = author_of(1, 7, "eve");
+    add_at(&home, &eve, START + 10, "lobby", "ten");
+    add_at(&home, &eve, START + 30, "lobby", "thirty");
+    add_at(&home, &eve, START + 5, "den", "five");
+    assert_cuts(&home, &eve, START + 30, "ten;");
+    assert_cuts(&home, &eve, START + 31, "five;");
+    assert_cuts(&home, &eve, START + 6, "");
+    home_done(&home);
+}
+
+static void cut_of_a_stream_that_starts_late_is_what_is_there(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author eve = author_of(1, 7, "eve");
+    LogEvent *first = event_by(&eve, "one");
+    LogEvent *second = event_by(&eve, "two");
+    assert_int_equal(append(&home, &second, 1, STORE_STARTS_LATE).err, ERR_OK);
+    assert_cuts(&home, &eve, UINT64_MAX, "two;");
+    assert_cuts(&home, &eve, second->fields.hlc, "");
+    event_unref(first);
+    event_unref(second);
+    home_done(&home);
+}
+
+static void cut_at_what_is_damaged_is_an_error(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author eve = author_of(1, 7, "eve");
+    add_at(&home, &eve, START + 10, "lobby", "ten");
+    home_close(&home);
+    Db db;
+    assert_int_equal(db_open(&db, home_path(&home, "log.db"), DB_WRITE), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db.sqlite, "UPDATE events SET bytes = x'00'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    db_close(&db);
+    home_open(&home);
+    assert_cuts(&home, &eve, UINT64_MAX, err_text(ERR_IO));
+    home_done(&home);
+}
+
+static void fill_streams(Home *home, uint64_t first, uint64_t count)
+{
+    for (uint64_t epoch = first; epoch < first + count; epoch++) {
+        Author eve = author_of(1, epoch, "eve");
+        LogEvent *event = event_by(&eve, "one");
+        while (give(home, &event, 1, STORE_LAZY, NULL) != ERR_OK) {
+            turn(home);
+        }
+        event_unref(event);
+    }
+    Author last = author_of(2, first, "bob");
+    add(home, &last, "all of them");
+}
+
+static void on_counted(void *context, const StoreEvents *result)
+{
+    Text *text = context;
+    text->done = true;
+    text->first_seq = result->err == ERR_OK ? result->count : 0;
+    strbuf_add_string(&text->text, err_text(result->err));
+}
+
+static void cuts_are_of_as_many_streams_as_there_may_be(void **state)
+{
+    (void)state;
+    Home home = home_new();
+    home_open(&home);
+    Author eve = author_of(1, 1, "eve");
+    Text text = {0};
+    fill_streams(&home, 1, STORE_CUTS_MAX);
+    assert_int_equal(store_read_cuts(home.store, eve.stream.origin, DAY + START, on_counted, &text),
+                     ERR_OK);
+    wait_text(&home, &text);
+    assert_int_equal(text.first_seq, STORE_CUTS_MAX);
+    fill_streams(&home, STORE_CUTS_MAX + 1, 1);
+    assert_int_equal(store_read_cuts(home.store, eve.stream.origin, DAY + START, on_counted, &text),
+                     ERR_OK);
+    wait_text(&home, &text);
+    assert_string_equal(strbuf_text(&text.text), err_text(ERR_LIMIT));
+    strbuf_done(&text.text);
+    home_done(&home);
+}
+
+/* Neither a text nor anything that is older is looked at. */
+static void cuts_are_found_by_the_index_of_rooms_alone(void **state)
+{
+    (void)state;
+    assert_plan(SQL_NOT_BEFORE, "SCAN r\n"
+                                "SEARCH e USING COVERING INDEX events_shown (room=? AND hlc>?)\n");
 }
 
 /* ---- the list of rooms ---- */
@@ -331,6 +484,12 @@ int main(void)
         cmocka_unit_test(kinds_keep_the_cap_of_every_read),
         cmocka_unit_test(other_kinds_are_refused),
         cmocka_unit_test(kinds_are_read_from_their_index_alone),
+        cmocka_unit_test(cuts_are_the_last_before_a_stamp_of_each_stream),
+        cmocka_unit_test(stamp_that_goes_back_saves_nothing_from_a_cut),
+        cmocka_unit_test(cut_of_a_stream_that_starts_late_is_what_is_there),
+        cmocka_unit_test(cut_at_what_is_damaged_is_an_error),
+        cmocka_unit_test(cuts_are_of_as_many_streams_as_there_may_be),
+        cmocka_unit_test(cuts_are_found_by_the_index_of_rooms_alone),
         cmocka_unit_test(rooms_come_with_their_last_event_newest_first),
         cmocka_unit_test(rooms_past_the_cap_are_those_that_are_oldest),
         cmocka_unit_test(reader_beside_a_node_reads_kinds_too),
