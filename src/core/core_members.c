@@ -259,6 +259,9 @@ void network_begin(Step *step)
     for (size_t i = 0; members != NULL && i < members_count(members); i++) {
         cut_causes(step, members_at(members, i)->key);
     }
+    if (members != NULL) {
+        log_input(step, (ReplicaInput){.kind = REPLICA_TIMER}); /* before the disk is asked */
+    }
     leave_if_removed(step);
 }
 

@@ -162,7 +162,9 @@ void replica_outputs_done(ReplicaOutputs *outputs);
  * the same number: so 32 bits of it are random then, and 16 always. */
 uint64_t replica_next_epoch(uint64_t stored, int64_t wall_ms, uint64_t random);
 
-/* heads: what the store holds. */
+/* heads: what the store holds. Where a `cut` is given, a first step, of whatever kind, is due at
+ * once: a crash may have come between a cut and the disk, and nothing else need ever happen to who
+ * is alone. */
 Replica *replica_new(const ReplicaConfig *config, const StreamHead *heads, size_t heads_count);
 /* NULL is fine. */
 void replica_free(Replica *replica);

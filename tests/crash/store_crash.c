@@ -5,6 +5,10 @@
  * Stream 0 is the node's own: its events go into the journal as they are stored. Those of the others
  * are passed by some later batch, or by none before the kill.
  *
+ * In every second directory streams are cut, those from CUT_FROM on, each once: nothing is appended
+ * to one any more then, but what it held may still be passed. A cut that was acknowledged is never
+ * undone; one that was not is whole or not there, and is asked for again by the next life.
+ *
  *   parent --fork--> child: appends, and tells through a pipe what was acknowledged
  *     |  after 0 to 60 ms: SIGKILL
  *     `--fork--> child: opens what is left, and compares it with what the pipe said
@@ -27,7 +31,10 @@
 #include <unistd.h>
 
 enum {
-    STREAMS = 5,
+    STREAMS = 17,
+    STEADY = 5, /* that are written all the time */
+    CUT_FROM = STEADY,
+    CUTS_IN_LIFE = 3, /* fewer than that */
     IN_FLIGHT_MAX = 24,
     BATCH_MAX = 20,
     LIFE_MAX_US = 60000,
@@ -40,9 +47,16 @@ enum {
     POSITIONS_MAX = 1 << 20,
 };
 
-/* What the pipe says: all of this stream up to seq is durable (position 0); or that its events
- * first..seq, as far as they are to be shown, have the positions from this one on. */
+typedef enum AckKind {
+    ACK_STORED,    /* all of this stream up to seq is durable */
+    ACK_PLACES,    /* its events first..seq that are to be shown have the positions from this on */
+    ACK_CUT_ASKED, /* what is past seq is to go: nothing is known of it yet */
+    ACK_CUT,       /* it is gone */
+} AckKind;
+
+/* What the pipe says. */
 typedef struct Ack {
+    AckKind kind;
     uint64_t stream;
     uint64_t seq;
     uint64_t first;
@@ -54,6 +68,21 @@ typedef struct Place {
     uint32_t stream;
     uint32_t seq;
 } Place;
+
+typedef struct Cut {
+    bool asked;
+    bool done;
+    uint64_t hi;
+} Cut;
+
+/* What one directory has promised. */
+typedef struct Promises {
+    bool has_cuts;
+    uint64_t acked[STREAMS];
+    Cut cuts[STREAMS];
+    Place *places;
+    uint8_t seed[EVENT_SEED_BYTES];
+} Promises;
 
 static bool is_shown(uint64_t stream, uint64_t seq)
 {
@@ -154,8 +183,11 @@ typedef struct Life {
     Loop *loop;
     Store *store;
     Author authors[STREAMS];
-    uint64_t passed[STREAMS]; /* up to which seq */
-    uint64_t position;        /* the journal's last */
+    uint64_t passed[STREAMS];   /* up to which seq */
+    uint64_t passable[STREAMS]; /* also what was cut since it was stored */
+    bool cut[STREAMS];
+    unsigned cuts_left;
+    uint64_t position; /* the journal's last */
     int pipe;
     unsigned in_flight;
 } Life;
@@ -169,8 +201,11 @@ typedef struct Flight {
 static void flight_add(Flight *flight, size_t stream, uint64_t first, uint64_t last)
 {
     Life *life = flight->life;
-    flight->acks[flight->count++] =
-        (Ack){.stream = stream, .seq = last, .first = first, .position = life->position + 1};
+    flight->acks[flight->count++] = (Ack){.kind = ACK_PLACES,
+                                          .stream = stream,
+                                          .seq = last,
+                                          .first = first,
+                                          .position = life->position + 1};
     for (uint64_t seq = first; seq <= last; seq++) {
         life->position += is_shown(stream, seq);
     }
@@ -184,7 +219,7 @@ static size_t pass_some(Flight *flight, StorePassed passed[PASSED_MAX])
     for (size_t i = 1; i < STREAMS; i++) {
         const Author *author = &life->authors[i];
         uint64_t first = life->passed[i] + 1;
-        while (draw(3) > 0 && life->passed[i] < author->seq && count < PASSED_MAX) {
+        while (draw(3) > 0 && life->passed[i] < life->passable[i] && count < PASSED_MAX) {
             uint64_t seq = ++life->passed[i];
             passed[count++] = (StorePassed){author->stream, seq, is_shown(i, seq)};
         }
@@ -195,6 +230,67 @@ static size_t pass_some(Flight *flight, StorePassed passed[PASSED_MAX])
     return count;
 }
 
+/* ---- cuts ---- */
+
+typedef struct CutFlight {
+    Life *life;
+    Ack ack;
+} CutFlight;
+
+static void tell(const Life *life, const Ack *acks, size_t count)
+{
+    size_t len = count * sizeof(Ack); /* less than PIPE_BUF: whole, or not at all */
+    if (write(life->pipe, acks, len) != (ssize_t)len) {
+        broken("pipe: %s", strerror(errno));
+    }
+}
+
+static void on_cut(void *context, Err err)
+{
+    CutFlight *flight = context;
+    if (err != ERR_OK) {
+        broken("cut: %s", err_text(err));
+    }
+    flight->ack.kind = ACK_CUT;
+    tell(flight->life, &flight->ack, 1);
+    mem_free(flight);
+}
+
+static void life_cut(Life *life, size_t stream, uint64_t hi)
+{
+    CutFlight *flight = mem_new(CutFlight);
+    *flight = (CutFlight){life, {.kind = ACK_CUT_ASKED, .stream = stream, .seq = hi}};
+    tell(life, &flight->ack, 1);
+    life->cut[stream] = true;
+    store_cut(life->store, &life->authors[stream].stream, hi, on_cut, flight);
+}
+
+/* One after another, as those of a revocation are. */
+static void cut_some(Life *life)
+{
+    for (size_t i = CUT_FROM; i < STREAMS && life->cuts_left > 0; i++) {
+        uint64_t seq = life->authors[i].seq;
+        if (!life->cut[i] && seq > 0 && draw(2) == 0) {
+            life->cuts_left--;
+            life_cut(life, i, draw(3) == 0 ? 0 : draw(seq + 1));
+        }
+    }
+}
+
+static void cut_again(Life *life, const Promises *promises)
+{
+    for (size_t i = CUT_FROM; i < STREAMS; i++) {
+        const Cut *cut = &promises->cuts[i];
+        life->cut[i] = cut->asked;
+        if (cut->asked && (!cut->done || draw(4) == 0)) {
+            life_cut(life, i, cut->hi);
+        }
+    }
+    life->cuts_left = promises->has_cuts ? (unsigned)draw(CUTS_IN_LIFE) : 0;
+}
+
+/* ---- batches ---- */
+
 static void life_append(Life *life);
 
 static void on_appended(void *context, const StoreAppended *result)
@@ -204,10 +300,7 @@ static void on_appended(void *context, const StoreAppended *result)
     if (result->err != ERR_OK) {
         broken("append: %s", err_text(result->err));
     }
-    size_t len = flight->count * sizeof(Ack); /* less than PIPE_BUF: whole, or not at all */
-    if (write(life->pipe, flight->acks, len) != (ssize_t)len) {
-        broken("pipe: %s", strerror(errno));
-    }
+    tell(life, flight->acks, flight->count);
     mem_free(flight);
     life->in_flight--;
     while (life->in_flight < 1 + draw(IN_FLIGHT_MAX)) {
@@ -215,10 +308,20 @@ static void on_appended(void *context, const StoreAppended *result)
     }
 }
 
+/* Which one goes on: mostly one of the steady, and nothing that was cut. */
+static size_t draw_stream(const Life *life)
+{
+    size_t stream = draw(life->cuts_left > 0 ? STREAMS : STEADY);
+    return life->cut[stream] ? draw(STEADY) : stream;
+}
+
 static void life_append(Life *life)
 {
     LogEvent *events[BATCH_MAX + 1];
-    size_t stream = draw(STREAMS);
+    if (life->cuts_left > 0 && draw(6) == 0) {
+        cut_some(life);
+    }
+    size_t stream = draw_stream(life);
     Author *author = &life->authors[stream];
     size_t count = 1 + draw(draw(2) == 0 ? 1 : BATCH_MAX);
     for (size_t i = 0; i < count; i++) {
@@ -232,6 +335,7 @@ static void life_append(Life *life)
     if (draw(8) == 0 && store_append(life->store, &batch, NULL, NULL) != ERR_OK) { /* twice */
         broken("append: it was not taken");
     }
+    life->passable[stream] = author->seq;
     batch.position = life->position + 1;
     batch.passed = passed;
     batch.passed_count = pass_some(flight, passed);
@@ -263,14 +367,16 @@ static Store *open_or_die(const char *directory, Loop *loop)
     return store;
 }
 
-static void live(const char *directory, int pipe)
+static void live(const char *directory, const Promises *promises, int pipe)
 {
     Life life = {.loop = loop_new(), .pipe = pipe};
     life.store = open_or_die(directory, life.loop);
     authors_of(life.store, life.authors);
     for (size_t i = 0; i < STREAMS; i++) {
         life.passed[i] = life.authors[i].seq; /* the open has seen to it */
+        life.passable[i] = life.authors[i].seq;
     }
+    cut_again(&life, promises);
     life.position = store_position(life.store);
     life_append(&life);
     loop_run(life.loop);
@@ -304,12 +410,18 @@ static void on_run(void *context, const StoreEvents *result)
     check->done = true;
 }
 
-static void check_stream(Loop *loop, Store *store, const Author *author, uint64_t acked)
+static void check_length(uint64_t seq, uint64_t acked, const Cut *cut)
 {
-    if (author->seq < acked) {
-        broken("acknowledged up to %" PRIu64 ", and only %" PRIu64 " are there", acked,
-               author->seq);
+    if (cut->done && seq != cut->hi) {
+        broken("cut behind %" PRIu64 ", and %" PRIu64 " are there", cut->hi, seq);
     }
+    if (seq < acked && !(cut->asked && seq == cut->hi)) {
+        broken("acknowledged up to %" PRIu64 ", and only %" PRIu64 " are there", acked, seq);
+    }
+}
+
+static void check_stream(Loop *loop, Store *store, const Author *author)
+{
     Check check = {.stream = &author->stream, .more = author->seq > 0};
     while (check.more) {
         StoreRun run = {.stream = author->stream, .from = check.seq + 1};
@@ -330,7 +442,7 @@ static void check_stream(Loop *loop, Store *store, const Author *author, uint64_
 
 typedef struct Journal {
     const Author *authors;
-    const Place *places; /* by position */
+    const Promises *promises;
     bool *seen[STREAMS];
     uint64_t next;
     uint64_t acked; /* positions found that had been acknowledged */
@@ -347,7 +459,7 @@ static void check_place(Journal *journal, uint64_t position, const EventFields *
     if (stream == STREAMS || position >= POSITIONS_MAX) {
         broken("position %" PRIu64 " is an event of no stream", position);
     }
-    const Place *place = &journal->places[position];
+    const Place *place = &journal->promises->places[position];
     if (place->seq != 0 && (place->stream != stream || place->seq != fields->seq)) {
         broken("position %" PRIu64 " was event %u of stream %u, and is %" PRIu64 " of %zu",
                position, place->seq, place->stream, fields->seq, stream);
@@ -359,6 +471,20 @@ static void check_place(Journal *journal, uint64_t position, const EventFields *
     journal->seen[stream][fields->seq] = true;
 }
 
+/* Only what was cut leaves them. */
+static void check_holes(Journal *journal, uint64_t until)
+{
+    for (; journal->next < until; journal->next++) {
+        const Place *place = &journal->promises->places[journal->next];
+        bool cut = place->seq != 0 ? place->seq > journal->authors[place->stream].seq
+                                   : journal->promises->has_cuts;
+        if (!cut) {
+            broken("the journal lacks position %" PRIu64, journal->next);
+        }
+        journal->acked += place->seq != 0;
+    }
+}
+
 static void on_journal(void *context, const StoreJournal *result)
 {
     Journal *journal = context;
@@ -366,21 +492,23 @@ static void on_journal(void *context, const StoreJournal *result)
         broken("journal: %s", err_text(result->err));
     }
     for (size_t i = 0; i < result->count; i++) {
+        check_holes(journal, result->positions[i]);
         if (result->positions[i] != journal->next++) {
-            broken("the journal lacks position %" PRIu64, journal->next - 1);
+            broken("the journal goes back to position %" PRIu64, result->positions[i]);
         }
         check_place(journal, result->positions[i], &result->events[i]->fields);
     }
+    check_holes(journal, result->next);
     if (result->next != journal->next) {
         broken("the journal goes on at %" PRIu64 ", not %" PRIu64, result->next, journal->next);
     }
     journal->done = true;
 }
 
-static void check_journal(Loop *loop, Store *store, const Author *authors, const Place *places)
+static void check_journal(Loop *loop, Store *store, const Author *authors, const Promises *promises)
 {
-    Journal journal = {.authors = authors, .places = places, .next = 1};
-    uint64_t acked = count_places(places);
+    Journal journal = {.authors = authors, .promises = promises, .next = 1};
+    uint64_t acked = count_places(promises->places);
     for (size_t i = 0; i < STREAMS; i++) {
         journal.seen[i] = mem_array(authors[i].seq + 1, sizeof(bool));
     }
@@ -443,24 +571,24 @@ static void on_closed(void *context)
     *(bool *)context = true;
 }
 
-static void look(const char *directory, const uint64_t acked[STREAMS], const Place *places,
-                 uint8_t seed[EVENT_SEED_BYTES])
+static void look(const char *directory, const Promises *promises)
 {
     Loop *loop = loop_new();
     Store *store = open_or_die(directory, loop);
     Author authors[STREAMS];
     static const uint8_t none[EVENT_SEED_BYTES] = {0};
     uint64_t events = 0;
-    if (memcmp(seed, none, sizeof(none)) != 0 &&
-        memcmp(seed, store_seed(store), sizeof(none)) != 0) {
+    if (memcmp(promises->seed, none, sizeof(none)) != 0 &&
+        memcmp(promises->seed, store_seed(store), sizeof(none)) != 0) {
         broken("the node has become another one");
     }
     authors_of(store, authors);
     for (size_t i = 0; i < STREAMS; i++) {
-        check_stream(loop, store, &authors[i], acked[i]);
+        check_length(authors[i].seq, promises->acked[i], &promises->cuts[i]);
+        check_stream(loop, store, &authors[i]);
         events += authors[i].seq;
     }
-    check_journal(loop, store, authors, places);
+    check_journal(loop, store, authors, promises);
     check_tables(directory, events);
     if (draw(2) == 0) {
         _exit(0); /* as a crash would */
@@ -485,23 +613,61 @@ static void note_places(Place *places, const Ack *ack)
     }
 }
 
-static void drain(int pipe, uint64_t acked[STREAMS], Place *places, uint64_t *total)
+typedef struct Totals {
+    uint64_t events;
+    uint64_t positions;
+    uint64_t cuts;
+    uint64_t cuts_broken_off;
+} Totals;
+
+static void note(Promises *promises, const Ack *ack, Totals *totals)
 {
-    Ack ack;
-    while (read(pipe, &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
-        if (ack.position != 0) {
-            note_places(places, &ack);
-            continue;
+    Cut *cut = &promises->cuts[ack->stream];
+    switch (ack->kind) {
+    case ACK_STORED:
+        if (ack->seq > promises->acked[ack->stream]) {
+            totals->events += ack->seq - promises->acked[ack->stream];
+            promises->acked[ack->stream] = ack->seq;
         }
-        if (ack.seq > acked[ack.stream]) {
-            *total += ack.seq - acked[ack.stream];
-            acked[ack.stream] = ack.seq;
-        }
+        return;
+    case ACK_PLACES:
+        note_places(promises->places, ack);
+        return;
+    case ACK_CUT_ASKED:
+        cut->asked = true;
+        cut->hi = ack->seq;
+        return;
+    case ACK_CUT:
+        totals->cuts += !cut->done;
+        cut->done = true;
+        return;
     }
 }
 
-static bool one_round(const char *directory, uint64_t acked[STREAMS], Place *places, uint8_t *seed,
-                      uint64_t *total)
+static void drain(int pipe, Promises *promises, Totals *totals)
+{
+    Ack ack;
+    while (read(pipe, &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
+        note(promises, &ack, totals);
+    }
+    for (size_t i = 0; i < STREAMS; i++) {
+        totals->cuts_broken_off += promises->cuts[i].asked && !promises->cuts[i].done;
+    }
+}
+
+static bool read_identity(const char *directory, uint8_t seed[EVENT_SEED_BYTES])
+{
+    AUTO_FREE char *path = NULL;
+    store_say(&path, "%s/identity", directory);
+    FILE *identity = fopen(path, "re");
+    bool good = identity != NULL && fread(seed, 1, EVENT_SEED_BYTES, identity) == EVENT_SEED_BYTES;
+    if (identity != NULL) {
+        fclose(identity);
+    }
+    return good;
+}
+
+static bool one_round(const char *directory, Promises *promises, Totals *totals)
 {
     int ends[2];
     uint64_t life_us = draw(LIFE_MAX_US);
@@ -513,16 +679,16 @@ static bool one_round(const char *directory, uint64_t acked[STREAMS], Place *pla
     if (writer == 0) {
         close(ends[0]);
         random_state = child_state;
-        live(directory, ends[1]);
+        live(directory, promises, ends[1]);
         _exit(1);
     }
     close(ends[1]);
-    /* The pipe holds 32,768 acknowledgements: more than one life gives, and a full one only waits. */
+    /* The pipe holds 26,214 acknowledgements: more than one life gives; a full one only waits. */
     usleep((useconds_t)life_us);
     kill(writer, SIGKILL);
     int status = 0;
     waitpid(writer, &status, 0);
-    drain(ends[0], acked, places, total);
+    drain(ends[0], promises, totals);
     close(ends[0]);
     if (!WIFSIGNALED(status)) {
         return false; /* it has said why */
@@ -530,17 +696,11 @@ static bool one_round(const char *directory, uint64_t acked[STREAMS], Place *pla
     pid_t looker = fork();
     if (looker == 0) {
         random_state = child_state + 1;
-        look(directory, acked, places, seed);
+        look(directory, promises);
     }
     waitpid(looker, &status, 0);
-    AUTO_FREE char *path = NULL;
-    store_say(&path, "%s/identity", directory);
-    FILE *identity = fopen(path, "re");
-    if (identity == NULL || fread(seed, 1, EVENT_SEED_BYTES, identity) != EVENT_SEED_BYTES) {
-        return false;
-    }
-    fclose(identity);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return read_identity(directory, promises->seed) && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 static void remove_directory(const char *path)
@@ -576,31 +736,29 @@ int main(void)
     fflush(stdout);
     random_state = seed;
     AUTO_FREE char *directory = NULL;
-    uint64_t acked[STREAMS] = {0};
-    uint8_t identity[EVENT_SEED_BYTES] = {0};
-    uint64_t total = 0;
-    uint64_t positions = 0;
-    Place *places = mem_array(POSITIONS_MAX, sizeof(*places));
+    Totals totals = {0};
+    Promises promises = {.places = mem_array(POSITIONS_MAX, sizeof(Place))};
     store_say(&directory, "%s/data", base);
     for (uint64_t i = 0; i < rounds; i++) {
         if (i % ROUNDS_A_DIRECTORY == 0) {
             remove_directory(directory);
-            positions += count_places(places);
-            memset(acked, 0, sizeof(acked));
-            memset(places, 0, POSITIONS_MAX * sizeof(*places));
-            memset(identity, 0, sizeof(identity));
+            totals.positions += count_places(promises.places);
+            memset(promises.places, 0, POSITIONS_MAX * sizeof(Place));
+            promises = (Promises){.places = promises.places,
+                                  .has_cuts = i / ROUNDS_A_DIRECTORY % 2 == 1};
         }
-        if (!one_round(directory, acked, places, identity, &total)) {
+        if (!one_round(directory, &promises, &totals)) {
             printf("round %" PRIu64 " failed; what is left is in %s\n", i, directory);
             return 1;
         }
     }
-    positions += count_places(places);
-    mem_free(places);
+    totals.positions += count_places(promises.places);
+    mem_free(promises.places);
     remove_directory(directory);
     rmdir(base);
     printf("%" PRIu64 " kills, %" PRIu64 " events and %" PRIu64
-           " positions acknowledged, all there, once each\n",
-           rounds, total, positions);
+           " positions acknowledged, all there, once each; %" PRIu64
+           " cuts acknowledged, all done, and %" PRIu64 " broken off, whole or not there\n",
+           rounds, totals.events, totals.positions, totals.cuts, totals.cuts_broken_off);
     return 0;
 }

@@ -402,6 +402,9 @@ void node_start(World *world, int at)
     }
     node->life++;
     world_trace(world, "start", at, node->epoch, count);
+    if (world->config.private_network) { /* as the core does */
+        node_step(world, at, (ReplicaInput){.kind = REPLICA_TIMER});
+    }
 }
 
 /* len: of the line; 0: a short one. */

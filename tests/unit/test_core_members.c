@@ -593,6 +593,28 @@ static void removed_node_says_so_when_it_starts(void **state)
     tea_done(&tea);
 }
 
+static void crash_before_a_cut_was_done_leaves_it_to_the_next_start(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, TWO, 2);
+    StreamHead head = {.stream.epoch = 3, .hi = 5, .last_hash.bytes = {1}};
+    memcpy(head.stream.origin, key_of(CYD), EVENT_KEY_BYTES); /* who is no member */
+    CoreTrace trace = trace_new_of((CoreConfig){
+        .name = "ann",
+        .genesis = bytes_data(tea.genesis),
+        .genesis_len = bytes_len(tea.genesis),
+        .heads = &head,
+        .heads_count = 1,
+    });
+    /* Nobody is linked, and nobody asks. */
+    const char *text = trace_step(&trace, (Event){.kind = EVENT_START});
+    assert_int_equal(strncmp(text, "cut behind 0\n", 13), 0);
+    expect_not(trace_step(&trace, (Event){.kind = EVENT_TIMER}), "cut behind");
+    trace_done(&trace);
+    tea_done(&tea);
+}
+
 static const char *tea_client(Tea *tea, size_t at, const char *sender)
 {
     MessageDraft draft = {.sender = sender,
@@ -667,6 +689,7 @@ int main(void)
         cmocka_unit_test(callers_get_what_a_command_tells),
         cmocka_unit_test(members_are_known_again_from_the_log),
         cmocka_unit_test(removed_node_says_so_when_it_starts),
+        cmocka_unit_test(crash_before_a_cut_was_done_leaves_it_to_the_next_start),
         cmocka_unit_test(client_may_not_speak_as_another_nodes_member),
         cmocka_unit_test(name_is_that_of_the_membership_unless_chosen),
     };
