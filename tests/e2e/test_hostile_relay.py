@@ -326,6 +326,32 @@ def test_a_member_cannot_carry_on_for_one_who_was_revoked(net, tmp_path):
     mesh.assert_links_held()
 
 
+def test_a_revocation_that_is_kept_back_counts_when_it_comes(net):
+    """bob, who hears of ann by mallory alone, goes on with dora; as soon as carl tells him, what
+    dora has said since is as little there as with those who knew."""
+    mesh = Between(net, "withhold")
+    prepare(net, "dora", net.port("bob"))
+    dora = net.start("dora")
+    dora.wait_connected(1)
+    dora.say("before the cut")
+    mesh.ann.wait_content("before the cut")
+    mesh.go()
+    mesh.ann.command("/revoke dora")
+    mesh.wait_did("withhold")
+    mesh.ann.wait_notice("removed dora")
+    dora.say("past the cut")
+    mesh.bob.wait_content("past the cut")
+    assert not [one for one in mesh.bob.notices if "removed" in one["text"]]
+    carl = mesh.carl()
+    mesh.bob.wait_notice("removed dora", seconds=30)
+    dora.wait_notice("removed|no member")
+    harness.wait_equal_logs([mesh.ann, mesh.bob, carl])
+    for node in (mesh.ann, mesh.bob, carl):
+        said = harness.bodies(node)
+        assert "before the cut" in said and "past the cut" not in said, node.label
+    assert "past the cut" not in mesh.ann.contents() + carl.contents()
+
+
 def test_the_relay_itself_is_honest_until_told(net):
     """So that what the other tests see is the trick's."""
     mesh = Between(net, "honest")
