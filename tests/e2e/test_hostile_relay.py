@@ -288,6 +288,28 @@ def test_who_asks_for_all_again_and_again_holds_up_nobody(net, show):
     harness.assert_memory(lambda: mesh.bob.rss_kib() - before, 40 * 1024, "growth")
 
 
+@pytest.mark.limit(120)
+def test_a_member_who_floods_with_connections_is_slowed_down(net, show):
+    """340 KiB of HTTP/2's pings on each, one after the other. The others' links hold."""
+    mesh = Between(net, "pings")
+    carl = mesh.carl()
+    since = len(carl.notices)
+    mesh.go()
+    mesh.relay.wait_for(lambda: any("comes too often" in row for row in mesh.relay.out),
+                        "the relay to be told", 30)
+    longest = 0.0
+    for number in range(20):
+        started = time.monotonic()
+        carl.say(f"carl {number}")
+        mesh.bob.wait_content(f"carl {number}", seconds=20)
+        longest = max(longest, time.monotonic() - started)
+    floods = sum(row == "did ping" for row in mesh.relay.out)
+    show(f"{floods} connections of pings; a line took at most {longest * 1000:.0f} ms after")
+    assert not [one for one in carl.notices[since:] if "lost" in one["text"]]
+    assert longest < harness.scaled(3)
+    mesh.wait_did("ping", floods + 1)  # it may come again, in its time
+
+
 def test_people_who_are_not_there_are_not_told_of(net):
     """Who is where is not signed; but who is no member is nobody here."""
     mesh = Between(net, "flood-presences")
