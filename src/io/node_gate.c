@@ -8,8 +8,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* More are of no use to somebody who needs one to begin with. */
-enum { WELCOME_NODES_MAX = 64 };
+enum {
+    /* More are of no use to somebody who needs one to begin with. */
+    WELCOME_NODES_MAX = 64,
+    /* Members whose comings are counted: those who came last. */
+    COMERS_MAX = 128,
+    /* That a member may come at once, and then one each second: a cable that comes loose is less.
+     * What it says on a new connection is the library's to judge, which costs more than to say. */
+    COMER_BURST = 10,
+    COMER_EACH_MS = 1000,
+};
+
+typedef struct Comer {
+    uint8_t key[EVENT_KEY_BYTES];
+    uint32_t left;
+    uint64_t filled_ms;
+} Comer;
 
 struct NodeGate {
     NodeGateOptions options; /* what was borrowed is not there any more */
@@ -21,6 +35,7 @@ struct NodeGate {
     uint8_t key[EVENT_KEY_BYTES];
     char *nodes[WELCOME_NODES_MAX]; /* "host:port" of those this node links to */
     size_t nodes_count;
+    Comer comers[COMERS_MAX];
     NodeEntered entered;
     void *entered_context;
     bool closing;
@@ -28,12 +43,48 @@ struct NodeGate {
 
 /* ---- what the gate says ---- */
 
+/* As it was left, or in place of the one who has not come for longest. */
+static Comer *find_comer(NodeGate *gate, const uint8_t key[EVENT_KEY_BYTES])
+{
+    Comer *oldest = &gate->comers[0];
+    for (size_t i = 0; i < COMERS_MAX; i++) {
+        Comer *comer = &gate->comers[i];
+        if (memcmp(comer->key, key, EVENT_KEY_BYTES) == 0) {
+            return comer;
+        }
+        oldest = comer->filled_ms < oldest->filled_ms ? comer : oldest;
+    }
+    *oldest = (Comer){.left = COMER_BURST};
+    memcpy(oldest->key, key, EVENT_KEY_BYTES);
+    return oldest;
+}
+
+static bool comes_too_often(NodeGate *gate, const GatePeer *peer)
+{
+    if (peer->dialled) {
+        return false;
+    }
+    Comer *comer = find_comer(gate, peer->key);
+    uint64_t more = (loop_mono_ms() - comer->filled_ms) / COMER_EACH_MS;
+    comer->left = more < COMER_BURST - comer->left ? comer->left + (uint32_t)more : COMER_BURST;
+    comer->filled_ms = more > 0 ? loop_mono_ms() : comer->filled_ms;
+    if (comer->left == 0) {
+        return true;
+    }
+    comer->left--;
+    return false;
+}
+
 static void on_knocked(void *context, GateKnock *knock, const GatePeer *peer, const uint8_t *proof,
                        size_t len)
 {
     NodeGate *gate = context;
     if (gate->closing) {
         gate_refuse(knock, MESH_BYE_LEAVING);
+        return;
+    }
+    if (comes_too_often(gate, peer)) {
+        gate_refuse(knock, "it comes too often");
         return;
     }
     gate->options.step(

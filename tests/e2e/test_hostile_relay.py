@@ -288,6 +288,28 @@ def test_who_asks_for_all_again_and_again_holds_up_nobody(net, show):
     harness.assert_memory(lambda: mesh.bob.rss_kib() - before, 40 * 1024, "growth")
 
 
+@pytest.mark.limit(120)
+def test_a_member_who_floods_with_connections_is_slowed_down(net, show):
+    """340 KiB of HTTP/2's pings on each, one after the other. The others' links hold."""
+    mesh = Between(net, "pings")
+    carl = mesh.carl()
+    since = len(carl.notices)
+    mesh.go()
+    mesh.relay.wait_for(lambda: any("comes too often" in row for row in mesh.relay.out),
+                        "the relay to be told", 30)
+    longest = 0.0
+    for number in range(20):
+        started = time.monotonic()
+        carl.say(f"carl {number}")
+        mesh.bob.wait_content(f"carl {number}", seconds=20)
+        longest = max(longest, time.monotonic() - started)
+    floods = sum(row == "did ping" for row in mesh.relay.out)
+    show(f"{floods} connections of pings; a line took at most {longest * 1000:.0f} ms after")
+    assert not [one for one in carl.notices[since:] if "lost" in one["text"]]
+    assert longest < harness.scaled(3)
+    mesh.wait_did("ping", floods + 1)  # it may come again, in its time
+
+
 def test_people_who_are_not_there_are_not_told_of(net):
     """Who is where is not signed; but who is no member is nobody here."""
     mesh = Between(net, "flood-presences")
@@ -324,6 +346,32 @@ def test_a_member_cannot_carry_on_for_one_who_was_revoked(net, tmp_path):
         assert node.contents().count("before the cut") == 1
     assert_nowhere("after the cut", mesh.ann, mesh.bob)
     mesh.assert_links_held()
+
+
+def test_a_revocation_that_is_kept_back_counts_when_it_comes(net):
+    """bob, who hears of ann by mallory alone, goes on with dora; as soon as carl tells him, what
+    dora has said since is as little there as with those who knew."""
+    mesh = Between(net, "withhold")
+    prepare(net, "dora", net.port("bob"))
+    dora = net.start("dora")
+    dora.wait_connected(1)
+    dora.say("before the cut")
+    mesh.ann.wait_content("before the cut")
+    mesh.go()
+    mesh.ann.command("/revoke dora")
+    mesh.wait_did("withhold")
+    mesh.ann.wait_notice("removed dora")
+    dora.say("past the cut")
+    mesh.bob.wait_content("past the cut")
+    assert not [one for one in mesh.bob.notices if "removed" in one["text"]]
+    carl = mesh.carl()
+    mesh.bob.wait_notice("removed dora", seconds=30)
+    dora.wait_notice("removed|no member")
+    harness.wait_equal_logs([mesh.ann, mesh.bob, carl])
+    for node in (mesh.ann, mesh.bob, carl):
+        said = harness.bodies(node)
+        assert "before the cut" in said and "past the cut" not in said, node.label
+    assert "past the cut" not in mesh.ann.contents() + carl.contents()
 
 
 def test_the_relay_itself_is_honest_until_told(net):

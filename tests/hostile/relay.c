@@ -20,6 +20,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { REDIAL_MS = 500 };
 
@@ -273,6 +274,13 @@ static void on_dialled(void *context, Err err, int fd, const GatePeer *peer, con
         return;
     }
     end->peer = *peer;
+    if (end->relay->going && end->relay->trick->speak != NULL &&
+        end->index == end->relay->ends_count - 1) {
+        end->relay->trick->speak(fd);
+        close(fd);
+        dial(end);
+        return;
+    }
     end->channel = rpc_channel_adopt(end->relay->rpc, fd, true);
     end->stream = rpc_stream_open(end->channel, WIRE_LINK, &STREAM_EVENTS, end);
 }
@@ -282,6 +290,12 @@ static void dial(End *end)
     if (end->dialling == NULL && end->channel == NULL) {
         end->dialling = gate_dial(end->relay->gate, end->host, end->port, on_dialled, end);
     }
+}
+
+void end_redial(End *end)
+{
+    end_close(end);
+    dial(end);
 }
 
 /* Of those whom it dials: it asks nobody for a reason. */

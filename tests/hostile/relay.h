@@ -73,12 +73,16 @@ struct Trick {
      * from mem_alloc. */
     bool (*frame)(Relay *relay, const End *from, End *to, Chat__Frame *frame);
     void (*go)(Relay *relay);
+    /* After "go", in place of gRPC: a connection to the last node, once it has let us in. It is
+     * closed after, and dialled again. */
+    void (*speak)(int fd);
 };
 
 /* Ended by one without a name. */
 extern const Trick TRICKS[];
 
 void end_send(End *end, Bytes *frame); /* takes the reference */
+void end_redial(End *end);
 void end_send_frame(End *end, const Chat__Frame *frame);
 Seen *relay_seen(Relay *relay, const uint8_t origin[EVENT_KEY_BYTES]);
 /* Signs a hello for a connection. */

@@ -4,9 +4,11 @@
 
 #include "base/random.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     REPLAYS = 5,
@@ -408,6 +410,38 @@ static void garbage_go(Relay *relay)
     send_random(relay, GARBAGE_BYTES);
 }
 
+/* ---- HTTP/2 that is none of gRPC's ---- */
+
+/* RFC 9113 sections 3.4, 6.5, 6.7. */
+static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+                              "\0\0\0\4\0\0\0\0\0";
+static const char PING[] = "\0\0\x8\6\0\0\0\0\0"
+                           "12345678";
+
+static void speak_pings(int fd)
+{
+    enum { PINGS = 20000, PING_BYTES = sizeof(PING) - 1 };
+    AUTO_FREE char *words = mem_alloc(sizeof(PREFACE) - 1 + (size_t)PINGS * PING_BYTES);
+    char *at = mempcpy(words, PREFACE, sizeof(PREFACE) - 1);
+    for (size_t i = 0; i < PINGS; i++) {
+        at = mempcpy(at, PING, PING_BYTES);
+    }
+    fcntl(fd, F_SETFL, 0); /* it waits until all is taken */
+    for (const char *from = words; from < at;) {
+        ssize_t count = send(fd, from, (size_t)(at - from), MSG_NOSIGNAL);
+        if (count <= 0) {
+            break;
+        }
+        from += count;
+    }
+    relay_tell("did ping");
+}
+
+static void pings_go(Relay *relay)
+{
+    end_redial(second(relay));
+}
+
 /* ---- hellos ---- */
 
 /* As if it stood between two members unseen: what the first has said to it, the second gets. */
@@ -456,6 +490,7 @@ const Trick TRICKS[] = {
     {.name = "flood-presences", .go = flood_presences_go},
     {.name = "oversized", .go = oversized_go},
     {.name = "garbage", .go = garbage_go},
+    {.name = "pings", .go = pings_go, .speak = speak_pings},
     {.name = "hello-of-another", .hello = other_hello},
     {.name = "hello-for-another", .hello = binding_hello},
     {.name = "hello-unsigned", .hello = unsigned_hello},
