@@ -395,6 +395,15 @@ void gate_call_cancel(GateCall *call)
     }
 }
 
+void gate_vouch(Gate *gate, uint64_t id)
+{
+    uint64_t *slot = &gate->vouched[id % VOUCHED_SLOTS];
+    if (*slot != id) {
+        *slot = id;
+        gate_command(gate, &(GateCommand){.kind = COMMAND_VOUCH, .id = id});
+    }
+}
+
 void gate_cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES])
 {
     GateCommand command = {.kind = COMMAND_CUT};
