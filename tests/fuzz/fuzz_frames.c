@@ -1,5 +1,5 @@
-/* What a program or a member sends once it has passed the gate. However it is cut, the same frames
- * are found in it; and a walk that is to end before some frame goes to that frame and no further. */
+/* What comes from a program or a member that has passed the gate. However it is cut, the same
+ * frames are found in it; a walk that is to end before some frame goes to it and no further. */
 #include "fuzz.h"
 #include "io/gate_frames.h"
 

@@ -451,11 +451,10 @@ static void who_has_a_token_and_floods_is_cut_off_and_stays_out_for_a_while(void
     assert_int_equal(came(world), 0);
     assert_int_equal(gate_stats(world->b.gate).passed, 0);
     stranger_free(&program);
-    Stranger again = stranger_new("h2", TLS1_3_VERSION);
-    stranger_connect(&again, world, false);
-    assert_int_not_equal(again.result, 1);
+    int again = connect_from(world->port, 1);
+    assert_int_equal(read_to_end(again), 0);
     assert_int_equal(gate_stats(world->b.gate).refused, 2);
-    stranger_free(&again);
+    close(again);
     world_free(world);
 }
 
@@ -470,7 +469,7 @@ static void member_who_floods_is_cut_off_and_named(void **state)
     char preface[PREFACE_BYTES] = "";
     assert_int_equal(write(world->a.fd, preface, sizeof(preface)), sizeof(preface));
     for (unsigned i = 0; i < 1000; i++) {
-        (void)!write(world->a.fd, frame, sizeof(frame));
+        (void)!send(world->a.fd, frame, sizeof(frame), MSG_NOSIGNAL); /* it may be over */
     }
     wait_count(world, &world->b.refused, 1);
     assert_has(world->b.refusal, key);
