@@ -4,6 +4,10 @@ enum {
     PREFACE_BYTES = 24,
     KIND_AT = 3,
     MILLI = 1000,
+    /* All connections together may do what so many may at most. Who has a part in it that is
+     * nearly nothing is left in peace. */
+    ALL_TIMES = 4,
+    PART = 10,
 };
 
 typedef struct KindRow {
@@ -25,10 +29,10 @@ static const KindRow KINDS[GATE_FRAME_KINDS] = {
 
 void gate_frames_init(GateFrames *frames, bool preface, uint64_t now_ms)
 {
-    *frames = (GateFrames){.skip = preface ? PREFACE_BYTES : 0, .leaked_ms = now_ms};
+    *frames = (GateFrames){.skip = preface ? PREFACE_BYTES : 0, .levels = {.leaked_ms = now_ms}};
 }
 
-static void frame_begins(GateFrames *frames)
+static void frame_begins(GateFrames *frames, GateLevels *all)
 {
     const uint8_t *head = frames->head;
     frames->skip = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
@@ -36,26 +40,27 @@ static void frame_begins(GateFrames *frames)
     frames->count++;
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
         if (KINDS[i].kind == head[KIND_AT]) {
-            frames->level_milli[i] += MILLI;
+            frames->levels.milli[i] += MILLI;
+            all->milli[i] += MILLI;
         }
     }
 }
 
-static void leak(GateFrames *frames, uint64_t now_ms)
+static void leak(GateLevels *levels, uint64_t now_ms, uint64_t times)
 {
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
-        uint64_t leaked = (now_ms - frames->leaked_ms) * KINDS[i].rate;
-        uint64_t *level = &frames->level_milli[i];
-        *level = *level > leaked ? *level - leaked : 0;
+        uint64_t leaked = (now_ms - levels->leaked_ms) * KINDS[i].rate * times;
+        levels->milli[i] -= levels->milli[i] < leaked ? levels->milli[i] : leaked;
     }
-    frames->leaked_ms = now_ms;
+    levels->leaked_ms = now_ms;
 }
 
-size_t gate_frames_walk(GateFrames *frames, const uint8_t *data, size_t len, uint64_t most,
-                        uint64_t now_ms)
+size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data, size_t len,
+                        uint64_t most, uint64_t now_ms)
 {
     size_t at = 0;
-    leak(frames, now_ms);
+    leak(&frames->levels, now_ms, 1);
+    leak(all, now_ms, ALL_TIMES);
     while (at < len) {
         if (frames->skip > 0) {
             size_t left = len - at;
@@ -69,16 +74,18 @@ size_t gate_frames_walk(GateFrames *frames, const uint8_t *data, size_t len, uin
         }
         frames->head[frames->head_len++] = data[at++];
         if (frames->head_len == GATE_FRAME_HEAD_BYTES) {
-            frame_begins(frames);
+            frame_begins(frames, all);
         }
     }
     return at;
 }
 
-const char *gate_frames_excess(const GateFrames *frames)
+const char *gate_frames_excess(const GateFrames *frames, const GateLevels *all)
 {
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
-        if (frames->level_milli[i] > (uint64_t)KINDS[i].burst * MILLI) {
+        uint64_t burst = (uint64_t)KINDS[i].burst * MILLI;
+        uint64_t own = frames->levels.milli[i];
+        if (own > burst || (all->milli[i] > burst * ALL_TIMES && own > burst / PART)) {
             return KINDS[i].words;
         }
     }

@@ -261,6 +261,7 @@ struct Gate {
     uint64_t check_ms; /* no deadline before */
     unsigned handshakes_left;
     GateLimits limits;
+    GateLevels frames; /* of all that have passed */
     Bytes *proof;
     bool programs;
     bool leaving;

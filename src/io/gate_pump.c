@@ -237,9 +237,10 @@ static Moved count_down(GateConn *conn, const uint8_t *data, size_t len, size_t 
         frames_max = GATE_TRIAL_FRAMES;
         most = left < len ? left : len;
     }
-    *ret_goes = gate_frames_walk(&conn->frames, data, most, frames_max, loop_mono_ms());
+    *ret_goes = gate_frames_walk(&conn->frames, &conn->gate->frames, data, most, frames_max,
+                                 loop_mono_ms());
     conn->trial_bytes += conn->on_trial ? *ret_goes : 0;
-    const char *excess = gate_frames_excess(&conn->frames);
+    const char *excess = gate_frames_excess(&conn->frames, &conn->gate->frames);
     if (excess != NULL && !conn->on_trial) {
         gate_conn_cut_off(conn, excess);
         return FAILED;

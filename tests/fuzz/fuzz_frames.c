@@ -16,7 +16,7 @@ static void must_be(bool is_so)
 static bool same(const GateFrames *a, const GateFrames *b)
 {
     return a->count == b->count && a->skip == b->skip && a->head_len == b->head_len &&
-           memcmp(a->level_milli, b->level_milli, sizeof(a->level_milli)) == 0;
+           memcmp(a->levels.milli, b->levels.milli, sizeof(a->levels.milli)) == 0;
 }
 
 /* NOLINTNEXTLINE(readability-identifier-naming): the library's name */
@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     GateFrames whole;
     GateFrames cut;
     GateFrames few;
+    GateLevels all = {0};
     if (size < 2) {
         return 0;
     }
@@ -36,16 +37,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     gate_frames_init(&whole, preface, 0);
     gate_frames_init(&cut, preface, 0);
     gate_frames_init(&few, preface, 0);
-    must_be(gate_frames_walk(&whole, data, size, UINT64_MAX, 0) == size);
+    must_be(gate_frames_walk(&whole, &all, data, size, UINT64_MAX, 0) == size);
     for (size_t at = 0; at < size; at += piece) {
         size_t len = size - at < piece ? size - at : piece;
-        must_be(gate_frames_walk(&cut, data + at, len, UINT64_MAX, 0) == len);
+        must_be(gate_frames_walk(&cut, &all, data + at, len, UINT64_MAX, 0) == len);
     }
     must_be(same(&whole, &cut));
-    size_t walked = gate_frames_walk(&few, data, size, most, 0);
+    size_t walked = gate_frames_walk(&few, &all, data, size, most, 0);
     must_be(walked <= size && few.count <= most && (walked == size || few.count == most));
-    must_be(gate_frames_walk(&few, data + walked, size - walked, UINT64_MAX, 0) == size - walked);
+    must_be(gate_frames_walk(&few, &all, data + walked, size - walked, UINT64_MAX, 0) ==
+            size - walked);
     must_be(same(&whole, &few));
-    (void)gate_frames_excess(&whole);
+    (void)gate_frames_excess(&whole, &all);
     return 0;
 }

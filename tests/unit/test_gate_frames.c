@@ -28,6 +28,7 @@ static void frames_are_counted_wherever_they_are_cut(void **state)
 {
     (void)state;
     static Wire wire;
+    GateLevels all = {0};
     wire.len = PREFACE;
     memset(wire.data, 0x3, PREFACE);
     add_frame(&wire, 0x4, 6);
@@ -41,12 +42,13 @@ static void frames_are_counted_wherever_they_are_cut(void **state)
         gate_frames_init(&frames, true, 0);
         for (size_t at = 0; at < wire.len; at += piece) {
             size_t len = wire.len - at < piece ? wire.len - at : piece;
-            assert_int_equal(gate_frames_walk(&frames, wire.data + at, len, UINT64_MAX, 0), len);
+            assert_int_equal(gate_frames_walk(&frames, &all, wire.data + at, len, UINT64_MAX, 0),
+                             len);
         }
         assert_int_equal(frames.count, 6);
-        assert_int_equal(frames.level_milli[0], 1000);
-        assert_int_equal(frames.level_milli[1], 3000);
-        assert_null(gate_frames_excess(&frames));
+        assert_int_equal(frames.levels.milli[0], 1000);
+        assert_int_equal(frames.levels.milli[1], 3000);
+        assert_null(gate_frames_excess(&frames, &all));
     }
 }
 
@@ -55,17 +57,20 @@ static void walk_ends_before_the_frame_that_is_one_too_many(void **state)
     (void)state;
     static Wire wire;
     GateFrames frames;
+    GateLevels all = {0};
     wire.len = 0;
     add_frame(&wire, 0x0, 100);
     add_frame(&wire, 0x1, 50);
     size_t two = wire.len;
     add_frame(&wire, 0x3, 4);
     gate_frames_init(&frames, false, 0);
-    assert_int_equal(gate_frames_walk(&frames, wire.data, 60, 2, 0), 60); /* amid the first */
-    assert_int_equal(gate_frames_walk(&frames, wire.data + 60, wire.len - 60, 2, 0), two - 60);
-    assert_int_equal(gate_frames_walk(&frames, wire.data + two, wire.len - two, 2, 0), 0);
+    assert_int_equal(gate_frames_walk(&frames, &all, wire.data, 60, 2, 0), 60); /* amid the first */
+    assert_int_equal(gate_frames_walk(&frames, &all, wire.data + 60, wire.len - 60, 2, 0),
+                     two - 60);
+    assert_int_equal(gate_frames_walk(&frames, &all, wire.data + two, wire.len - two, 2, 0), 0);
     assert_int_equal(frames.count, 2);
-    assert_int_equal(gate_frames_walk(&frames, wire.data + two, wire.len - two, 3, 0), HEAD + 4);
+    assert_int_equal(gate_frames_walk(&frames, &all, wire.data + two, wire.len - two, 3, 0),
+                     HEAD + 4);
     assert_int_equal(frames.count, 3);
 }
 
@@ -74,12 +79,13 @@ static const char *say(GateFrames *frames, uint8_t kind, size_t len, unsigned co
                        uint64_t now_ms)
 {
     static Wire wire;
+    GateLevels all = {0}; /* as if it were alone */
     const char *words = NULL;
     for (unsigned i = 0; i < count; i++) {
         wire.len = 0;
         add_frame(&wire, kind, len);
-        (void)gate_frames_walk(frames, wire.data, wire.len, UINT64_MAX, now_ms);
-        words = gate_frames_excess(frames);
+        (void)gate_frames_walk(frames, &all, wire.data, wire.len, UINT64_MAX, now_ms);
+        words = gate_frames_excess(frames, &all);
     }
     return words;
 }
@@ -116,6 +122,36 @@ static void a_burst_is_fine_and_what_goes_on_is_not(void **state)
     }
 }
 
+static void say_resets(GateFrames *frames, GateLevels *all, unsigned count)
+{
+    static Wire wire;
+    wire.len = 0;
+    for (unsigned i = 0; i < count; i++) {
+        add_frame(&wire, 0x3, 4);
+    }
+    (void)gate_frames_walk(frames, all, wire.data, wire.len, UINT64_MAX, 0);
+}
+
+static void many_who_each_do_less_are_seen_together(void **state)
+{
+    (void)state;
+    GateLevels all = {0};
+    GateFrames many[6];
+    GateFrames honest;
+    gate_frames_init(&honest, false, 0);
+    for (size_t i = 0; i < 6; i++) {
+        gate_frames_init(&many[i], false, 0);
+        say_resets(&many[i], &all, 900);
+        assert_int_equal(gate_frames_excess(&many[i], &all) != NULL, i >= 4);
+    }
+    assert_non_null(gate_frames_excess(&many[0], &all));
+    say_resets(&honest, &all, 100);
+    assert_null(gate_frames_excess(&honest, &all));
+    /* Two seconds later there is room again. */
+    (void)gate_frames_walk(&many[1], &all, NULL, 0, UINT64_MAX, 2000);
+    assert_null(gate_frames_excess(&many[1], &all));
+}
+
 static void what_carries_lines_has_no_cap(void **state)
 {
     (void)state;
@@ -133,6 +169,7 @@ int main(void)
         cmocka_unit_test(frames_are_counted_wherever_they_are_cut),
         cmocka_unit_test(walk_ends_before_the_frame_that_is_one_too_many),
         cmocka_unit_test(a_burst_is_fine_and_what_goes_on_is_not),
+        cmocka_unit_test(many_who_each_do_less_are_seen_together),
         cmocka_unit_test(what_carries_lines_has_no_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
