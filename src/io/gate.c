@@ -181,6 +181,11 @@ static void deliver_event(Gate *gate, GatePost *post)
         events->entered(gate->context, fd, &post->peer);
         break;
     }
+    case POST_CUT_OFF:
+        if (events->cut_off != NULL) {
+            events->cut_off(gate->context, post->text);
+        }
+        break;
     default:
         events->refused(gate->context, post->text);
         break;

@@ -86,6 +86,9 @@ typedef struct GateEvents {
     void (*entered)(void *context, int fd, const GatePeer *peer);
     /* For the log, and counted; not more often than once in ten seconds. text is borrowed. */
     void (*refused)(void *context, const char *text);
+    /* One that had passed flooded, and its connection was ended: who it was, and how. For the log;
+     * each is told of. text is borrowed. May be NULL. */
+    void (*cut_off)(void *context, const char *text);
 } GateEvents;
 
 typedef struct GateOptions {

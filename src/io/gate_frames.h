@@ -31,8 +31,8 @@ typedef struct GateFrames {
 
 /* preface: who sends begins with 24 bytes that are no frame (section 3.4). */
 void gate_frames_init(GateFrames *frames, bool preface, uint64_t now_ms);
-/* Goes over what comes next, but never into a frame behind most frames: how much of it that is. all:
- * where the frames of all connections are counted; zeroed at first. */
+/* Goes over what comes next, but never into a frame behind most frames: how much of it that is.
+ * all: where the frames of all connections are counted; zeroed at first. */
 size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data, size_t len,
                         uint64_t most, uint64_t now_ms);
 /* NULL, or (static) what came too often by then: over this connection, or over all together, where

@@ -79,6 +79,7 @@ typedef enum PostKind {
     POST_DIALLED, /* err, and peer and fd, or text */
     POST_JOINED,  /* err, and bytes (the message), or text */
     POST_REFUSED, /* text */
+    POST_CUT_OFF, /* text */
     POST_ENDED,   /* the thread is about to return */
 } PostKind;
 

@@ -84,21 +84,15 @@ static void tell_refusals(Gate *gate, uint64_t now_ms)
     gate_post(gate, &(GatePost){.kind = POST_REFUSED, .text = strbuf_take(&text)});
 }
 
-/* Takes text. */
-static void note(Gate *gate, char *text)
-{
-    mem_free(gate->untold_last);
-    gate->untold_last = text;
-    gate->untold++;
-    atomic_fetch_add(&gate->count_refused, 1);
-    tell_refusals(gate, loop_mono_ms());
-}
-
 void gate_note_refusal(Gate *gate, const char *address, const char *text)
 {
     StrBuf all = {0};
     strbuf_addf(&all, "%s was turned away: %s", address[0] != '\0' ? address : "somebody", text);
-    note(gate, strbuf_take(&all));
+    mem_free(gate->untold_last);
+    gate->untold_last = strbuf_take(&all);
+    gate->untold++;
+    atomic_fetch_add(&gate->count_refused, 1);
+    tell_refusals(gate, loop_mono_ms());
 }
 
 /* ---- connections ---- */
@@ -232,7 +226,8 @@ void gate_conn_cut_off(GateConn *conn, const char *text)
         strbuf_addf(&all, "the member %s at ", key);
     }
     strbuf_addf(&all, "%s was cut off: %s", conn->peer.address, text);
-    note(gate, strbuf_take(&all));
+    gate_post(gate, &(GatePost){.kind = POST_CUT_OFF, .text = strbuf_take(&all)});
+    atomic_fetch_add(&gate->count_refused, 1);
     if (!conn->peer.dialled) {
         gate_limits_bar(&gate->limits, &conn->came_from, loop_mono_ms());
     }

@@ -91,7 +91,6 @@ def test_strangers_end_at_their_deadline_whatever_they_say(program, show):
          f"{max(took.values()):.1f} s; the node's processor time {spent:.2f} s in {seconds:.1f} s")
     assert max(took.values()) < scaled(DEADLINE + 5)
     chat.assert_well(show, "strangers of seven kinds")
-    assert "no good token" in "\n".join(ann.err), "the log says so"
 
 
 @pytest.mark.limit(120)
