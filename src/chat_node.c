@@ -330,11 +330,18 @@ static void app_entered(void *context, int fd, const GatePeer *peer)
     RpcPeer known = {
         .kind = peer->kind == GATE_MEMBER ? RPC_PEER_MEMBER : RPC_PEER_PROGRAM,
         .dialled = peer->dialled,
+        .gate_id = peer->id,
     };
     memcpy(known.key, peer->key, sizeof(known.key));
     memcpy(known.binding, peer->binding, sizeof(known.binding));
     snprintf(known.address, sizeof(known.address), "%s", peer->address);
     chat_servicer_adopt(app->servicer, fd, &known);
+}
+
+static void app_vouch(void *context, uint64_t gate_id)
+{
+    App *app = context;
+    node_vouch(app->node, gate_id);
 }
 
 static void app_tokens_changed(AuthorityWatcher *watcher)
@@ -466,8 +473,11 @@ int main(int argc, char **argv)
     app_catch_signals(&app);
     app.rpc = rpc_open(app.loop);
     app_open_node(&app);
-    app.authority = authority_new(&(AuthorityOptions){
-        .loop = app.loop, .data_dir = app.network.directory, .open_mode = !app.network.is_private});
+    app.authority = authority_new(&(AuthorityOptions){.loop = app.loop,
+                                                      .data_dir = app.network.directory,
+                                                      .open_mode = !app.network.is_private,
+                                                      .vouch = app_vouch,
+                                                      .context = &app});
     app.servicer = chat_servicer_new(app.rpc, app.node,
                                      &(ChatServicerOptions){.clients_max = app.settings.clients_max,
                                                             .authority = app.authority});

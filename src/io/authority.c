@@ -13,6 +13,8 @@ struct Authority {
     char *told;     /* what was wrong with the file when it was last said */
     uv_fs_event_t event;
     AuthorityWatcher *watchers;
+    void (*vouch)(void *context, uint64_t gate_id);
+    void *vouch_context;
     void (*closed)(void *context);
     void *context;
 };
@@ -137,6 +139,13 @@ static ClientKind client_kind(const RpcPeer *peer)
     return CLIENT_NOBODY;
 }
 
+static void vouch(Authority *authority, const RpcPeer *peer)
+{
+    if (peer->kind == RPC_PEER_PROGRAM && authority->vouch != NULL) {
+        authority->vouch(authority->vouch_context, peer->gate_id);
+    }
+}
+
 bool authority_call(Authority *authority, RpcServerCall *call, ClientUse use, ClientRole *ret_role)
 {
     RpcPeer peer;
@@ -146,6 +155,7 @@ bool authority_call(Authority *authority, RpcServerCall *call, ClientUse use, Cl
     const char *authorization = rpc_server_call_metadata(call, "authorization");
     if (authority_decide(authority, client_kind(&peer), authorization, use, ret_role, &code,
                          &text)) {
+        vouch(authority, &peer);
         return true;
     }
     rpc_server_call_answer(call, NULL, code, text);
@@ -161,6 +171,7 @@ bool authority_stream(Authority *authority, RpcStream *stream, ClientUse use, Cl
     const char *authorization = rpc_stream_metadata(stream, "authorization");
     if (authority_decide(authority, client_kind(&peer), authorization, use, ret_role, &code,
                          &text)) {
+        vouch(authority, &peer);
         return true;
     }
     rpc_stream_close(stream, code, text);
@@ -259,6 +270,8 @@ Authority *authority_new(const AuthorityOptions *options)
 {
     Authority *authority = mem_new(Authority);
     authority->open_mode = options->open_mode;
+    authority->vouch = options->vouch;
+    authority->vouch_context = options->context;
     if (options->data_dir != NULL && !options->open_mode) {
         authority->tokens = tokens_new(options->data_dir);
         uv_fs_event_init(loop_uv(options->loop), &authority->event);

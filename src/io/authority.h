@@ -42,6 +42,10 @@ typedef struct AuthorityOptions {
     Loop *loop;
     const char *data_dir; /* where tokens are; NULL: there are none */
     bool open_mode;
+    /* A program showed a good token on a connection that came through the gate: RpcPeer.gate_id.
+     * With each call. NULL: nobody wants to know. */
+    void (*vouch)(void *context, uint64_t gate_id);
+    void *context;
 } AuthorityOptions;
 
 Authority *authority_new(const AuthorityOptions *options);

@@ -181,6 +181,11 @@ static void deliver_event(Gate *gate, GatePost *post)
         events->entered(gate->context, fd, &post->peer);
         break;
     }
+    case POST_CUT_OFF:
+        if (events->cut_off != NULL) {
+            events->cut_off(gate->context, post->text);
+        }
+        break;
     default:
         events->refused(gate->context, post->text);
         break;
@@ -392,6 +397,15 @@ void gate_call_cancel(GateCall *call)
     if (call != NULL) {
         gate_command(call->gate, &(GateCommand){.kind = COMMAND_CANCEL, .id = call->id});
         call_free(call);
+    }
+}
+
+void gate_vouch(Gate *gate, uint64_t id)
+{
+    uint64_t *slot = &gate->vouched[id % VOUCHED_SLOTS];
+    if (*slot != id) {
+        *slot = id;
+        gate_command(gate, &(GateCommand){.kind = COMMAND_VOUCH, .id = id});
     }
 }
 

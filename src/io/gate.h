@@ -6,9 +6,14 @@
  *                                                                     descriptor, for gRPC
  *
  * A thread of its own carries bytes between the encrypted connection and one end of a socket pair;
- * the other end is gRPC's. So no byte of a stranger comes to the HTTP/2 of the library, a flood of
- * handshakes takes nothing from the owner thread, and TLS is OpenSSL's own, with nothing
- * experimental.
+ * the other end is gRPC's. So a flood of handshakes takes nothing from the owner thread, and TLS is
+ * OpenSSL's own, with nothing experimental.
+ *
+ * Nobody who dials the mesh comes to the HTTP/2 of the library before he was let in. A program
+ * shows its token there: so, where there are tokens, a stranger gets as far as that too, on trial.
+ * GATE_TRIAL_FRAMES of his go to gRPC, and what follows waits until the owner vouches for him; if
+ * nobody does, his deadline ends it. All that is open is cut off where it sends frames of which
+ * honest programs send few in numbers that hold up others (io/gate_frames.h).
  *
  * A node's certificate is self-signed with its identity (RFC 8410), made at each start and for
  * ever good: what counts is the key, and its holder proves to have it in the handshake. Programs
@@ -37,16 +42,25 @@ enum {
     /* Handshakes a second that one address may begin, and in one burst. */
     GATE_RATE_OF_ADDRESS = 50,
     GATE_BURST_OF_ADDRESS = 100,
+    /* What of a program goes to gRPC before a good token was seen: several calls at once, the first
+     * with the longest headers and line. At some 50 us a stream no more than 3 ms. */
+    GATE_TRIAL_FRAMES = 64,
+    GATE_TRIAL_BYTES = 64 * 1024,
+    /* One that came in vain counts as so many more handshakes: it took more than TLS. */
+    GATE_TRIAL_HANDSHAKES = 4,
+    /* How long an address stays out from which somebody was cut off. */
+    GATE_BAR_MS = 10 * 1000,
 };
 
 typedef enum GateKind {
     GATE_MEMBER,  /* the verdict was: let in */
-    GATE_PROGRAM, /* TLS alone: its token is to be looked at with each call */
+    GATE_PROGRAM, /* TLS alone: its token is to be looked at with each call; see gate_vouch */
 } GateKind;
 
 /* Who is at the other end. */
 typedef struct GatePeer {
     GateKind kind;
+    uint64_t id;                         /* of the connection; never another's, never 0 */
     bool dialled;                        /* by us */
     uint8_t key[EVENT_KEY_BYTES];        /* of a member; it has proved to hold it */
     uint8_t binding[GATE_BINDING_BYTES]; /* the exporter, RFC 9266: equal at both ends, and nowhere
@@ -72,6 +86,9 @@ typedef struct GateEvents {
     void (*entered)(void *context, int fd, const GatePeer *peer);
     /* For the log, and counted; not more often than once in ten seconds. text is borrowed. */
     void (*refused)(void *context, const char *text);
+    /* One that had passed flooded, and its connection was ended: who it was, and how. For the log;
+     * each is told of. text is borrowed. May be NULL. */
+    void (*cut_off)(void *context, const char *text);
 } GateEvents;
 
 typedef struct GateOptions {
@@ -131,12 +148,16 @@ GateCall *gate_join(Gate *gate, const char *host, uint16_t port,
 /* done is not called any more. NULL is fine. */
 void gate_call_cancel(GateCall *call);
 
+/* A call on that connection of a program showed a good token: it is on trial no more. Cheap when it
+ * is said again with each call; one that is gone is fine. */
+void gate_vouch(Gate *gate, uint64_t id);
+
 /* Ends every connection with that key, passed or not: it was revoked. */
 void gate_cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES]);
 
 typedef struct GateStats {
-    size_t waiting;   /* have not passed yet */
-    size_t passed;    /* are open */
+    size_t waiting;   /* have not passed yet, or are on trial */
+    size_t passed;    /* are open; also those on trial */
     uint64_t refused; /* since the start: by a verdict, in the handshake, by a cap */
 } GateStats;
 GateStats gate_stats(const Gate *gate);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "io/gate.h"
+#include "io/gate_frames.h"
 #include "io/wire_gate.h"
 
 #include <netdb.h>
@@ -26,6 +27,9 @@ enum {
     /* What one pump moves before others have their turn; and in one piece. */
     PUMP_TURN_BYTES = 256 * 1024,
     PUMP_PIECE_BYTES = 64 * 1024,
+    /* Numbers of those that were vouched for, by their last bits: so that saying it again with each
+     * call costs a look. A power of two. */
+    VOUCHED_SLOTS = 1024,
 };
 
 /* ---- between the threads ---- */
@@ -40,7 +44,8 @@ typedef enum CommandKind {
     COMMAND_LET_IN,
     COMMAND_REFUSE,  /* text */
     COMMAND_WELCOME, /* bytes: a whole message */
-    COMMAND_CUT,     /* key */
+    COMMAND_VOUCH,
+    COMMAND_CUT, /* key */
     COMMAND_CLOSE,
 } CommandKind;
 
@@ -74,6 +79,7 @@ typedef enum PostKind {
     POST_DIALLED, /* err, and peer and fd, or text */
     POST_JOINED,  /* err, and bytes (the message), or text */
     POST_REFUSED, /* text */
+    POST_CUT_OFF, /* text */
     POST_ENDED,   /* the thread is about to return */
 } PostKind;
 
@@ -98,6 +104,7 @@ typedef struct GateAddress {
     uint32_t waiting;
     uint32_t tokens_milli; /* thousandths of a handshake */
     uint64_t filled_ms;
+    uint64_t barred_until_ms;
     UT_hash_handle hh; /* the one not seen for longest is the first */
 } GateAddress;
 
@@ -110,6 +117,10 @@ GateAddress *gate_limits_enter(GateLimits *limits, const struct sockaddr_storage
                                uint64_t now_ms, const char **ret_reason);
 /* It waits no more. NULL is fine. */
 void gate_limits_leave(GateAddress *address);
+/* It waits no more, and was on trial in vain. */
+void gate_limits_charge(GateAddress *address);
+/* Nobody comes in from there for GATE_BAR_MS. */
+void gate_limits_bar(GateLimits *limits, const struct sockaddr_storage *from, uint64_t now_ms);
 void gate_limits_done(GateLimits *limits);
 
 /* ---- connections ---- */
@@ -163,10 +174,11 @@ struct GateConn {
     GateWatch tcp;
     GateWatch pair; /* passed */
     SSL *ssl;
-    const char *words;     /* static: why the handshake failed, where this program ended it */
-    uint64_t deadline_ms;  /* 0: none */
-    uint64_t left_ms;      /* of the deadline, while the owner thinks */
-    GateAddress *from;     /* as long as it waits; NULL: dialled */
+    const char *words;    /* static: why the handshake failed, where this program ended it */
+    uint64_t deadline_ms; /* 0: none */
+    uint64_t left_ms;     /* of the deadline, while the owner thinks */
+    GateAddress *from;    /* as long as it waits; NULL: dialled */
+    struct sockaddr_storage came_from;
     GateConn *prev, *next; /* in gate->waiting (accepted, the oldest first), or gate->passed */
     GateConn *ready_prev, *ready_next;
     bool ready; /* in gate->ready */
@@ -183,6 +195,10 @@ struct GateConn {
     bool up_ended, down_ended;   /* no more will be read */
     bool up_closed, down_closed; /* and the end was passed on */
     size_t drained;              /* LAST_WORD: bytes that came, for nobody */
+    GateFrames frames;           /* of what goes down */
+    bool on_trial;               /* a program of which nobody has seen a good token */
+    size_t trial_bytes;          /* that went to gRPC meanwhile */
+    size_t held;                 /* bytes at the end of down that wait for the trial's end */
 
     /* Dialling. */
     GateDial *dial;
@@ -226,6 +242,7 @@ struct Gate {
     GateKnock *knocks;
     GateCall *calls;
     size_t listeners_asked;
+    uint64_t vouched[VOUCHED_SLOTS];
     bool closing;
     void (*done)(void *context);
     void *done_context;
@@ -245,6 +262,7 @@ struct Gate {
     uint64_t check_ms; /* no deadline before */
     unsigned handshakes_left;
     GateLimits limits;
+    GateLevels frames; /* of all that have passed */
     Bytes *proof;
     bool programs;
     bool leaving;
@@ -284,6 +302,8 @@ void gate_watch(Gate *gate, GateWatch *watch, uint32_t events);
 void gate_conn_again(GateConn *conn);
 /* It waits no more for being let in. */
 void gate_conn_waits_no_more(GateConn *conn);
+/* It has passed, and floods: it ends, and nobody comes from there for a while. */
+void gate_conn_cut_off(GateConn *conn, const char *text);
 /* The connection is there: TLS begins. */
 void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context);
 
@@ -313,6 +333,8 @@ bool gate_pump_flush_up(GateConn *conn);
 /* It has passed: one end of a socket pair for the owner. -1: there are no descriptors. */
 int gate_pump_begin(GateConn *conn);
 void gate_pump(GateConn *conn);
+/* What was held back while it was on trial may go. */
+void gate_pump_release(GateConn *conn);
 /* Its end was said: how long it may take. Again where this node leaves. */
 void gate_pump_hurry(GateConn *conn);
 /* Says what is in up, then the end, then waits for the other side's. */

@@ -82,6 +82,10 @@ GateAddress *gate_limits_enter(GateLimits *limits, const struct sockaddr_storage
     address_key(from, key);
     GateAddress *address = find(limits, key, now_ms);
     fill(address, now_ms);
+    if (now_ms < address->barred_until_ms) {
+        *ret_reason = "somebody there flooded this node a moment ago";
+        return NULL;
+    }
     if (address->tokens_milli < MILLI) {
         *ret_reason = "too many connections from there in a short time";
         return NULL;
@@ -100,6 +104,22 @@ void gate_limits_leave(GateAddress *address)
     if (address != NULL) {
         address->waiting--;
     }
+}
+
+void gate_limits_charge(GateAddress *address)
+{
+    const uint32_t cost = GATE_TRIAL_HANDSHAKES * MILLI;
+    address->tokens_milli -= address->tokens_milli < cost ? address->tokens_milli : cost;
+    gate_limits_leave(address);
+}
+
+void gate_limits_bar(GateLimits *limits, const struct sockaddr_storage *from, uint64_t now_ms)
+{
+    uint8_t key[16];
+    address_key(from, key);
+    GateAddress *address = find(limits, key, now_ms);
+    fill(address, now_ms);
+    address->barred_until_ms = now_ms + GATE_BAR_MS;
 }
 
 void gate_limits_done(GateLimits *limits)

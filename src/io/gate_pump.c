@@ -171,6 +171,12 @@ static Moved pair_write(GateConn *conn, const uint8_t *data, size_t len, size_t 
     return MOVED;
 }
 
+/* What may go of it now. */
+static size_t down_ready(const GateConn *conn)
+{
+    return conn->down.len - conn->down.at - conn->held;
+}
+
 static Moved flush_down(GateConn *conn)
 {
     GateRest *rest = &conn->down;
@@ -178,10 +184,14 @@ static Moved flush_down(GateConn *conn)
         return MOVED;
     }
     size_t written = 0;
-    Moved moved = pair_write(conn, rest->data + rest->at, rest->len - rest->at, &written);
+    Moved moved = pair_write(conn, rest->data + rest->at, down_ready(conn), &written);
     rest->at += written;
+    if (moved == MOVED && conn->held > 0) {
+        return BLOCKED;
+    }
     if (moved != BLOCKED) {
         gate_rest_free(rest);
+        conn->held = 0;
     }
     return moved;
 }
@@ -219,19 +229,58 @@ static Moved drop_down(GateConn *conn, size_t len)
     return conn->drained > DRAIN_MAX_BYTES ? FAILED : MOVED;
 }
 
+/* How much of it may go; FAILED: it is too much for a connection that has passed. On trial what is
+ * too much waits: an honest program that begins with many calls is vouched for with the first of
+ * them. */
+static Moved count_down(GateConn *conn, const uint8_t *data, size_t len, size_t *ret_goes)
+{
+    uint64_t frames_max = UINT64_MAX;
+    size_t most = len;
+    if (conn->on_trial) {
+        size_t left = GATE_TRIAL_BYTES - conn->trial_bytes;
+        frames_max = GATE_TRIAL_FRAMES;
+        most = left < len ? left : len;
+    }
+    *ret_goes = gate_frames_walk(&conn->frames, &conn->gate->frames, data, most, frames_max,
+                                 loop_mono_ms());
+    conn->trial_bytes += conn->on_trial ? *ret_goes : 0;
+    const char *excess = gate_frames_excess(&conn->frames, &conn->gate->frames);
+    if (excess != NULL && !conn->on_trial) {
+        gate_conn_cut_off(conn, excess);
+        return FAILED;
+    }
+    return MOVED;
+}
+
 static Moved give_down(GateConn *conn, size_t len)
 {
     Gate *gate = conn->gate;
+    size_t goes = 0;
     size_t written = 0;
-    Moved moved = conn->pair.gone ? FAILED : pair_write(conn, gate->piece, len, &written);
+    if (count_down(conn, gate->piece, len, &goes) == FAILED) {
+        return FAILED;
+    }
+    Moved moved = conn->pair.gone ? FAILED : pair_write(conn, gate->piece, goes, &written);
     if (moved == FAILED) {
         return drop_down(conn, len);
     }
     if (written < len) {
         gate_rest_set(&conn->down, gate->piece + written, len - written);
+        conn->held = len - goes;
         return BLOCKED;
     }
     return MOVED;
+}
+
+void gate_pump_release(GateConn *conn)
+{
+    size_t goes = 0;
+    size_t held = conn->held;
+    conn->held = 0;
+    if (held == 0 ||
+        count_down(conn, conn->down.data + conn->down.len - held, held, &goes) == MOVED) {
+        gate_conn_again(conn);
+    }
 }
 
 static Moved close_down(GateConn *conn)
@@ -287,7 +336,8 @@ void gate_pump(GateConn *conn)
     /* A program that has gone wants no answer: what it left behind is not worked through. */
     uint32_t gone = conn->peer.kind == GATE_PROGRAM ? (uint32_t)EPOLLRDHUP : 0;
     gate_watch(gate, &conn->tcp, gone | wants(!down_waits && !conn->down_ended, up_waits));
-    gate_watch(gate, &conn->pair, wants(!up_waits && !conn->up_ended, down_waits));
+    gate_watch(gate, &conn->pair,
+               wants(!up_waits && !conn->up_ended, down_waits && down_ready(conn) > 0));
 }
 
 int gate_pump_begin(GateConn *conn)

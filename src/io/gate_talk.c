@@ -128,8 +128,12 @@ static void pass(GateConn *conn)
         gate_conn_fail(conn, ERR_IO, "this process has no descriptor left");
         return;
     }
-    gate_conn_waits_no_more(conn);
-    gate_conn_deadline(conn, 0);
+    gate_frames_init(&conn->frames, !conn->peer.dialled, loop_mono_ms());
+    conn->on_trial = conn->peer.kind == GATE_PROGRAM;
+    if (!conn->on_trial) { /* else it waits for gate_vouch */
+        gate_conn_waits_no_more(conn);
+        gate_conn_deadline(conn, 0);
+    }
     conn->stage = STAGE_PASSED;
     atomic_fetch_add(&gate->count_passed, 1);
     GatePost post = {.kind = POST_ENTERED, .id = conn->id, .fd = fd, .peer = conn->peer};

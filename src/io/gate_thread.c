@@ -2,7 +2,7 @@
  *
  *   accept, or dial --> HANDSHAKE --> TALK <--> VERDICT --> PASSED --> gone
  *                           |           `----------'           (pump)
- *                           `-- a program -----------------------^
+ *                           `-- a program, on trial -------------^
  *                           whatever fails --> LAST_WORD --> gone
  *
  * What waits for being let in has a deadline, from its first moment on; a full house makes room by
@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/text.h"
+#include "core/members.h"
 #include "io/listen_socket.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ GateConn *gate_conn_new(Gate *gate, uint64_t id)
     GateConn *conn = mem_new(GateConn);
     conn->gate = gate;
     conn->id = id;
+    conn->peer.id = id;
     conn->tcp = (GateWatch){.conn = conn, .fd = -1};
     conn->pair = (GateWatch){.conn = conn, .fd = -1};
     HASH_ADD(hh, gate->conns, id, sizeof(conn->id), conn);
@@ -126,7 +128,12 @@ void gate_conn_again(GateConn *conn)
 void gate_conn_waits_no_more(GateConn *conn)
 {
     if (conn->from != NULL) {
-        gate_limits_leave(TAKE(conn->from));
+        GateAddress *from = TAKE(conn->from);
+        if (conn->on_trial) {
+            gate_limits_charge(from);
+        } else {
+            gate_limits_leave(from);
+        }
         DL_DELETE(conn->gate->waiting, conn);
         conn->gate->waiting_count--;
         atomic_store(&conn->gate->count_waiting, conn->gate->waiting_count);
@@ -187,7 +194,7 @@ static void tell_failure(GateConn *conn, Err err, const char *text)
                                   .text = mem_copy_string(text),
                               });
         gate_dial_free(TAKE(conn->dial));
-    } else if (!conn->peer.dialled && conn->stage != STAGE_PASSED &&
+    } else if (!conn->peer.dialled && (conn->stage != STAGE_PASSED || conn->on_trial) &&
                conn->stage != STAGE_LAST_WORD) {
         gate_note_refusal(conn->gate, conn->peer.address, text);
     }
@@ -207,6 +214,24 @@ void gate_conn_fail_kindly(GateConn *conn, Err err, const char *text)
         tell_failure(conn, err, text);
         gate_last_word(conn);
     }
+}
+
+void gate_conn_cut_off(GateConn *conn, const char *text)
+{
+    Gate *gate = conn->gate;
+    char key[FINGERPRINT_BYTES];
+    StrBuf all = {0};
+    if (conn->peer.kind == GATE_MEMBER) {
+        fingerprint_text(conn->peer.key, key);
+        strbuf_addf(&all, "the member %s at ", key);
+    }
+    strbuf_addf(&all, "%s was cut off: %s", conn->peer.address, text);
+    gate_post(gate, &(GatePost){.kind = POST_CUT_OFF, .text = strbuf_take(&all)});
+    atomic_fetch_add(&gate->count_refused, 1);
+    if (!conn->peer.dialled) {
+        gate_limits_bar(&gate->limits, &conn->came_from, loop_mono_ms());
+    }
+    gate_conn_close(conn);
 }
 
 void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context)
@@ -278,6 +303,7 @@ static void take_in(Gate *gate, int fd, const struct sockaddr_storage *from)
     }
     GateConn *conn = gate_conn_new(gate, atomic_fetch_add(&gate->last_id, 1) + 1);
     conn->from = counted;
+    conn->came_from = *from;
     memcpy(conn->peer.address, address, sizeof(address));
     DL_APPEND(gate->waiting, conn);
     atomic_store(&gate->count_waiting, ++gate->waiting_count);
@@ -353,6 +379,20 @@ static void leave(Gate *gate)
     }
 }
 
+/* It is as any other that has passed. One that is ending already keeps its deadline. */
+static void vouched_for(GateConn *conn)
+{
+    if (!conn->on_trial) {
+        return;
+    }
+    conn->on_trial = false;
+    gate_conn_waits_no_more(conn);
+    if (!conn->up_closed && !conn->pair.gone) {
+        gate_conn_deadline(conn, 0);
+    }
+    gate_pump_release(conn);
+}
+
 static void obey_of_conn(Gate *gate, GateCommand *command)
 {
     GateConn *conn = NULL;
@@ -366,6 +406,9 @@ static void obey_of_conn(Gate *gate, GateCommand *command)
         break;
     case COMMAND_CANCEL:
         gate_conn_close(conn);
+        break;
+    case COMMAND_VOUCH:
+        vouched_for(conn);
         break;
     default:
         gate_talk_verdict(conn, command);
@@ -489,6 +532,10 @@ static void conn_late(GateConn *conn, uint64_t now_ms)
 {
     if (conn->stage <= STAGE_CONNECTING) {
         gate_dial_late(conn, now_ms);
+    } else if (conn->on_trial) {
+        gate_conn_fail(conn, ERR_DENIED,
+                       conn->held > 0 ? "it said much, and showed no good token"
+                                      : "it took too long to show a good token");
     } else if (conn->stage == STAGE_LAST_WORD || conn->stage == STAGE_PASSED) {
         gate_conn_close(conn);
     } else {

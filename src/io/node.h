@@ -108,6 +108,8 @@ Err node_listen(Node *node, const char *address, NodeEntered entered, void *cont
                 char **ret_text);
 /* Are there tokens? See gate_serve_programs. */
 void node_serve_programs(Node *node, bool serve);
+/* As gate_vouch. */
+void node_vouch(Node *node, uint64_t gate_id);
 /* NULL in open mode. */
 const Members *node_members(const Node *node);
 /* This node's own key. */

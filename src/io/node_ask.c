@@ -86,6 +86,11 @@ void node_serve_programs(Node *node, bool serve)
     gate_serve_programs(node_gate_gate(node->gate), serve);
 }
 
+void node_vouch(Node *node, uint64_t gate_id)
+{
+    gate_vouch(node_gate_gate(node->gate), gate_id);
+}
+
 const Members *node_members(const Node *node)
 {
     return core_members(node->core);

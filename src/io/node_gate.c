@@ -136,8 +136,17 @@ static void on_refused(void *context, const char *text)
     log_info("%s", text);
 }
 
-static const GateEvents EVENTS = {
-    .knocked = on_knocked, .asked = on_asked, .entered = on_entered, .refused = on_refused};
+static void on_cut_off(void *context, const char *text)
+{
+    (void)context;
+    log_warning("%s", text);
+}
+
+static const GateEvents EVENTS = {.knocked = on_knocked,
+                                  .asked = on_asked,
+                                  .entered = on_entered,
+                                  .refused = on_refused,
+                                  .cut_off = on_cut_off};
 
 /* ---- what the core says ---- */
 

@@ -140,6 +140,7 @@ typedef struct RpcPeer {
     uint8_t key[32];     /* of a member */
     uint8_t binding[32]; /* of a member: its connection's exporter */
     bool dialled;        /* by us */
+    uint64_t gate_id;    /* of one that came through the gate: GatePeer.id */
     char address[64];    /* "127.0.0.1:3456", "[::1]:3456", "unix"; "unknown" */
 } RpcPeer;
 

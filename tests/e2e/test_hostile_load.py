@@ -211,14 +211,14 @@ def program(pair):
     return net, ann, bob, private.token(net, "ann", "ci")
 
 
-def dial_program(net):
+def dial_program(net, source=STRANGER):
     """Within what an address may open at once."""
-    return eventually(lambda: try_dial(net), "a connection of a program", 20, 0.1)
+    return eventually(lambda: try_dial(net, source), "a connection of a program", 20, 0.1)
 
 
-def try_dial(net):
+def try_dial(net, source=STRANGER):
     try:
-        return h2.connect(net.ports["ann"], source=STRANGER, tls=h2.tls_context("h2"),
+        return h2.connect(net.ports["ann"], source=source, tls=h2.tls_context("h2"),
                           timeout=scaled(10))
     except OSError:
         return None
@@ -236,8 +236,8 @@ def say_headers(stream, token, flags=h2.END_HEADERS, more=b""):
 def test_slow_programs(program, show):
     """Sixty who say a request a byte at a time, and never end it; twenty who read nothing."""
     net, ann, bob, token = program
-    slow = [dial_program(net) for _ in range(sized(60, 20))]
-    deaf = [dial_program(net) for _ in range(sized(20, 5))]
+    slow = [dial_program(net, f"127.0.0.{number % 3 + 2}") for number in range(sized(60, 20))]
+    deaf = [dial_program(net, "127.0.0.5") for _ in range(sized(20, 5))]
     with Chat(ann, bob) as chat:
         chat.before_fds = ann.descriptors() - 2 * (len(slow) + len(deaf))
         for one in slow:

@@ -156,8 +156,11 @@ static inline void side_joined(void *context, Err err, const GateWelcomed *welco
     }
 }
 
-static const GateEvents GATE_EVENTS = {
-    .knocked = side_knocked, .asked = side_asked, .entered = side_entered, .refused = side_refused};
+static const GateEvents GATE_EVENTS = {.knocked = side_knocked,
+                                       .asked = side_asked,
+                                       .entered = side_entered,
+                                       .refused = side_refused,
+                                       .cut_off = side_refused};
 
 /* ---- the world ---- */
 
