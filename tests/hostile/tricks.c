@@ -113,7 +113,7 @@ static void equivocate_go(Relay *relay)
 {
     static const char *const TEXTS[ENDS_MAX] = {"it is white", "it is black"};
     StreamId stream = own_stream(relay);
-    for (size_t i = 0; i < relay->ends_count; i++) {
+    for (size_t i = 0; i < ENDS_MAX; i++) {
         relay->own[i] = make_event(relay, &stream, 1, NULL, TEXTS[i], &relay->signer);
     }
     push_own(relay);
