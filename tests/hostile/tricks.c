@@ -4,7 +4,6 @@
 
 #include "base/random.h"
 
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,7 +113,7 @@ static void equivocate_go(Relay *relay)
 {
     static const char *const TEXTS[ENDS_MAX] = {"it is white", "it is black"};
     StreamId stream = own_stream(relay);
-    for (size_t i = 0; i < relay->ends_count; i++) {
+    for (size_t i = 0; i < ENDS_MAX; i++) {
         relay->own[i] = make_event(relay, &stream, 1, NULL, TEXTS[i], &relay->signer);
     }
     push_own(relay);
@@ -426,9 +425,9 @@ static void speak_pings(int fd)
     for (size_t i = 0; i < PINGS; i++) {
         at = mempcpy(at, PING, PING_BYTES);
     }
-    fcntl(fd, F_SETFL, 0); /* it waits until all is taken */
+    /* As much as is taken at once. */
     for (const char *from = words; from < at;) {
-        ssize_t count = send(fd, from, (size_t)(at - from), MSG_NOSIGNAL);
+        ssize_t count = send(fd, from, (size_t)(at - from), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count <= 0) {
             break;
         }
