@@ -95,7 +95,7 @@ def test_strangers_end_at_their_deadline_whatever_they_say(program, show):
 
 @pytest.mark.limit(120)
 def test_strangers_who_come_again_and_again(program, show):
-    """From eight addresses, each as often as it gets in; what they say is resets, without a token."""
+    """From eight addresses, as often as each gets in; all they say is resets, without a token."""
     net, ann, bob, _ = program
     over, counts = threading.Event(), [0] * 8
 
