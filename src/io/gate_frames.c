@@ -19,12 +19,14 @@ typedef struct KindRow {
 
 /* What honest programs stay far below: they reset a stream where somebody does not want to wait
  * any more, and say their settings once. Both ends answer pings, and some libraries send one with
- * each round trip to measure it. Headers fit into one frame. */
+ * each round trip to measure it. Headers fit into one frame. Who waits for answers makes no more
+ * calls than the node answers, and as many more as may be open at once (10,100). */
 static const KindRow KINDS[GATE_FRAME_KINDS] = {
     {0x3, 200, 1000, "it resets streams again and again"},
     {0x4, 100, 200, "it changes its settings again and again"},
     {0x6, 2000, 5000, "it pings again and again"},
     {0x9, 100, 200, "its headers do not end"},
+    {0x1, 20000, 20000, "it makes more calls than a node answers"},
 };
 
 void gate_frames_init(GateFrames *frames, bool preface, uint64_t now_ms)

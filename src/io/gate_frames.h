@@ -12,7 +12,7 @@
 
 enum {
     GATE_FRAME_HEAD_BYTES = 9,
-    GATE_FRAME_KINDS = 4, /* that have a cap */
+    GATE_FRAME_KINDS = 5, /* that have a cap */
 };
 
 /* Thousandths of a frame of each kind; they leak at its rate. */

@@ -95,7 +95,7 @@ def test_strangers_end_at_their_deadline_whatever_they_say(program, show):
 
 @pytest.mark.limit(120)
 def test_strangers_who_come_again_and_again(program, show):
-    """From eight addresses, each as often as it gets in; what they say is resets, without a token."""
+    """From eight addresses, as often as each gets in; all they say is resets, without a token."""
     net, ann, bob, _ = program
     over, counts = threading.Event(), [0] * 8
 
@@ -124,7 +124,7 @@ def test_strangers_who_come_again_and_again(program, show):
             thread.join()
     show(f"{sum(counts) / seconds:.0f} connections a second in all, from 8 addresses: "
          f"{spent / seconds:.0%} of a processor")
-    # A burst of 100 handshakes, at 5 for each that came in vain, then 10 a second; for each address.
+    # Of each address: a burst of 100 handshakes, 5 for each that came in vain; 10 a second then.
     assert sum(counts) < 8 * (100 + 10 * (seconds + 3)), counts
     chat.assert_well(show, "strangers again and again")
 

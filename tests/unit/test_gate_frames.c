@@ -101,7 +101,8 @@ static void a_burst_is_fine_and_what_goes_on_is_not(void **state)
     } rows[] = {{0x3, 4, 200, 1000, "it resets streams again and again"},
                 {0x4, 0, 100, 200, "it changes its settings again and again"},
                 {0x6, 8, 2000, 5000, "it pings again and again"},
-                {0x9, 1, 100, 200, "its headers do not end"}};
+                {0x9, 1, 100, 200, "its headers do not end"},
+                {0x1, 1, 20000, 20000, "it makes more calls than a node answers"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         GateFrames frames;
         gate_frames_init(&frames, false, 5000);
@@ -157,10 +158,9 @@ static void what_carries_lines_has_no_cap(void **state)
     (void)state;
     GateFrames frames;
     gate_frames_init(&frames, false, 0);
-    assert_null(say(&frames, 0x1, 30, 100000, 0)); /* HEADERS */
     assert_null(say(&frames, 0x0, 90, 100000, 0)); /* DATA */
     assert_null(say(&frames, 0x8, 4, 100000, 0));  /* WINDOW_UPDATE */
-    assert_int_equal(frames.count, 300000);
+    assert_int_equal(frames.count, 200000);
 }
 
 int main(void)
