@@ -283,7 +283,8 @@ static void cut_again(Life *life, const Promises *promises)
         const Cut *cut = &promises->cuts[i];
         life->cut[i] = cut->asked;
         if (cut->asked && (!cut->done || draw(4) == 0)) {
-            life_cut(life, i, cut->hi);
+            uint64_t seq = life->authors[i].seq; /* what was not durable yet may be gone */
+            life_cut(life, i, cut->hi < seq ? cut->hi : seq);
         }
     }
     life->cuts_left = promises->has_cuts ? (unsigned)draw(CUTS_IN_LIFE) : 0;
