@@ -104,7 +104,7 @@ void lines_shown(Step *step, const FoldShown *shown)
     bool own = shown->link == REPLICA_LINKS_MAX;
     PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
     sealed_shown(step, shown->event);
-    if (opened == shown->event) {
+    if (opened != NULL && opened == shown->event) {
         rooms_apply(core->rooms, fields);
     }
     Message *message = NULL;

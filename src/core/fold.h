@@ -74,7 +74,7 @@ void fold_timer(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out);
 /* Nothing of that stream past hi counts any more (0: nothing at all; UINT64_MAX: all of it does):
  * who comes after such an event does not wait for it, nor is it incomplete without it. What comes
  * of it all the same is shown, and takes that back. out as with fold_apply. */
-void fold_cut(Fold *fold, const StreamId *stream, uint64_t hi, uint64_t mono_ms, int64_t wall_ms,
+void fold_cut(Fold *fold, const StreamId *id, uint64_t hi, uint64_t mono_ms, int64_t wall_ms,
               FoldOut *out);
 
 /* At the end: what waits for its causes is shown without, since it will not be shown in another

@@ -302,6 +302,29 @@ static bool place_part(Roll *roll, Removal *removal, RevocationText *text, const
     return removal->there == removal->parts_count;
 }
 
+/* May take over its cuts. */
+static bool take_revocation_text(Roll *roll, const LogEvent *event, RevocationText *text)
+{
+    bool of_founder = memcmp(text->key, roll->founder->key, EVENT_KEY_BYTES) == 0;
+    Person *person = person_find(roll, text->key);
+    bool is_first = person == NULL || person->removals == NULL;
+    if (of_founder || roll->cuts_count + text->count > MEMBERS_CUTS_MAX ||
+        (is_first && roll->removed_count >= MEMBERS_MAX)) {
+        return false;
+    }
+    person = person_get(roll, text->key);
+    roll->removed_count += is_first;
+    bool changed = false;
+    Removal *removal = removal_get(roll, person, text, &changed);
+    Spot spot = spot_of(event);
+    changed |= removal != NULL && place_part(roll, removal, text, &spot);
+    if (changed) {
+        person_combine_cuts(person);
+        roll->settled = false;
+    }
+    return changed;
+}
+
 static bool take_revocation(Roll *roll, const LogEvent *event)
 {
     RevocationText text;
@@ -310,25 +333,8 @@ static bool take_revocation(Roll *roll, const LogEvent *event)
         revocation_read(fields->body, fields->body_len, &text) != ERR_OK) {
         return false;
     }
-    AUTO_FREE MemberCut *cuts = text.cuts;
-    bool of_founder = memcmp(text.key, roll->founder->key, EVENT_KEY_BYTES) == 0;
-    Person *person = person_find(roll, text.key);
-    bool is_first = person == NULL || person->removals == NULL;
-    if (of_founder || roll->cuts_count + text.count > MEMBERS_CUTS_MAX ||
-        (is_first && roll->removed_count >= MEMBERS_MAX)) {
-        return false;
-    }
-    person = person_get(roll, text.key);
-    roll->removed_count += is_first;
-    bool changed = false;
-    Removal *removal = removal_get(roll, person, &text, &changed);
-    Spot spot = spot_of(event);
-    changed |= removal != NULL && place_part(roll, removal, &text, &spot);
-    cuts = text.cuts;
-    if (changed) {
-        person_combine_cuts(person);
-        roll->settled = false;
-    }
+    bool changed = take_revocation_text(roll, event, &text);
+    mem_free(text.cuts);
     return changed;
 }
 

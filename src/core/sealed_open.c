@@ -72,7 +72,7 @@ typedef struct Opening {
     const LogEvent *event;
 } Opening;
 
-static LogEvent *open_as(const Opening *opening, EventFields *fields)
+static LogEvent *open_as(const Opening *opening, const EventFields *fields)
 {
     char shown[EVENT_ROOM_MAX_BYTES + 1];
     Keyring *keyring = opening->names;
@@ -87,9 +87,10 @@ static LogEvent *open_as(const Opening *opening, EventFields *fields)
         keyring_name_rooms(keyring);
         memcpy(shown, room->shown, sizeof(shown));
     }
-    fields->room = shown;
-    fields->room_len = strlen(shown);
-    return shown[0] != '\0' ? event_opened(event, fields) : NULL;
+    EventFields named = *fields;
+    named.room = shown;
+    named.room_len = strlen(shown);
+    return shown[0] != '\0' ? event_opened(event, &named) : NULL;
 }
 
 static bool may_be_within(int kind)

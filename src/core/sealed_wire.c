@@ -240,7 +240,7 @@ Bytes *keys_write(const KeysWire *wire)
     Chat__RoomKeys keys = CHAT__ROOM_KEYS__INIT;
     AUTO_FREE ProtobufCBinaryData *ids = mem_array(wire->keys_count + 1, sizeof(*ids));
     AUTO_FREE Chat__RoomGrant *grants = mem_array(wire->grants_count + 1, sizeof(*grants));
-    AUTO_FREE Chat__RoomGrant **rows = mem_array(wire->grants_count + 1, sizeof(*rows));
+    AUTO_FREE Chat__RoomGrant **rows = mem_array(wire->grants_count + 1, sizeof(Chat__RoomGrant *));
     for (size_t i = 0; i < wire->keys_count; i++) {
         ids[i] = binary(wire->key_ids[i], SEALED_KEY_ID_BYTES);
     }

@@ -250,6 +250,7 @@ static const struct argp COMMON = {.options = OPTIONS, .parser = parse_option};
 static const struct argp_child CHILDREN[] = {{.argp = &COMMON}, {0}};
 
 /* Of init and join. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is argp's */
 static error_t parse_start_option(int key, char *argument, struct argp_state *state)
 {
     Settings *settings = state->input;

@@ -284,7 +284,7 @@ void gate_dial_free(GateDial *dial);
 
 /* ---- gate_thread.c: what is below is for the gate thread ---- */
 
-void gate_run(void *gate);
+void gate_run(void *argument);
 /* A new one, that may be counted among those waiting. */
 GateConn *gate_conn_new(Gate *gate, uint64_t id);
 /* Closes it at once; it is gone at the end of the turn. Does not tell who dials. */

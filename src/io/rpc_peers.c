@@ -36,8 +36,8 @@ static void peers_grow(RpcPeers *peers, size_t wanted)
         return;
     }
     size_t count = wanted * 2;
-    peers->rows = mem_resize(peers->rows, count, sizeof(*peers->rows));
-    memset(peers->rows + peers->count, 0, (count - peers->count) * sizeof(*peers->rows));
+    peers->rows = mem_resize(peers->rows, count, sizeof(RpcPeer *));
+    memset(peers->rows + peers->count, 0, (count - peers->count) * sizeof(RpcPeer *));
     peers->count = count;
 }
 

@@ -15,7 +15,10 @@ static void must_be(bool is_so)
 
 static bool same(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 {
-    return (a == NULL) == (b == NULL) && a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
 static void must_be_same(const WireGate *a, const WireGate *b)

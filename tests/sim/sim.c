@@ -181,7 +181,9 @@ static unsigned draw_faults(World *world)
         swarm |= FAULT_EQUIVOCATOR;
     }
     if (world->config.private_network) {
-        swarm |= (unsigned)(world_random(world) & world_random(world) & FAULTS_PRIVATE);
+        uint64_t some = world_random(world);
+        some &= world_random(world);
+        swarm |= (unsigned)(some & FAULTS_PRIVATE);
     }
     if (world->config.mutation == MUTATION_SAY_ANYWAY) {
         swarm |= FAULT_FLOODER;

@@ -373,9 +373,9 @@ static inline Stranger stranger_new(const char *alpn, int version)
     Stranger stranger = {.fd = -1, .context = SSL_CTX_new(TLS_client_method())};
     SSL_CTX_set_max_proto_version(stranger.context, version);
     if (alpn != NULL) {
-        uint8_t list[100] = {(uint8_t)strlen(alpn)};
-        memcpy(list + 1, alpn, strlen(alpn));
-        SSL_CTX_set_alpn_protos(stranger.context, list, (unsigned)strlen(alpn) + 1);
+        char list[100];
+        snprintf(list, sizeof(list), "%c%s", (int)strlen(alpn), alpn);
+        SSL_CTX_set_alpn_protos(stranger.context, (uint8_t *)list, (unsigned)strlen(alpn) + 1);
     }
     return stranger;
 }

@@ -145,7 +145,9 @@ static void errors_say_what_to_do(void **state)
     check_refused(line.text, line.len, ERR_INVALID, "a character");
     AUTO_FREE char *huge = mem_alloc(INVITE_LINE_MAX_BYTES + 1);
     memset(huge, 'A', INVITE_LINE_MAX_BYTES + 1);
-    memcpy(huge, "CHAT1-", 6);
+    for (size_t i = 0; i < 6; i++) {
+        huge[i] = "CHAT1-"[i];
+    }
     check_refused(huge, INVITE_LINE_MAX_BYTES + 1, ERR_LIMIT, "longer than any");
     check_refused(huge, INVITE_LINE_MAX_BYTES, ERR_LIMIT, "longer than any");
     Invite nowhere = sample(0);

@@ -2,6 +2,8 @@
 #include "io/invites.h"
 #include "temp_dir.h"
 
+#include <inttypes.h>
+
 static const int64_t NOW = 1700000000000;
 static const int64_t HOUR = INT64_C(3600) * 1000;
 static const uint8_t OWN[EVENT_KEY_BYTES] = {1};
@@ -171,8 +173,9 @@ static void what_is_remembered_is_bounded(void **state)
     AUTO_STRBUF StrBuf file = {0};
     strbuf_add_string(&file, "{\"version\": 1, \"invites\": [");
     for (int i = 0; i < INVITES_KEPT_MAX; i++) {
-        strbuf_addf(&file, "%s{\"hash\": \"%064d\", \"expires_ms\": %lld, \"used_by\": \"%064d\"}",
-                    i > 0 ? "," : "", i, (long long)(NOW + HOUR), i);
+        strbuf_addf(&file,
+                    "%s{\"hash\": \"%064d\", \"expires_ms\": %" PRId64 ", \"used_by\": \"%064d\"}",
+                    i > 0 ? "," : "", i, NOW + HOUR, i);
     }
     strbuf_add_string(&file, "]}");
     temp_put(&dir, "invites", file.text, 0600);

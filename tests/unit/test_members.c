@@ -633,9 +633,9 @@ static void too_many_revocations_of_one_key_leave_it_revoked(void **state)
     people_init(&people, 2);
     Members *members = people_members(&people);
     people_take(members, people_invites(&people, 0, 1, 5, 1));
-    for (uint8_t i = 0; i < 3 * REVOCATIONS_OF_KEY_MAX; i++) {
+    for (unsigned i = 0; i < 3U * REVOCATIONS_OF_KEY_MAX; i++) {
         LogEvent *events[1];
-        people_revokes(&people, 1, (uint8_t)(100 - i), NULL, 0, i + 1U, events);
+        people_revokes(&people, 1, (uint8_t)(100 - i), NULL, 0, (uint8_t)(i + 1), events);
         people_take(members, events[0]);
         assert_int_equal(people_state(members, &people, 1), MEMBER_REVOKED);
     }

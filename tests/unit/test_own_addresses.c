@@ -71,7 +71,7 @@ static char *chosen(const char *listen, const InterfaceAddress *found, size_t co
     return strbuf_take(&text);
 }
 
-#define assert_chosen(listen, expected, ...)                                                       \
+#define ASSERT_CHOSEN(listen, expected, ...)                                                       \
     do {                                                                                           \
         const InterfaceAddress found_[] = {__VA_ARGS__};                                           \
         AUTO_FREE char *text_ = chosen(listen, found_, sizeof(found_) / sizeof(found_[0]));        \
@@ -81,10 +81,10 @@ static char *chosen(const char *listen, const InterfaceAddress *found, size_t co
 static void the_world_comes_before_the_house(void **state)
 {
     (void)state;
-    assert_chosen(NULL, "203.0.113.9:7 [2001:db8::1]:7 192.168.1.20:7 [fd00::1]:7",
+    ASSERT_CHOSEN(NULL, "203.0.113.9:7 [2001:db8::1]:7 192.168.1.20:7 [fd00::1]:7",
                   {"lo", "127.0.0.1"}, {"wlan0", "fd00::1"}, {"eth0", "192.168.1.20"},
                   {"eth0", "2001:db8::1"}, {"eth1", "203.0.113.9"}, {"lo", "::1"});
-    assert_chosen(NULL, "10.0.0.1:7 172.16.0.1:7 100.64.0.1:7 192.168.0.1:7", {"a", "10.0.0.1"},
+    ASSERT_CHOSEN(NULL, "10.0.0.1:7 172.16.0.1:7 100.64.0.1:7 192.168.0.1:7", {"a", "10.0.0.1"},
                   {"b", "172.16.0.1"}, {"c", "100.64.0.1"}, {"d", "192.168.0.1"},
                   {"e", "192.168.7.1"});
 }
@@ -92,7 +92,7 @@ static void the_world_comes_before_the_house(void **state)
 static void link_local_ones_are_left_out_and_bridges_come_last(void **state)
 {
     (void)state;
-    assert_chosen(NULL, "192.168.1.20:7 172.17.0.1:7", {"docker0", "172.17.0.1"},
+    ASSERT_CHOSEN(NULL, "192.168.1.20:7 172.17.0.1:7", {"docker0", "172.17.0.1"},
                   {"eth0", "169.254.7.7"}, {"eth0", "fe80::1"}, {"eth0", "192.168.1.20"},
                   {"eth0", "nonsense"}, {"eth0", "ff02::1"});
 }
@@ -100,25 +100,25 @@ static void link_local_ones_are_left_out_and_bridges_come_last(void **state)
 static void one_address_of_each_ipv6_network_is_enough(void **state)
 {
     (void)state;
-    assert_chosen(NULL, "[2001:db8:0:1::1]:7 [2001:db8:0:2::1]:7", {"eth0", "2001:db8:0:1::1"},
+    ASSERT_CHOSEN(NULL, "[2001:db8:0:1::1]:7 [2001:db8:0:2::1]:7", {"eth0", "2001:db8:0:1::1"},
                   {"eth0", "2001:db8:0:1::2"}, {"eth0", "2001:db8:0:2::1"});
 }
 
 static void loopback_where_there_is_nothing_else(void **state)
 {
     (void)state;
-    assert_chosen(NULL, "127.0.0.1:7 [::1]:7", {"lo", "127.0.0.1"}, {"lo", "::1"},
+    ASSERT_CHOSEN(NULL, "127.0.0.1:7 [::1]:7", {"lo", "127.0.0.1"}, {"lo", "::1"},
                   {"eth0", "fe80::1"});
-    assert_chosen(NULL, "127.0.0.1:7", {"eth0", "fe80::1"});
+    ASSERT_CHOSEN(NULL, "127.0.0.1:7", {"eth0", "fe80::1"});
 }
 
 static void what_the_node_listens_on_is_what_it_says(void **state)
 {
     (void)state;
-    assert_chosen("127.0.0.1", "127.0.0.1:7", {"eth0", "203.0.113.9"});
-    assert_chosen("::1", "[::1]:7", {"eth0", "203.0.113.9"});
-    assert_chosen("192.168.1.20", "192.168.1.20:7", {"eth0", "203.0.113.9"});
-    assert_chosen("0.0.0.0", "203.0.113.9:7", {"eth0", "203.0.113.9"});
+    ASSERT_CHOSEN("127.0.0.1", "127.0.0.1:7", {"eth0", "203.0.113.9"});
+    ASSERT_CHOSEN("::1", "[::1]:7", {"eth0", "203.0.113.9"});
+    ASSERT_CHOSEN("192.168.1.20", "192.168.1.20:7", {"eth0", "203.0.113.9"});
+    ASSERT_CHOSEN("0.0.0.0", "203.0.113.9:7", {"eth0", "203.0.113.9"});
 }
 
 static void this_machine_has_one(void **state)
