@@ -146,6 +146,9 @@ static void tell(const Loading *loading)
     for (const KeyAuthor *author = worst; author != NULL; author = author->hh.next) {
         worst = author->left_out > worst->left_out ? author : worst;
     }
+    if (worst == NULL) {
+        return; /* nothing is left out of nothing */
+    }
     char fingerprint[FINGERPRINT_BYTES];
     AUTO_FREE char *before = TAKE(store->notice);
     fingerprint_text(worst->key, fingerprint);
