@@ -73,6 +73,18 @@ def test_memory_is_measured(cluster):
     assert result["idle"]["headless_kib"] > 1000 < result["idle"]["prompt_kib"]
 
 
+def test_what_a_private_network_costs_is_measured(cluster, show):
+    out = run(cluster, BENCH / "security.py", "--json", "--sizes", 2, "--seconds", 0.2, "--reps", 1,
+              "--count", 20)
+    result = json.loads(out[-1])
+    assert len(result["rows"]) == 4
+    for row in result["rows"]:
+        assert "error" not in row and not row["private"]["faults"], row
+    assert result["node_to_node"]["private"]["p50_us"] > 0
+    assert result["linked"]["private"]["node_kib"] > 0
+    show(f"a line between nodes, TLS beside plaintext: {result['node_to_node']['ratio']}")
+
+
 def test_one_file_collects_the_parts_and_curves_are_drawn_of_it(cluster, tmp_path):
     file = tmp_path / "growth.json"
     for part in ("latency", "start"):
