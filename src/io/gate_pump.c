@@ -333,9 +333,7 @@ void gate_pump(GateConn *conn)
     }
     bool up_waits = conn->up.data != NULL;
     bool down_waits = conn->down.data != NULL;
-    /* A program that has gone wants no answer: what it left behind is not worked through. */
-    uint32_t gone = conn->peer.kind == GATE_PROGRAM ? (uint32_t)EPOLLRDHUP : 0;
-    gate_watch(gate, &conn->tcp, gone | wants(!down_waits && !conn->down_ended, up_waits));
+    gate_watch(gate, &conn->tcp, wants(!down_waits && !conn->down_ended, up_waits));
     gate_watch(gate, &conn->pair,
                wants(!up_waits && !conn->up_ended, down_waits && down_ready(conn) > 0));
 }

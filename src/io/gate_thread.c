@@ -516,11 +516,6 @@ static void serve_event(Gate *gate, const struct epoll_event *event)
         }
         return;
     }
-    if (conn->stage == STAGE_PASSED && watch == &conn->tcp && conn->peer.kind == GATE_PROGRAM &&
-        (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-        gate_conn_close(conn);
-        return;
-    }
     if (conn->stage == STAGE_VERDICT && (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
         gate_conn_fail(conn, ERR_IO, "it closed the connection before it was let in");
         return;
