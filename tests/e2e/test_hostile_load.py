@@ -20,7 +20,7 @@ from harness import LONG, assert_memory, eventually, scaled, sized
 
 STRANGER = "127.0.0.2"  # the members are on 127.0.0.1
 LINE_MS = 100
-LATENCY_MAX_S = 1.0
+LATENCY_MAX_S = 5.0  # tests beside it take their share of the cores
 GROWTH_MAX_KIB = 64 * 1024
 WAITING_MAX = 512  # that have not passed yet (GATE_WAITING_MAX)
 
