@@ -6,6 +6,15 @@
 
 enum { MIB = 1024 * 1024 };
 
+/* It is closed first, and counted then. */
+static void assert_refused(const World *world, uint64_t wanted)
+{
+    for (int i = 0; i < 500 && gate_stats(world->b.gate).refused < wanted; i++) {
+        uv_sleep(10);
+    }
+    assert_int_equal(gate_stats(world->b.gate).refused, wanted);
+}
+
 static void set_block(int fd, bool blocks)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -100,7 +109,7 @@ static void who_is_turned_away_hears_why(void **state)
     wait_count(world, &world->b.refused, 1);
     assert_memory_equal(world->b.refusal, "127.0.0.1:", 10);
     assert_has(world->b.refusal, " was turned away: you are none of us");
-    assert_int_equal(gate_stats(world->b.gate).refused, 1);
+    assert_refused(world, 1);
     world_free(world);
 }
 
@@ -453,10 +462,7 @@ static void who_has_a_token_and_floods_is_cut_off_and_stays_out_for_a_while(void
     stranger_free(&program);
     int again = connect_from(world->port, 1);
     assert_int_equal(read_to_end(again), 0);
-    for (int i = 0; i < 500 && gate_stats(world->b.gate).refused < 2; i++) {
-        uv_sleep(10); /* it is closed first, and counted then */
-    }
-    assert_int_equal(gate_stats(world->b.gate).refused, 2);
+    assert_refused(world, 2);
     close(again);
     world_free(world);
 }
@@ -599,7 +605,7 @@ static void oldest_makes_room_in_a_full_house(void **state)
     while (gate_stats(world->b.gate).waiting < GATE_WAITING_MAX) {
         wait_ms(world, 1);
     }
-    assert_int_equal(gate_stats(world->b.gate).refused, 1);
+    assert_refused(world, 1);
     link_up(world);
     for (unsigned i = 0; i <= GATE_WAITING_MAX; i++) {
         close(fds[i]);
