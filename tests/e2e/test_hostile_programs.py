@@ -166,7 +166,7 @@ def test_a_program_that_resets_is_cut_off(program, show, connections):
             one.close()
     show(f"{ended} of {connections} cut off after {took:.2f} s; {spent:.2f} s of the node's time")
     # Who has sent little when the others are cut off is left in peace.
-    assert ended >= connections // 2
+    assert ended >= connections // 4
     assert "127.0.0.2:" in "\n".join(ann.err) and "it resets streams" in "\n".join(ann.err)
     with pytest.raises(OSError):
         h2.connect(net.ports["ann"], source="127.0.0.2", tls=h2.tls_context("h2"), timeout=5)

@@ -270,6 +270,7 @@ def test_a_sealed_room_is_for_those_in_it(net):
     ann.command("/admit bob")
     bob.wait_notice(r"let you into !team")
     bob.command("/join !team")
+    bob.wait_notice(r"what you type goes to !team")
     ann.say("the plan")
     bob.wait_content("the plan")
     ann.command("/to lobby done")
