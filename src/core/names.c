@@ -7,6 +7,7 @@
 #include "core/names.h"
 
 #include "base/lookalike.h"
+#include "core/members.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -125,11 +126,9 @@ static void add_fingerprint(const uint8_t key[EVENT_KEY_BYTES], char ret_hex[], 
 
 void name_fingerprint(const uint8_t key[EVENT_KEY_BYTES], char ret_text[NAME_FINGERPRINT_BYTES])
 {
-    char digits[2 * GROUP_DIGITS];
-    add_fingerprint(key, digits, sizeof(digits));
-    memcpy(ret_text, digits, GROUP_DIGITS);
-    ret_text[GROUP_DIGITS] = '-';
-    memcpy(ret_text + GROUP_DIGITS + 1, digits + GROUP_DIGITS, GROUP_DIGITS);
+    char whole[FINGERPRINT_BYTES];
+    fingerprint_text(key, whole);
+    memcpy(ret_text, whole, NAME_FINGERPRINT_BYTES - 1);
     ret_text[NAME_FINGERPRINT_BYTES - 1] = '\0';
 }
 

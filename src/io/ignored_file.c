@@ -1,13 +1,12 @@
-/* Written to a temporary name, synced, renamed. */
+/* Written as a private file is; read as any is, since people may edit it. */
 #include "io/ignored_file.h"
 
+#include "io/private_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { FILE_MODE = 0600 };
 
 static Err fail(const char *what, const char *path, char **ret_error)
 {
@@ -17,16 +16,9 @@ static Err fail(const char *what, const char *path, char **ret_error)
     return ERR_IO;
 }
 
-static char *path_in(const char *data_dir, const char *name)
-{
-    StrBuf path = {0};
-    strbuf_addf(&path, "%s/%s", data_dir, name);
-    return strbuf_take(&path);
-}
-
 Err ignored_file_read(const char *data_dir, StrBuf *ret_text, char **ret_error)
 {
-    AUTO_FREE char *path = path_in(data_dir, "ignored");
+    AUTO_FREE char *path = private_path(data_dir, "ignored");
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         return errno == ENOENT ? ERR_OK : fail("read", path, ret_error);
@@ -49,53 +41,11 @@ Err ignored_file_read(const char *data_dir, StrBuf *ret_text, char **ret_error)
     return ERR_OK;
 }
 
-/* So that the new name is there after a power failure too. */
-static void sync_directory(const char *data_dir)
-{
-    int fd = open(data_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-}
-
-static bool write_all(int fd, const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t done = write(fd, text, len);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done < 0) {
-            return false;
-        }
-        text += done;
-        len -= (size_t)done;
-    }
-    return fsync(fd) == 0;
-}
-
 Err ignored_file_write(const char *data_dir, const char *text, char **ret_error)
 {
-    AUTO_FREE char *path = path_in(data_dir, "ignored");
-    AUTO_FREE char *draft = path_in(data_dir, "ignored.new");
+    AUTO_FREE char *path = private_path(data_dir, "ignored");
     if (text[0] == '\0') {
         return unlink(path) == 0 || errno == ENOENT ? ERR_OK : fail("remove", path, ret_error);
     }
-    int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-    if (fd < 0) {
-        return fail("write", draft, ret_error);
-    }
-    bool written = write_all(fd, text, strlen(text));
-    Err err = written ? ERR_OK : fail("write", draft, ret_error);
-    close(fd);
-    if (written && rename(draft, path) != 0) {
-        err = fail("write", path, ret_error);
-    }
-    if (err != ERR_OK) {
-        (void)unlink(draft);
-    } else {
-        sync_directory(data_dir);
-    }
-    return err;
+    return private_file_write(path, text, strlen(text), ret_error);
 }

@@ -12,6 +12,6 @@ enum { IGNORED_FILE_MAX_BYTES = 256 * 1024 };
  * ERR_LIMIT: it is longer than IGNORED_FILE_MAX_BYTES. ERR_IO. */
 Err ignored_file_read(const char *data_dir, StrBuf *ret_text, char **ret_error);
 
-/* The file is the old one or the new one, whatever happens; with no text there is none. As above;
- * ERR_IO. */
+/* The file is the old one or the new one, whatever happens; with no text there is none. Errors
+ * of private_file_write; ERR_IO. */
 Err ignored_file_write(const char *data_dir, const char *text, char **ret_error);
