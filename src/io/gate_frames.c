@@ -4,29 +4,33 @@ enum {
     PREFACE_BYTES = 24,
     KIND_AT = 3,
     MILLI = 1000,
-    /* All connections together may do what so many may at most. Who has a part in it that is
-     * nearly nothing is left in peace. */
-    ALL_TIMES = 4,
+    /* Who has a part in what all do that is nearly nothing is left in peace. */
     PART = 10,
+    CALLS = 4,         /* their row */
+    CALLS_ANYHOW = 20, /* of one connection in a second, and at once, whatever the others do */
 };
 
 typedef struct KindRow {
-    uint8_t kind;   /* section 6 */
-    uint32_t rate;  /* a second; thousandths of a frame a millisecond */
-    uint32_t burst; /* at once */
-    const char *words;
+    uint8_t kind;     /* section 6 */
+    uint32_t rate;    /* a second; thousandths of a frame a millisecond */
+    uint32_t burst;   /* at once */
+    uint32_t times;   /* all connections together may do what so many may at most */
+    const char *ends; /* the connection, with these words; NULL: what is too much waits */
 } KindRow;
 
 /* What honest programs stay far below: they reset a stream where somebody does not want to wait
  * any more, and say their settings once. Both ends answer pings, and some libraries send one with
- * each round trip to measure it. Headers fit into one frame. Who waits for answers makes no more
- * calls than the node answers, and as many more as may be open at once (10,100). */
+ * each round trip to measure it. Headers fit into one frame.
+ *
+ * Calls have no such line: who sends each line by a call of its own makes as many as are answered,
+ * at 35 us each. All together take a third of a processor then; who makes few calls does not wait
+ * for those who make many. */
 static const KindRow KINDS[GATE_FRAME_KINDS] = {
-    {0x3, 200, 1000, "it resets streams again and again"},
-    {0x4, 100, 200, "it changes its settings again and again"},
-    {0x6, 2000, 5000, "it pings again and again"},
-    {0x9, 100, 200, "its headers do not end"},
-    {0x1, 20000, 20000, "it makes more calls than a node answers"},
+    {0x3, 200, 1000, 4, "it resets streams again and again"},
+    {0x4, 100, 200, 4, "it changes its settings again and again"},
+    {0x6, 2000, 5000, 4, "it pings again and again"},
+    {0x9, 100, 200, 4, "its headers do not end"},
+    [CALLS] = {0x1, 5000, 1000, 2, NULL},
 };
 
 void gate_frames_init(GateFrames *frames, bool preface, uint64_t now_ms)
@@ -48,21 +52,41 @@ static void frame_begins(GateFrames *frames, GateLevels *all)
     }
 }
 
-static void leak(GateLevels *levels, uint64_t now_ms, uint64_t times)
+static void leak(GateLevels *levels, uint64_t now_ms, bool of_all)
 {
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
-        uint64_t leaked = (now_ms - levels->leaked_ms) * KINDS[i].rate * times;
+        uint64_t rate = (uint64_t)KINDS[i].rate * (of_all ? KINDS[i].times : 1);
+        uint64_t leaked = (now_ms - levels->leaked_ms) * rate;
         levels->milli[i] -= levels->milli[i] < leaked ? levels->milli[i] : leaked;
     }
     levels->leaked_ms = now_ms;
+}
+
+static bool call_must_wait(GateFrames *frames, const GateLevels *all)
+{
+    const KindRow *row = &KINDS[CALLS];
+    uint64_t burst = (uint64_t)row->burst * MILLI;
+    if (frames->levels.milli[CALLS] + MILLI > burst) {
+        return true;
+    }
+    if (all->milli[CALLS] + MILLI <= burst * row->times) {
+        return false;
+    }
+    if (frames->anyhow_milli + MILLI > CALLS_ANYHOW * MILLI) {
+        return true;
+    }
+    frames->anyhow_milli += MILLI;
+    return false;
 }
 
 size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data, size_t len,
                         uint64_t most, uint64_t now_ms)
 {
     size_t at = 0;
-    leak(&frames->levels, now_ms, 1);
-    leak(all, now_ms, ALL_TIMES);
+    uint64_t anyhow = (now_ms - frames->levels.leaked_ms) * CALLS_ANYHOW;
+    frames->anyhow_milli -= frames->anyhow_milli < anyhow ? frames->anyhow_milli : anyhow;
+    leak(&frames->levels, now_ms, false);
+    leak(all, now_ms, true);
     while (at < len) {
         if (frames->skip > 0) {
             size_t left = len - at;
@@ -71,7 +95,9 @@ size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data
             at += skipped;
             continue;
         }
-        if (frames->head_len == 0 && frames->count >= most) {
+        if ((frames->head_len == 0 && frames->count >= most) ||
+            (frames->head_len == KIND_AT && data[at] == KINDS[CALLS].kind &&
+             call_must_wait(frames, all))) {
             return at;
         }
         frames->head[frames->head_len++] = data[at++];
@@ -82,13 +108,20 @@ size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data
     return at;
 }
 
+bool gate_frames_calls_full(GateLevels *all, uint64_t now_ms)
+{
+    leak(all, now_ms, true);
+    return all->milli[CALLS] + MILLI > (uint64_t)KINDS[CALLS].burst * MILLI * KINDS[CALLS].times;
+}
+
 const char *gate_frames_excess(const GateFrames *frames, const GateLevels *all)
 {
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
         uint64_t burst = (uint64_t)KINDS[i].burst * MILLI;
         uint64_t own = frames->levels.milli[i];
-        if (own > burst || (all->milli[i] > burst * ALL_TIMES && own > burst / PART)) {
-            return KINDS[i].words;
+        bool floods = own > burst || (all->milli[i] > burst * KINDS[i].times && own > burst / PART);
+        if (floods && KINDS[i].ends != NULL) {
+            return KINDS[i].ends;
         }
     }
     return NULL;

@@ -182,7 +182,9 @@ struct GateConn {
     GateConn *prev, *next; /* in gate->waiting (accepted, the oldest first), or gate->passed */
     GateConn *ready_prev, *ready_next;
     bool ready; /* in gate->ready */
-    bool dead;  /* freed at the end of the turn */
+    GateConn *paced_prev, *paced_next;
+    uint64_t paced_until_ms; /* 0: it is not in gate->paced */
+    bool dead;               /* freed at the end of the turn */
     GateConn *dead_next;
 
     /* The dialogue: length, then the message. */
@@ -198,7 +200,8 @@ struct GateConn {
     GateFrames frames;           /* of what goes down */
     bool on_trial;               /* a program of which nobody has seen a good token */
     size_t trial_bytes;          /* that went to gRPC meanwhile */
-    size_t held;                 /* bytes at the end of down that wait for the trial's end */
+    size_t held;                 /* bytes at the end of down that wait: on trial for its end, else
+                                  * until it is paced no more */
 
     /* Dialling. */
     GateDial *dial;
@@ -258,6 +261,8 @@ struct Gate {
     GateConn *waiting;
     size_t waiting_count;
     GateConn *ready;
+    GateConn *paced;        /* who makes more calls than it may, the longest waiting first */
+    uint64_t paced_from_ms; /* none of them goes on before */
     GateConn *dead;
     uint64_t check_ms; /* no deadline before */
     unsigned handshakes_left;
@@ -298,14 +303,28 @@ void gate_conn_fail_kindly(GateConn *conn, Err err, const char *text);
 void gate_note_refusal(Gate *gate, const char *address, const char *text);
 /* What is wanted of a descriptor from now on. */
 void gate_watch(Gate *gate, GateWatch *watch, uint32_t events);
+void gate_watch_close(GateWatch *watch);
 /* Comes back to it in the next turn, whatever happens outside. */
 void gate_conn_again(GateConn *conn);
+/* What it holds is released then, GATE_PAUSE_MS from now. */
+void gate_conn_pace(GateConn *conn, uint64_t until_ms);
 /* It waits no more for being let in. */
 void gate_conn_waits_no_more(GateConn *conn);
 /* It has passed, and floods: it ends, and nobody comes from there for a while. */
 void gate_conn_cut_off(GateConn *conn, const char *text);
 /* The connection is there: TLS begins. */
 void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context);
+
+/* ---- gate_accept.c ---- */
+
+/* Takes the descriptor out of the command. */
+void gate_accept_listen(Gate *gate, GateCommand *command);
+/* Something is there to be accepted. */
+void gate_accept(Gate *gate, int listening);
+/* Where there were no descriptors: whether it is time to try again. */
+void gate_accept_again(Gate *gate, uint64_t now_ms);
+/* Nobody comes any more. */
+void gate_accept_end(Gate *gate);
 
 /* ---- gate_tls.c ---- */
 
@@ -333,7 +352,7 @@ bool gate_pump_flush_up(GateConn *conn);
 /* It has passed: one end of a socket pair for the owner. -1: there are no descriptors. */
 int gate_pump_begin(GateConn *conn);
 void gate_pump(GateConn *conn);
-/* What was held back while it was on trial may go. */
+/* What was held back may go, as far as it may by now. */
 void gate_pump_release(GateConn *conn);
 /* Its end was said: how long it may take. Again where this node leaves. */
 void gate_pump_hurry(GateConn *conn);

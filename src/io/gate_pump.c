@@ -229,9 +229,9 @@ static Moved drop_down(GateConn *conn, size_t len)
     return conn->drained > DRAIN_MAX_BYTES ? FAILED : MOVED;
 }
 
-/* How much of it may go; FAILED: it is too much for a connection that has passed. On trial what is
- * too much waits: an honest program that begins with many calls is vouched for with the first of
- * them. */
+/* How much of it may go; FAILED: it has passed, and floods. On trial what is too much waits: an
+ * honest program that begins with many calls is vouched for with the first of them. Calls that come
+ * faster than they may wait always. */
 static Moved count_down(GateConn *conn, const uint8_t *data, size_t len, size_t *ret_goes)
 {
     uint64_t frames_max = UINT64_MAX;
@@ -252,6 +252,14 @@ static Moved count_down(GateConn *conn, const uint8_t *data, size_t len, size_t 
     return MOVED;
 }
 
+static void hold(GateConn *conn, size_t len)
+{
+    conn->held = len;
+    if (len > 0 && !conn->on_trial) {
+        gate_conn_pace(conn, loop_mono_ms() + GATE_PAUSE_MS);
+    }
+}
+
 static Moved give_down(GateConn *conn, size_t len)
 {
     Gate *gate = conn->gate;
@@ -266,7 +274,7 @@ static Moved give_down(GateConn *conn, size_t len)
     }
     if (written < len) {
         gate_rest_set(&conn->down, gate->piece + written, len - written);
-        conn->held = len - goes;
+        hold(conn, len - goes);
         return BLOCKED;
     }
     return MOVED;
@@ -275,12 +283,12 @@ static Moved give_down(GateConn *conn, size_t len)
 void gate_pump_release(GateConn *conn)
 {
     size_t goes = 0;
-    size_t held = conn->held;
-    conn->held = 0;
-    if (held == 0 ||
-        count_down(conn, conn->down.data + conn->down.len - held, held, &goes) == MOVED) {
-        gate_conn_again(conn);
+    if (conn->held > 0 && count_down(conn, conn->down.data + conn->down.len - conn->held,
+                                     conn->held, &goes) == FAILED) {
+        return;
     }
+    hold(conn, conn->held - goes);
+    gate_conn_again(conn);
 }
 
 static Moved close_down(GateConn *conn)

@@ -13,7 +13,6 @@
 #include "base/strbuf.h"
 #include "base/text.h"
 #include "core/members.h"
-#include "io/listen_socket.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -58,7 +57,7 @@ static void watch_hung_up(Gate *gate, GateWatch *watch)
     watch->gone = true;
 }
 
-static void watch_close(GateWatch *watch)
+void gate_watch_close(GateWatch *watch)
 {
     if (watch->fd >= 0) {
         close(watch->fd); /* which takes it out of the set */
@@ -148,6 +147,22 @@ static void conn_not_ready(GateConn *conn)
     }
 }
 
+void gate_conn_pace(GateConn *conn, uint64_t until_ms)
+{
+    if (conn->paced_until_ms == 0) {
+        conn->paced_until_ms = until_ms;
+        DL_APPEND2(conn->gate->paced, conn, paced_prev, paced_next);
+    }
+}
+
+static void conn_not_paced(GateConn *conn)
+{
+    if (conn->paced_until_ms != 0) {
+        conn->paced_until_ms = 0;
+        DL_DELETE2(conn->gate->paced, conn, paced_prev, paced_next);
+    }
+}
+
 void gate_conn_close(GateConn *conn)
 {
     Gate *gate = conn->gate;
@@ -159,14 +174,15 @@ void gate_conn_close(GateConn *conn)
     }
     gate_conn_waits_no_more(conn);
     conn_not_ready(conn);
+    conn_not_paced(conn);
     HASH_DELETE(hh, gate->conns, conn);
     conn->dead = true;
     conn->dead_next = gate->dead;
     gate->dead = conn;
     gate_dial_abandon(conn);
     SSL_free(TAKE(conn->ssl));
-    watch_close(&conn->tcp);
-    watch_close(&conn->pair);
+    gate_watch_close(&conn->tcp);
+    gate_watch_close(&conn->pair);
 }
 
 /* Events of this turn may still name them. */
@@ -262,89 +278,7 @@ void gate_conn_secure(GateConn *conn, int fd, SSL_CTX *context)
     gate_watch(conn->gate, &conn->tcp, conn->peer.dialled ? EPOLLOUT : EPOLLIN);
 }
 
-/* ---- accepting ---- */
-
-/* The oldest of those that the owner does not think about just now, or else the oldest. */
-static void make_room(Gate *gate)
-{
-    GateConn *oldest = NULL;
-    DL_FOREACH(gate->waiting, oldest) {
-        if (oldest->stage != STAGE_VERDICT) {
-            break;
-        }
-    }
-    gate_conn_fail(oldest != NULL ? oldest : gate->waiting, ERR_LIMIT,
-                   "too many came after it that do not say who they are");
-}
-
-static void turn_away(Gate *gate, int fd, const char *address, const char *text)
-{
-    close(fd);
-    gate_note_refusal(gate, address, text);
-}
-
-static void take_in(Gate *gate, int fd, const struct sockaddr_storage *from)
-{
-    char address[GATE_ADDRESS_MAX_BYTES];
-    gate_address_text(from, address);
-    if (fd >= gate->descriptors_max || HASH_COUNT(gate->conns) >= gate->connections_max) {
-        turn_away(gate, fd, address, "as many connections are open as may be");
-        return;
-    }
-    uint64_t now_ms = loop_mono_ms();
-    const char *reason = NULL;
-    GateAddress *counted = gate_limits_enter(&gate->limits, from, now_ms, &reason);
-    if (counted == NULL) {
-        turn_away(gate, fd, address, reason);
-        return;
-    }
-    if (gate->waiting_count >= GATE_WAITING_MAX) {
-        make_room(gate);
-    }
-    GateConn *conn = gate_conn_new(gate, atomic_fetch_add(&gate->last_id, 1) + 1);
-    conn->from = counted;
-    conn->came_from = *from;
-    memcpy(conn->peer.address, address, sizeof(address));
-    DL_APPEND(gate->waiting, conn);
-    atomic_store(&gate->count_waiting, ++gate->waiting_count);
-    gate_conn_deadline(conn, now_ms + GATE_DEADLINE_MS);
-    gate_conn_secure(conn, fd, gate->accepting);
-}
-
-static void watch_listeners(Gate *gate, bool accepts)
-{
-    for (size_t i = 0; i < gate->listeners_count; i++) {
-        gate_watch(gate, &gate->listeners[i].watch, accepts ? (uint32_t)EPOLLIN : 0);
-    }
-}
-
-static void accept_some(Gate *gate, int listening)
-{
-    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct sockaddr_storage from = {0};
-        int fd = -1;
-        Err err = listen_socket_accept(listening, &fd, &from);
-        if (err == ERR_LIMIT) {
-            gate->accept_again_ms = loop_mono_ms() + ACCEPT_PAUSE_MS;
-            gate->check_ms = 0;
-            watch_listeners(gate, false);
-        }
-        if (err != ERR_OK) {
-            return;
-        }
-        take_in(gate, fd, &from);
-    }
-}
-
 /* ---- commands ---- */
-
-static void listen_here(Gate *gate, GateCommand *command)
-{
-    GateWatch *watch = &gate->listeners[gate->listeners_count++].watch;
-    *watch = (GateWatch){.fd = command->fd};
-    command->fd = -1;
-    gate_watch(gate, watch, EPOLLIN);
-}
 
 static void cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES])
 {
@@ -361,10 +295,7 @@ static void cut(Gate *gate, const uint8_t key[EVENT_KEY_BYTES])
 static void leave(Gate *gate)
 {
     gate->leaving = true;
-    for (size_t i = 0; i < gate->listeners_count; i++) {
-        watch_close(&gate->listeners[i].watch);
-    }
-    gate->listeners_count = 0;
+    gate_accept_end(gate);
     GateConn *conn = NULL;
     GateConn *next = NULL;
     HASH_ITER(hh, gate->conns, conn, next) {
@@ -420,7 +351,7 @@ static void obey(Gate *gate, GateCommand *command)
 {
     switch (command->kind) {
     case COMMAND_LISTEN:
-        listen_here(gate, command);
+        gate_accept_listen(gate, command);
         break;
     case COMMAND_PROOF:
         bytes_unref(gate->proof);
@@ -499,7 +430,7 @@ static void serve_event(Gate *gate, const struct epoll_event *event)
     }
     if (conn == NULL) {
         if (watch->fd >= 0) {
-            accept_some(gate, watch->fd);
+            gate_accept(gate, watch->fd);
         }
         return;
     }
@@ -556,13 +487,14 @@ static void check_deadlines(Gate *gate)
         }
     }
     tell_refusals(gate, now_ms);
-    if (gate->accept_again_ms != 0 && gate->accept_again_ms <= now_ms) {
-        gate->accept_again_ms = 0;
-        watch_listeners(gate, true);
-    }
-    if (gate->accept_again_ms != 0 && gate->accept_again_ms < gate->check_ms) {
-        gate->check_ms = gate->accept_again_ms;
-    }
+    gate_accept_again(gate, now_ms);
+}
+
+/* When the first of them may go on. */
+static uint64_t paced_at_ms(const Gate *gate)
+{
+    uint64_t own_ms = gate->paced->paced_until_ms;
+    return own_ms > gate->paced_from_ms ? own_ms : gate->paced_from_ms;
 }
 
 static int wait_ms(Gate *gate)
@@ -571,6 +503,9 @@ static int wait_ms(Gate *gate)
         return 0;
     }
     uint64_t until_ms = gate->check_ms;
+    if (gate->paced != NULL && paced_at_ms(gate) < until_ms) {
+        until_ms = paced_at_ms(gate);
+    }
     if (gate->untold > 0 && gate->told_ms + REFUSALS_TELL_MS < until_ms) {
         until_ms = gate->told_ms + REFUSALS_TELL_MS;
         gate->check_ms = until_ms;
@@ -597,6 +532,25 @@ static void serve_ready(Gate *gate)
     }
 }
 
+/* They stand in the order in which their time comes: all wait equally long. When there is no room
+ * for more calls at all, who waits longest stays the first. */
+static void serve_paced(Gate *gate)
+{
+    if (gate->paced == NULL) {
+        return;
+    }
+    uint64_t now_ms = loop_mono_ms();
+    while (gate->paced != NULL && paced_at_ms(gate) <= now_ms) {
+        if (gate_frames_calls_full(&gate->frames, now_ms)) {
+            gate->paced_from_ms = now_ms + GATE_PAUSE_MS;
+            return;
+        }
+        GateConn *conn = gate->paced;
+        conn_not_paced(conn);
+        gate_pump_release(conn);
+    }
+}
+
 static void gate_turn(Gate *gate)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -605,6 +559,7 @@ static void gate_turn(Gate *gate)
     for (int i = 0; i < count; i++) {
         serve_event(gate, &events[i]);
     }
+    serve_paced(gate);
     serve_ready(gate);
     check_deadlines(gate);
     bury(gate);

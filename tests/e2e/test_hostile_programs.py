@@ -173,3 +173,64 @@ def test_a_program_that_resets_is_cut_off(program, show, connections):
         h2.connect(net.ports["ann"], source="127.0.0.2", tls=h2.tls_context("h2"), timeout=5)
     chat.assert_well(show, f"{connections} with {count} resets")
     harness.eventually(lambda: dial_program(net), "it to get in again", 20).close()
+
+
+def count_answers(one, wanted, found):
+    """Reads until so many calls have ended; found: how many have."""
+    rest = b""
+    one.settimeout(scaled(20))
+    while len(found) < wanted:
+        data = one.recv(1 << 16)
+        assert data, f"the connection ended after {len(found)} answers"
+        rest += data
+        at = 0
+        while len(rest) - at >= 9:
+            head, flags, stream = struct.unpack_from(">IBI", rest, at)
+            if len(rest) - at < 9 + (head >> 8):
+                break
+            at += 9 + (head >> 8)
+            if head & 255 == h2.HEADERS and flags & h2.END_STREAM:
+                found.append(stream)
+            assert head & 255 not in (h2.RST_STREAM, h2.GOAWAY), "refused, not answered"
+        rest = rest[at:]
+
+
+@pytest.mark.limit(120)
+@pytest.mark.parametrize("connections, calls", [(1, 20000), (8, 5000)])
+def test_a_program_that_calls_without_end_is_answered_at_its_rate(program, show, connections,
+                                                                   calls):
+    """Lines of nobody, as fast as they go out: each is refused, and lines get through meanwhile."""
+    net, ann, bob, token = program
+    data = b"".join(
+        h2.frame(h2.HEADERS, h2.END_HEADERS, stream,
+                 h2.request_headers("/chat.ChatService/SendMessage", token=token))
+        + h2.frame(h2.DATA, h2.END_STREAM, stream, h2.grpc_message(b""))
+        for stream in range(1, 2 * calls, 2))
+    crowd = [dial_program(net) for _ in range(connections)]
+    for one in crowd:
+        one.sendall(BEGIN)
+    answered = [[] for _ in crowd]
+    with Chat(ann, bob) as chat, private.Program(net, "ann", token) as honest:
+        chat.before_fds = ann.descriptors()
+        began = time.monotonic()
+        threads = [threading.Thread(target=pour_slowly, args=(one, data)) for one in crowd]
+        threads += [threading.Thread(target=count_answers, args=(one, calls, found))
+                    for one, found in zip(crowd, answered)]
+        for thread in threads:
+            thread.start()
+        times = []
+        while any(thread.is_alive() for thread in threads):
+            since = time.monotonic()
+            honest.say("meanwhile", sender="ci")
+            times.append(time.monotonic() - since)
+            time.sleep(0.05)
+        took = time.monotonic() - began
+    for one in crowd:
+        one.close()
+    assert [len(found) for found in answered] == [calls] * connections
+    show(f"{connections} x {calls} calls in {took:.1f} s, {connections * calls / took:.0f} a "
+         f"second; a call of another program took {max(times) * 1000:.0f} ms at most")
+    rate, burst = (5000, 1000) if connections == 1 else (10000, 2000)
+    assert took > (connections * calls - burst) / rate * 0.95
+    assert max(times) < scaled(2)
+    chat.assert_well(show, "calls without end")
