@@ -44,7 +44,7 @@ static size_t answer_add(Answers *answers, const char *text, size_t len)
 /* False where the character looks like itself; or is never asked for, since it is decomposed
  * before. */
 static bool prototype_of(const USpoofChecker *checker, const UNormalizer2 *nfd, UChar32 code,
-                        char *ret_text, int32_t *ret_len)
+                         char *ret_text, int32_t *ret_len)
 {
     UErrorCode error = U_ZERO_ERROR;
     UChar units[2];
@@ -77,8 +77,7 @@ int main(void)
         char text[BYTES_MAX];
         int32_t len = 0;
         if (!U_IS_SURROGATE(code) && prototype_of(checker, nfd, (UChar32)code, text, &len)) {
-            printf("{0x%X, %zu, %d},\n", code, answer_add(&answers, text, (size_t)len),
-                   (int)len);
+            printf("{0x%X, %zu, %d},\n", code, answer_add(&answers, text, (size_t)len), (int)len);
         }
     }
     printf("};\n\nstatic const char ANSWERS[] =");

@@ -1,9 +1,9 @@
 /* kill -9 at random points of the store's writing, then opened again: never a hole, never a lost
- * acknowledged event, never a duplicate. And in the journal: every position that was acknowledged is
- * the same event, and every event has one position, but for those that were not to be shown.
+ * acknowledged event, never a duplicate. And in the journal: every position that was acknowledged
+ * is the same event, and every event has one position, but for those that were not to be shown.
  *
- * Stream 0 is the node's own: its events go into the journal as they are stored. Those of the others
- * are passed by some later batch, or by none before the kill.
+ * Stream 0 is the node's own: its events go into the journal as they are stored. Those of the
+ * others are passed by some later batch, or by none before the kill.
  *
  * In every second directory streams are cut, those from CUT_FROM on, each once: nothing is appended
  * to one any more then, but what it held may still be passed. A cut that was acknowledged is never
@@ -41,8 +41,8 @@ enum {
     /* So that the log stays small enough to be read whole after each, and beginnings are hit too.
      */
     ROUNDS_A_DIRECTORY = 25,
-    PASSED_MAX = 200,      /* in one batch */
-    UNSHOWN_EVERY = 7,     /* of the others' events, this one is nothing to show */
+    PASSED_MAX = 200,  /* in one batch */
+    UNSHOWN_EVERY = 7, /* of the others' events, this one is nothing to show */
     PIPE_BYTES = 1 << 20,
     POSITIONS_MAX = 1 << 20,
 };
@@ -453,8 +453,8 @@ typedef struct Journal {
 static void check_place(Journal *journal, uint64_t position, const EventFields *fields)
 {
     size_t stream = 0;
-    while (stream < STREAMS && stream_id_compare(&journal->authors[stream].stream,
-                                                 &fields->stream) != 0) {
+    while (stream < STREAMS &&
+           stream_id_compare(&journal->authors[stream].stream, &fields->stream) != 0) {
         stream++;
     }
     if (stream == STREAMS || position >= POSITIONS_MAX) {
@@ -745,8 +745,8 @@ int main(void)
             remove_directory(directory);
             totals.positions += count_places(promises.places);
             memset(promises.places, 0, POSITIONS_MAX * sizeof(Place));
-            promises = (Promises){.places = promises.places,
-                                  .has_cuts = i / ROUNDS_A_DIRECTORY % 2 == 1};
+            promises =
+                (Promises){.places = promises.places, .has_cuts = i / ROUNDS_A_DIRECTORY % 2 == 1};
         }
         if (!one_round(directory, &promises, &totals)) {
             printf("round %" PRIu64 " failed; what is left is in %s\n", i, directory);

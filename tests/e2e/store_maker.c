@@ -8,7 +8,8 @@
  *
  *   KIND TIME_MS ROOM SENDER BODY
  *
- * With -u the words are left for whoever opens the store next to index. With -w the store stays open, as if a node ran, until standard input ends; "ready" is said. */
+ * With -u the words are left for whoever opens the store next to index. With -w the store stays
+ * open, as if a node ran, until standard input ends; "ready" is said. */
 #include "base/strbuf.h"
 #include "io/store.h"
 
@@ -21,7 +22,7 @@
 enum { AUTHORS_MAX = 4, BATCH_MAX = EVENT_GROUP_MAX, MS_PER_S = 1000, WORDS_PER_EVENT = 6 };
 
 static const char *const NAMES[AUTHORS_MAX] = {"ann", "bob", "carl", "dora"};
-static const char *const WORDS[] = {"apple", "bridge", "cloud", "door",  "engine", "forest",
+static const char *const WORDS[] = {"apple", "bridge", "cloud", "door",   "engine", "forest",
                                     "glass", "harbor", "ink",   "jacket", "kettle", "lamp"};
 enum { WORDS_COUNT = sizeof(WORDS) / sizeof(WORDS[0]) };
 
