@@ -4,6 +4,28 @@
 #include <sodium.h>
 #include <string.h>
 
+/* ---- what is kept because of whom ---- */
+
+static Share *share_of(Keyring *keyring, const uint8_t author[EVENT_KEY_BYTES])
+{
+    Share *share = NULL;
+    HASH_FIND(hh, keyring->shares, author, EVENT_KEY_BYTES, share);
+    if (share == NULL) {
+        share = mem_new(Share);
+        memcpy(share->key, author, EVENT_KEY_BYTES);
+        HASH_ADD(hh, keyring->shares, key, EVENT_KEY_BYTES, share);
+    }
+    return share;
+}
+
+static void share_drop_if_empty(Keyring *keyring, Share *share)
+{
+    if (share->rooms == 0 && share->events == 0) {
+        HASH_DEL(keyring->shares, share);
+        mem_free(share);
+    }
+}
+
 /* ---- life ---- */
 
 Keyring *keyring_new(const uint8_t seed[EVENT_SEED_BYTES], const uint8_t *network)
@@ -26,6 +48,9 @@ Keyring *keyring_new(const uint8_t seed[EVENT_SEED_BYTES], const uint8_t *networ
 static void event_free(Keyring *keyring, RoomEvent *event)
 {
     keyring->grants_count -= event->grants_count;
+    event->share->grants -= event->grants_count;
+    event->share->events--;
+    share_drop_if_empty(keyring, event->share);
     mem_free(event->key_ids);
     mem_free(event->grants);
     mem_free(event);
@@ -48,6 +73,8 @@ static void room_free(Keyring *keyring, KeyRoom *room)
     mem_free(room->people);
     mem_free(room->events);
     mem_free(room->keys);
+    room->share->rooms--;
+    share_drop_if_empty(keyring, room->share);
     mem_free(room);
 }
 
@@ -102,27 +129,36 @@ void keyring_draw(Keyring *keyring, const void *about, size_t about_len, uint8_t
 
 /* ---- rooms ---- */
 
-KeyRoom *keyring_get(Keyring *keyring, const char *id)
+static bool forget_one(Keyring *keyring)
+{
+    KeyRoom *first = NULL;
+    for (KeyRoom *room = keyring->rooms; room != NULL; room = room->hh.next) {
+        if (room->keys_count == 0 && (first == NULL || room->share->rooms > first->share->rooms)) {
+            first = room;
+        }
+    }
+    if (first != NULL) {
+        HASH_DEL(keyring->rooms, first);
+        room_free(keyring, first);
+    }
+    return first != NULL;
+}
+
+KeyRoom *keyring_get(Keyring *keyring, const char *id, const uint8_t author[EVENT_KEY_BYTES])
 {
     KeyRoom *room = keyring_find(keyring, id, SEALED_ROOM_BYTES);
     if (room != NULL) {
         return room;
     }
-    if (HASH_COUNT(keyring->rooms) >= KEYRING_ROOMS_MAX) {
-        KeyRoom *oldest = keyring->rooms;
-        while (oldest != NULL && oldest->keys_count > 0) {
-            oldest = oldest->hh.next;
-        }
-        if (oldest == NULL) {
-            return NULL;
-        }
-        HASH_DEL(keyring->rooms, oldest);
-        room_free(keyring, oldest);
+    if (HASH_COUNT(keyring->rooms) >= KEYRING_ROOMS_MAX && !forget_one(keyring)) {
+        return NULL;
     }
     room = mem_new(KeyRoom);
     memcpy(room->id, id, SEALED_ROOM_BYTES);
     room->is_talk = id[0] == '@';
     room->stale = true;
+    room->share = share_of(keyring, author);
+    room->share->rooms++;
     HASH_ADD(hh, keyring->rooms, id[0], SEALED_ROOM_BYTES, room);
     return room;
 }
@@ -149,7 +185,7 @@ static KeyRoom *room_of(Keyring *keyring, const EventFields *fields, const KeysW
     memcpy(id, fields->room, SEALED_ROOM_BYTES);
     id[SEALED_ROOM_BYTES] = '\0';
     if (id[0] == '!') {
-        return keyring_get(keyring, id);
+        return keyring_get(keyring, id, fields->stream.origin);
     }
     const uint8_t *origin = fields->stream.origin;
     const uint8_t *other = is_talk_with(keyring, origin, id) ? origin : NULL;
@@ -158,7 +194,7 @@ static KeyRoom *room_of(Keyring *keyring, const EventFields *fields, const KeysW
         const uint8_t *member = wire->grants[i].member;
         other = is_talk_with(keyring, member, id) ? member : NULL;
     }
-    KeyRoom *room = other != NULL ? keyring_get(keyring, id) : NULL;
+    KeyRoom *room = other != NULL ? keyring_get(keyring, id, fields->stream.origin) : NULL;
     return room != NULL && room_make_talk(keyring, room, other) ? room : NULL;
 }
 
@@ -268,6 +304,9 @@ static RoomEvent *event_of(Keyring *keyring, KeyRoom *room, const EventFields *f
         }
     }
     keyring->grants_count += event->grants_count;
+    event->share = share_of(keyring, fields->stream.origin);
+    event->share->grants += event->grants_count;
+    event->share->events++;
     return event;
 }
 
@@ -398,6 +437,14 @@ static bool is_wanted(const Keyring *keyring, const EventFields *fields)
            sealed_is_id(fields->room, fields->room_len);
 }
 
+static bool has_room_for(const Keyring *keyring, const EventFields *fields, size_t grants)
+{
+    const Share *share = NULL;
+    HASH_FIND(hh, keyring->shares, fields->stream.origin, EVENT_KEY_BYTES, share);
+    return keyring->grants_count + grants <= KEYRING_GRANTS_MAX &&
+           (share == NULL || share->grants + grants <= KEYRING_GRANTS_OF_ONE_MAX);
+}
+
 static bool take_read(Keyring *keyring, const EventFields *fields, const KeysWire *wire)
 {
     KeyRoom *room = room_of(keyring, fields, wire);
@@ -406,7 +453,7 @@ static bool take_read(Keyring *keyring, const EventFields *fields, const KeysWir
     if (room != NULL) {
         (void)event_at(room, &place, &found);
     }
-    if (found || keyring->grants_count + wire->grants_count > KEYRING_GRANTS_MAX ||
+    if (found || !has_room_for(keyring, fields, wire->grants_count) ||
         !make_room_for_event(keyring, room)) {
         return false;
     }

@@ -37,10 +37,12 @@ enum {
     ROOM_EVENTS_MAX = 16384,
     ROOM_KEYS_MAX = 1024,
     ROOM_EVENT_KEYS_MAX = 128, /* in one grant: what fits into an event */
-    /* That are known in all; past it the one that came first, of those whose keys this node does
-     * not have, is forgotten. */
+    /* That are known in all; past it one is forgotten whose keys this node does not have: the first
+     * that came of whoever made most of those. */
     KEYRING_ROOMS_MAX = 4096,
-    KEYRING_GRANTS_MAX = 1024 * 1024, /* in all, some bytes each; past it events are passed over */
+    /* In all, some bytes each, and of one author; past it events are passed over. */
+    KEYRING_GRANTS_MAX = 1024 * 1024,
+    KEYRING_GRANTS_OF_ONE_MAX = KEYRING_GRANTS_MAX / 4,
 };
 
 /* network: EVENT_NETWORK_BYTES. The seed is not kept, but for what follows from it. */

@@ -560,7 +560,7 @@ Err keyring_move(Keyring *keyring, const char *id, bool enter, KeyBodies *ret_bo
 
 Err keyring_renew(Keyring *keyring, const char *id, const uint8_t *to_key, KeyBodies *ret_bodies)
 {
-    KeyRoom *room = to_key != NULL ? keyring_get(keyring, id) : NULL;
+    KeyRoom *room = to_key != NULL ? keyring_get(keyring, id, keyring->own_key) : NULL;
     if (room != NULL && room->is_talk && !room_make_talk(keyring, room, to_key)) {
         return ERR_LIMIT;
     }

@@ -49,9 +49,19 @@ typedef struct GrantRow {
     bool lets_in;
 } GrantRow;
 
+/* What is kept because of one author, so that nobody takes the others' room. */
+typedef struct Share {
+    uint8_t key[EVENT_KEY_BYTES];
+    size_t rooms; /* that his event was the first of */
+    size_t events;
+    size_t grants; /* in them */
+    UT_hash_handle hh;
+} Share;
+
 /* What is kept of a ROOM_KEY event. */
 typedef struct RoomEvent {
     RoomPlace place;
+    Share *share;
     uint16_t author;
     RoomMove move;
     bool founds;
@@ -74,6 +84,7 @@ typedef struct SealKey {
 
 typedef struct KeyRoom {
     char id[SEALED_ROOM_BYTES + 1];
+    Share *share;
     bool is_talk;
     char name[SEALED_NAME_MAX_BYTES + 1]; /* "": not known */
     RoomPlace name_place;
@@ -102,6 +113,7 @@ struct Keyring {
     uint8_t network[EVENT_NETWORK_BYTES];
     KeyringPeople people;
     KeyRoom *rooms; /* the first known first */
+    Share *shares;
     size_t grants_count;
     bool names_stale;
     bool learned;
@@ -186,7 +198,7 @@ const Person *room_other(const Keyring *keyring, const KeyRoom *room);
 /* ---- sealed.c ---- */
 
 /* Makes it; NULL: KEYRING_ROOMS_MAX, and none can be forgotten. */
-KeyRoom *keyring_get(Keyring *keyring, const char *id);
+KeyRoom *keyring_get(Keyring *keyring, const char *id, const uint8_t author[EVENT_KEY_BYTES]);
 void keyring_draw(Keyring *keyring, const void *about, size_t about_len, uint8_t *ret, size_t len);
 /* Both are in it, from before all events. False: ROOM_PEOPLE_EVER_MAX. */
 bool room_make_talk(Keyring *keyring, KeyRoom *room, const uint8_t *other);
