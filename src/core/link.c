@@ -1,6 +1,7 @@
 /* A peer's queue, back-off and measures. */
 #include "core/link.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ static size_t queue_cost(const Message *message)
 
 static size_t queue_slot(const Link *link, size_t index)
 {
+    assert(link->queue_cap > 0); /* where there is a line there is room for it */
     return (link->queue_head + index) % link->queue_cap;
 }
 

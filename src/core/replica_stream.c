@@ -1,6 +1,7 @@
 /* Streams: found and made, their newest events in memory, what they sum up to. */
 #include "core/replica_state.h"
 
+#include <assert.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -337,6 +338,7 @@ static void window_grow(Stream *stream)
     size_t cap = stream->window_cap > 0 ? stream->window_cap * 2 : 8;
     LogEvent **window = mem_array(cap, sizeof(LogEvent *));
     for (size_t i = 0; i < stream->window_count; i++) {
+        assert(stream->window_cap > 0);
         window[i] = stream->window[(stream->window_start + i) % stream->window_cap];
     }
     mem_free(stream->window);
