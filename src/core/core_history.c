@@ -105,10 +105,19 @@ void history_search(Step *step, const char *words, size_t len)
 
 /* ---- answers ---- */
 
+/* A revocation may not have reached the disk yet. */
+static bool is_cut_off(const Core *core, const EventFields *fields)
+{
+    return core->members != NULL && fields->seq > members_cut(core->members, &fields->stream, NULL);
+}
+
 /* An old message, as this node's person may see it; NULL: not for them. */
 static Message *recall(Step *step, LogEvent *event)
 {
     const Core *core = step->core;
+    if (is_cut_off(core, &event->fields)) {
+        return NULL;
+    }
     AUTO_EVENT LogEvent *opened = keyring_open(core->keyring, event);
     Message *message = opened != NULL ? message_of_event(opened, step->event->utc_offset_s) : NULL;
     if (message == NULL) {

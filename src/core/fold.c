@@ -307,6 +307,24 @@ static void queue_drop_last(FoldStep *step, FoldQueue *queue)
     }
 }
 
+/* What waits of it past hi goes, as if it had not come. */
+static void queue_cut(FoldStep *step, FoldQueue *queue, uint64_t hi)
+{
+    Fold *fold = step->fold;
+    bool first = false;
+    while (!first && queue->events->prev->event->fields.seq > hi) {
+        Waiting *last = queue->events->prev;
+        first = last == queue->events;
+        if (first) {
+            queue_unsettle(fold, queue);
+        }
+        event_unref(queue_take(fold, queue, last));
+    }
+    if (first) {
+        queue_free(queue);
+    }
+}
+
 /* One has been added to the stream's queue. */
 static void keep_caps(FoldStep *step, FoldStream *stream)
 {
@@ -443,6 +461,9 @@ void fold_cut(Fold *fold, const StreamId *id, uint64_t hi, uint64_t mono_ms, int
     show_due(&step);
     FoldStream *stream = stream_get(fold, &tag);
     stream->limit = hi;
+    if (stream->queue != NULL) {
+        queue_cut(&step, stream->queue, hi);
+    }
     free_waiters(&step, stream);
     show_all_ready(&step, NULL);
     out->wake_at_ms = wake_at(&step);

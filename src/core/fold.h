@@ -72,8 +72,9 @@ void fold_apply(Fold *fold, LogEvent *const *events, size_t count, size_t link, 
 void fold_timer(Fold *fold, uint64_t mono_ms, int64_t wall_ms, FoldOut *out);
 
 /* Nothing of that stream past hi counts any more (0: nothing at all; UINT64_MAX: all of it does):
- * who comes after such an event does not wait for it, nor is it incomplete without it. What comes
- * of it all the same is shown, and takes that back. out as with fold_apply. */
+ * what waits of it is not shown, and who comes after such an event does not wait for it, nor is it
+ * incomplete without it. What comes of it all the same, or comes again, is shown, and takes that
+ * back. out as with fold_apply. */
 void fold_cut(Fold *fold, const StreamId *id, uint64_t hi, uint64_t mono_ms, int64_t wall_ms,
               FoldOut *out);
 

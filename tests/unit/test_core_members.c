@@ -432,6 +432,38 @@ static void cut_may_lie_before_a_moment(void **state)
     tea_done(&tea);
 }
 
+static void history_leaves_out_what_was_cut_off_since_it_was_asked(void **state)
+{
+    (void)state;
+    enum { LINES_MAX = 8 };
+    Tea tea;
+    tea_init(&tea, TWO, 2);
+    tea_start(&tea);
+    world_line(tea.world, BOB, "one");
+    world_line(tea.world, ANN, "mine");
+    const CoreTrace *ann = &tea.world->nodes[ANN].trace;
+    LogEvent *lines[LINES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < ann->disk_count; i++) {
+        if (ann->disk[i]->fields.kind == LOG_TEXT && count < LINES_MAX) {
+            lines[count++] = event_ref(ann->disk[i]);
+        }
+    }
+    assert_int_equal(count, 2);
+    const Query query = {.kind = QUERY_HISTORY, .room = MESSAGE_LOBBY, .count = LINES_MAX};
+    const Event answer = {
+        .kind = EVENT_ANSWER, .query = &query, .events = lines, .events_count = count};
+    expect(tea_step(&tea, ANN, answer), "one");
+    world_line(tea.world, ANN, "/ban bob");
+    const char *text = tea_step(&tea, ANN, answer);
+    expect(text, "mine");
+    expect_not(text, "one");
+    for (size_t i = 0; i < count; i++) {
+        event_unref(lines[i]);
+    }
+    tea_done(&tea);
+}
+
 static void store_that_cannot_be_read_removes_nobody(void **state)
 {
     (void)state;
@@ -682,6 +714,7 @@ int main(void)
         cmocka_unit_test(newcomer_waits_for_nothing_that_was_cut_off),
         cmocka_unit_test(whom_a_removed_member_let_in_goes_too),
         cmocka_unit_test(cut_may_lie_before_a_moment),
+        cmocka_unit_test(history_leaves_out_what_was_cut_off_since_it_was_asked),
         cmocka_unit_test(store_that_cannot_be_read_removes_nobody),
         cmocka_unit_test(commands_tell_who_is_who),
         cmocka_unit_test(nickname_is_no_name_to_remove_by),

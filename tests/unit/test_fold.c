@@ -666,6 +666,50 @@ static void what_was_given_up_is_whole_where_the_cause_was_cut_off_since(void **
     table_free(&table);
 }
 
+static void what_waits_past_a_cut_is_not_shown(void **state)
+{
+    (void)state;
+    Table table = table_new();
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        say_after(&table, 1, seq, place(9, 1));
+    }
+    say_after(&table, 2, 1, place(1, 3));
+    assert_int_equal(fold_waiting(table.fold), 4);
+    cut(&table, 1, 2);
+    assert_int_equal(fold_waiting(table.fold), 3);
+    say(&table, 9, 1);
+    assert_shown(&table, "9:1 1:1 1:2 2:1"); /* who comes after the third waits for what counts */
+    /* All of it, the first too. */
+    say_after(&table, 1, 3, place(9, 2));
+    cut(&table, 1, 0);
+    assert_int_equal(fold_waiting(table.fold), 0);
+    assert_int_equal(table.out.wake_at_ms, 0);
+    say(&table, 9, 2);
+    assert_shown(&table, "9:2");
+    /* It counts again, and comes again. */
+    cut(&table, 1, UINT64_MAX);
+    say(&table, 1, 3);
+    assert_shown(&table, "1:3");
+    table_free(&table);
+}
+
+static void what_is_not_due_past_a_cut_is_not_shown(void **state)
+{
+    (void)state;
+    Table table = table_new();
+    const int64_t ahead_ms = WALL_MS + 2 * HLC_AHEAD_MAX_MS;
+    give(&table, event_of(1, 1, ahead_ms, "1", NULL, 0));
+    give(&table, event_of(1, 2, ahead_ms + 1, "1", NULL, 0));
+    give(&table, event_of(2, 1, ahead_ms + 2, "1", NULL, 0));
+    cut(&table, 1, 1);
+    assert_int_equal(fold_waiting(table.fold), 2);
+    cut(&table, 2, 0);
+    assert_int_equal(fold_waiting(table.fold), 1);
+    pass(&table, 2 * HLC_AHEAD_MAX_MS);
+    assert_shown(&table, "1:1");
+    table_free(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -700,6 +744,8 @@ int main(void)
         cmocka_unit_test(stream_nobody_has_is_not_waited_for_where_nothing_of_it_counts),
         cmocka_unit_test(cut_stream_that_counts_again_is_waited_for),
         cmocka_unit_test(what_was_given_up_is_whole_where_the_cause_was_cut_off_since),
+        cmocka_unit_test(what_waits_past_a_cut_is_not_shown),
+        cmocka_unit_test(what_is_not_due_past_a_cut_is_not_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
