@@ -107,3 +107,13 @@ char *strbuf_take(StrBuf *buf)
     *buf = (StrBuf){0};
     return text;
 }
+
+char *strbuf_format(const char *format, ...)
+{
+    StrBuf buf = {0};
+    va_list args;
+    va_start(args, format);
+    strbuf_vaddf(&buf, format, args);
+    va_end(args);
+    return strbuf_take(&buf);
+}

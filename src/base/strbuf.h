@@ -27,5 +27,7 @@ void strbuf_drop_front(StrBuf *buf, size_t len);
 const char *strbuf_text(const StrBuf *buf);
 /* The caller owns the string; the buffer is empty after. */
 [[nodiscard]] char *strbuf_take(StrBuf *buf);
+/* In one go: the caller owns it. */
+[[nodiscard, gnu::format(printf, 1, 2)]] char *strbuf_format(const char *format, ...);
 
 #define AUTO_STRBUF __attribute__((cleanup(strbuf_done)))

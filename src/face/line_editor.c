@@ -89,9 +89,7 @@ static char *next_name(const char *text, int state)
     const char *name = NULL;
     while ((name = editor.events->name_at(editor.context, editor.next_name++)) != NULL) {
         if (strncasecmp(name, text, strlen(text)) == 0) {
-            StrBuf match = {0};
-            strbuf_addf(&match, "%s%s", name, editor.line_start ? ":" : "");
-            return strbuf_take(&match);
+            return strbuf_format("%s%s", name, editor.line_start ? ":" : "");
         }
     }
     return NULL;

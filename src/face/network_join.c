@@ -109,9 +109,7 @@ static Err read_invite(const Settings *settings, Invite *ret_invite, char **ret_
         err = ERR_INVALID;
     }
     if (err != ERR_OK) {
-        StrBuf text = {0};
-        strbuf_addf(&text, "the invitation: %s", reason);
-        *ret_error = strbuf_take(&text);
+        *ret_error = strbuf_format("the invitation: %s", reason);
         return ERR_INVALID;
     }
     return ERR_OK;
@@ -153,14 +151,14 @@ static void join_fail(Join *join, Err err, const char *about, const char *text)
 static void join_fail_all(Join *join)
 {
     bool expired = join->invite.expires_ms <= loop_wall_ms();
-    StrBuf text = {0};
-    strbuf_addf(&text, "nobody was reached who could let this node in:\n%s%s",
-                strbuf_text(&join->reasons),
-                expired ? "The invitation has expired, by the clock of this machine: ask for a "
-                          "new one"
-                        : "The node that has made the invitation must be running, and one of "
-                          "these addresses must lead to it");
-    join_end(join, ERR_UNAVAILABLE, strbuf_take(&text));
+    join_end(join, ERR_UNAVAILABLE,
+             strbuf_format(
+                 "nobody was reached who could let this node in:\n%s%s",
+                 strbuf_text(&join->reasons),
+                 expired ? "The invitation has expired, by the clock of this machine: ask for a "
+                           "new one"
+                         : "The node that has made the invitation must be running, and one of "
+                           "these addresses must lead to it"));
 }
 
 /* ---- welcome ---- */

@@ -16,9 +16,7 @@ enum { SALT_BYTES = 16 };
 
 static Err say_reason(Err err, const char *about, const char *reason, char **ret_error)
 {
-    StrBuf text = {0};
-    strbuf_addf(&text, "%s: %s", about, reason);
-    *ret_error = strbuf_take(&text);
+    *ret_error = strbuf_format("%s: %s", about, reason);
     return err;
 }
 

@@ -200,9 +200,7 @@ Err authority_check_sender(const ClientRole *role, MessageDraft *draft, char **r
     if (draft->sender_len == strlen(name) && memcmp(draft->sender, name, strlen(name)) == 0) {
         return ERR_OK;
     }
-    StrBuf text = {0};
-    strbuf_addf(&text, "with this token you speak as \"%s\": leave sender empty", name);
-    *ret_text = strbuf_take(&text);
+    *ret_text = strbuf_format("with this token you speak as \"%s\": leave sender empty", name);
     return ERR_DENIED;
 }
 

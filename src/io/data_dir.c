@@ -99,12 +99,10 @@ static void look_through(DIR *directory, Found *found)
 
 static Err say_none(const char *root, char **ret_text)
 {
-    AUTO_STRBUF StrBuf text = {0};
-    strbuf_addf(&text,
-                "no node has kept anything in %s: start one (chat_node PORT), or name a directory "
-                "with --data",
-                root);
-    *ret_text = strbuf_take(&text);
+    *ret_text = strbuf_format(
+        "no node has kept anything in %s: start one (chat_node PORT), or name a directory "
+        "with --data",
+        root);
     return ERR_NOT_FOUND;
 }
 
@@ -128,9 +126,7 @@ static Err say_several(const char *root, const Found *found, char **ret_text)
 
 static Err say_unreadable(const char *root, int error, char **ret_text)
 {
-    AUTO_STRBUF StrBuf text = {0};
-    strbuf_addf(&text, "cannot look into %s: %s", root, strerror(error));
-    *ret_text = strbuf_take(&text);
+    *ret_text = strbuf_format("cannot look into %s: %s", root, strerror(error));
     return error == EACCES || error == EPERM ? ERR_DENIED : ERR_IO;
 }
 

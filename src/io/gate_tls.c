@@ -263,9 +263,7 @@ Err gate_tls_open(Gate *gate, const GateOptions *options, char **ret_text)
     if (!open_node_contexts(gate, options->seed)) {
         char why[GATE_TEXT_MAX_BYTES];
         ERR_error_string_n(ERR_get_error(), why, sizeof(why));
-        StrBuf text = {0};
-        strbuf_addf(&text, "OpenSSL does not take up TLS 1.3 with Ed25519: %s", why);
-        *ret_text = strbuf_take(&text);
+        *ret_text = strbuf_format("OpenSSL does not take up TLS 1.3 with Ed25519: %s", why);
         return ERR_IO;
     }
     if (options->program_pem != NULL && !open_program_context(gate, options->program_pem)) {

@@ -10,9 +10,7 @@
 
 static Err fail(const char *what, const char *path, char **ret_error)
 {
-    StrBuf text = {0};
-    strbuf_addf(&text, "cannot %s %s: %s", what, path, strerror(errno));
-    *ret_error = strbuf_take(&text);
+    *ret_error = strbuf_format("cannot %s %s: %s", what, path, strerror(errno));
     return ERR_IO;
 }
 
@@ -31,10 +29,8 @@ Err ignored_file_read(const char *data_dir, StrBuf *ret_text, char **ret_error)
         return fail("read", path, ret_error);
     }
     if (len > IGNORED_FILE_MAX_BYTES) {
-        StrBuf reason = {0};
-        strbuf_addf(&reason, "%s is longer than %d bytes: it is not read", path,
-                    IGNORED_FILE_MAX_BYTES);
-        *ret_error = strbuf_take(&reason);
+        *ret_error = strbuf_format("%s is longer than %d bytes: it is not read", path,
+                                   IGNORED_FILE_MAX_BYTES);
         return ERR_LIMIT;
     }
     strbuf_add(ret_text, text, len);

@@ -1,17 +1,14 @@
-/* A file of JSON; what is in it is small, and read and written as a whole. */
+/* Rows in a private file; what they say is asked and changed by one process at a time. */
 #include "io/invites.h"
 
-#include "io/private_file.h"
+#include "io/private_rows.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    FILE_MAX_BYTES = 1024 * 1024, /* a row has some 200 bytes */
     HASH_BYTES = 32,
-    VERSION = 1,
 };
 
 static const int64_t MS_PER_HOUR = INT64_C(3600) * 1000;
@@ -25,10 +22,7 @@ typedef struct Row {
 } Row;
 
 struct Invites {
-    char *directory;
-    char *path;
-    PrivateStamp stamp; /* of what was read last */
-    bool loaded;
+    PrivateRows file;
     Row *rows; /* in the order in which they were made */
     size_t count;
 };
@@ -36,8 +30,7 @@ struct Invites {
 Invites *invites_new(const char *directory)
 {
     Invites *invites = mem_new(Invites);
-    invites->directory = mem_copy_string(directory);
-    invites->path = private_path(directory, "invites");
+    private_rows_init(&invites->file, directory, "invites", INVITES_KEPT_MAX);
     return invites;
 }
 
@@ -47,64 +40,41 @@ void invites_free(Invites *invites)
         return;
     }
     mem_free(invites->rows);
-    mem_free(invites->directory);
-    mem_free(invites->path);
+    private_rows_done(&invites->file);
     mem_free(invites);
 }
 
-[[gnu::format(printf, 2, 3)]] static void say(char **ret_error, const char *format, ...)
-{
-    StrBuf text = {0};
-    va_list args;
-    va_start(args, format);
-    strbuf_vaddf(&text, format, args);
-    va_end(args);
-    *ret_error = strbuf_take(&text);
-}
-
 /* ---- the file ---- */
-
-static bool read_hex(const json_t *value, uint8_t *data, size_t len)
-{
-    const char *text = json_string_value(value);
-    size_t got = 0;
-    return text != NULL && strlen(text) == 2 * len &&
-           sodium_hex2bin(data, len, text, strlen(text), NULL, &got, NULL) == 0 && got == len;
-}
 
 static bool read_row(const json_t *item, Row *ret_row)
 {
     Row row = {0};
     const json_t *expires = json_object_get(item, "expires_ms");
     const json_t *used_by = json_object_get(item, "used_by");
-    if (!read_hex(json_object_get(item, "hash"), row.hash, sizeof(row.hash)) ||
+    if (!private_rows_hex(json_object_get(item, "hash"), row.hash, sizeof(row.hash)) ||
         !json_is_integer(expires)) {
         return false;
     }
     row.expires_ms = json_integer_value(expires);
     row.used = used_by != NULL;
-    if (row.used && !read_hex(used_by, row.used_by, sizeof(row.used_by))) {
+    if (row.used && !private_rows_hex(used_by, row.used_by, sizeof(row.used_by))) {
         return false;
     }
     *ret_row = row;
     return true;
 }
 
-static Err read_rows(Invites *invites, const json_t *items, char **ret_error)
+static Err take_rows(void *context, const json_t *items, char **ret_error)
 {
+    Invites *invites = context;
     size_t count = json_array_size(items);
-    if (!json_is_array(items) || count > INVITES_KEPT_MAX) {
-        say(ret_error, "%s: it must hold a list of at most %d invitations", invites->path,
-            INVITES_KEPT_MAX);
-        return ERR_INVALID;
-    }
     AUTO_FREE Row *rows = mem_array(count, sizeof(Row));
     for (size_t i = 0; i < count; i++) {
         if (!read_row(json_array_get(items, i), &rows[i])) {
-            say(ret_error,
+            *ret_error = strbuf_format(
                 "%s: invitation %zu is not what chat_node writes: move the file away (invitations "
                 "that are open are then good no more), and invite again",
-                invites->path, i + 1);
+                invites->file.path, i + 1);
             return ERR_INVALID;
         }
     }
@@ -114,50 +84,13 @@ static Err read_rows(Invites *invites, const json_t *items, char **ret_error)
     return ERR_OK;
 }
 
-static Err parse(Invites *invites, const PrivateText *text, char **ret_error)
-{
-    json_error_t error;
-    json_t *root = json_loadb(text->text, text->len, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
-        say(ret_error, "%s:%d:%d: %s", invites->path, error.line, error.column, error.text);
-        return ERR_INVALID;
-    }
-    Err err = ERR_OK;
-    if (json_integer_value(json_object_get(root, "version")) != VERSION) {
-        say(ret_error, "%s is of a later version of chat_node: take that one", invites->path);
-        err = ERR_INVALID;
-    } else {
-        err = read_rows(invites, json_object_get(root, "invites"), ret_error);
-    }
-    json_decref(root);
-    return err;
-}
-
 static Err invites_load(Invites *invites, char **ret_error)
 {
-    bool changed = private_file_changed(invites->path, &invites->stamp);
-    if (invites->loaded && !changed) {
-        return ERR_OK;
+    Err err = private_rows_load(&invites->file, take_rows, invites, ret_error);
+    if (err != ERR_OK) {
+        invites->count = 0;
     }
-    PrivateText text = {0};
-    invites->loaded = false;
-    invites->count = 0;
-    Err err = private_file_read(invites->path, FILE_MAX_BYTES, &text, ret_error);
-    if (err == ERR_OK) {
-        err = parse(invites, &text, ret_error);
-        private_text_done(&text);
-    } else if (err == ERR_NOT_FOUND) {
-        err = ERR_OK;
-    }
-    invites->loaded = err == ERR_OK;
     return err;
-}
-
-static void set_hex(json_t *object, const char *key, const uint8_t *data, size_t len)
-{
-    char hex[2 * EVENT_KEY_BYTES + 1];
-    sodium_bin2hex(hex, sizeof(hex), data, len);
-    json_object_set_new_nocheck(object, key, json_string_nocheck(hex));
 }
 
 /* The rows here may be ahead of the disk's for a moment: they are read again. */
@@ -167,22 +100,14 @@ static Err invites_save(Invites *invites, char **ret_error)
     for (size_t i = 0; i < invites->count; i++) {
         const Row *row = &invites->rows[i];
         json_t *item = json_object();
-        set_hex(item, "hash", row->hash, sizeof(row->hash));
+        private_rows_set_hex(item, "hash", row->hash, sizeof(row->hash));
         json_object_set_new_nocheck(item, "expires_ms", json_integer(row->expires_ms));
         if (row->used) {
-            set_hex(item, "used_by", row->used_by, sizeof(row->used_by));
+            private_rows_set_hex(item, "used_by", row->used_by, sizeof(row->used_by));
         }
         json_array_append_new(items, item);
     }
-    json_t *root = json_object();
-    json_object_set_new_nocheck(root, "version", json_integer(VERSION));
-    json_object_set_new_nocheck(root, "invites", items);
-    char *text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    invites->loaded = false;
-    Err err = private_file_write(invites->path, text, strlen(text), ret_error);
-    free(text); /* NOLINT: jansson's */
-    return err;
+    return private_rows_save(&invites->file, items, ret_error);
 }
 
 /* ---- making ---- */
@@ -239,10 +164,10 @@ static Err make(Invites *invites, const Invite *invite, int64_t now_ms, char **r
         return err;
     }
     if (count_open(invites, now_ms) >= INVITES_OPEN_MAX) {
-        say(ret_error,
+        *ret_error = strbuf_format(
             "%d invitations are open, as many as may be: wait until some are used or have "
             "expired, or remove %s to make all of them worthless",
-            INVITES_OPEN_MAX, invites->path);
+            INVITES_OPEN_MAX, invites->file.path);
         return ERR_LIMIT;
     }
     Row row = {.expires_ms = invite->expires_ms};
@@ -257,7 +182,8 @@ Err invites_make(Invites *invites, const uint8_t inviter[EVENT_KEY_BYTES],
                  char **ret_error)
 {
     if (hours < 1 || hours > INVITE_HOURS_MAX) {
-        say(ret_error, "an invitation is good for 1 to %d hours, not %u", INVITE_HOURS_MAX, hours);
+        *ret_error = strbuf_format("an invitation is good for 1 to %d hours, not %u",
+                                   INVITE_HOURS_MAX, hours);
         return ERR_LIMIT;
     }
     Invite invite = {.expires_ms = now_ms + (int64_t)hours * MS_PER_HOUR};
@@ -268,7 +194,7 @@ Err invites_make(Invites *invites, const uint8_t inviter[EVENT_KEY_BYTES],
         invite.addresses_count++;
     }
     int lock = -1;
-    Err err = private_lock(invites->directory, &lock, ret_error);
+    Err err = private_lock(invites->file.directory, &lock, ret_error);
     if (err == ERR_OK) {
         err = make(invites, &invite, now_ms, ret_error);
         private_unlock(lock);
@@ -306,17 +232,19 @@ static Err check(Invites *invites, const uint8_t secret[INVITE_SECRET_BYTES],
     }
     Row *row = find_row(invites, secret);
     if (row == NULL) {
-        say(ret_error, "this node has not given out that invitation, or it expired long ago: ask "
-                       "for a new one");
+        *ret_error = strbuf_format(
+            "this node has not given out that invitation, or it expired long ago: ask "
+            "for a new one");
         return ERR_NOT_FOUND;
     }
     if (row->used && memcmp(row->used_by, key, EVENT_KEY_BYTES) != 0) {
-        say(ret_error, "somebody else has used this invitation: each is good for one. Ask for a "
-                       "new one");
+        *ret_error =
+            strbuf_format("somebody else has used this invitation: each is good for one. Ask for a "
+                          "new one");
         return ERR_EXISTS;
     }
     if (!row->used && row->expires_ms <= now_ms) {
-        say(ret_error, "this invitation has expired: ask for a new one");
+        *ret_error = strbuf_format("this invitation has expired: ask for a new one");
         return ERR_GONE;
     }
     *ret_row = row;
@@ -335,7 +263,7 @@ Err invites_use(Invites *invites, const uint8_t secret[INVITE_SECRET_BYTES],
 {
     int lock = -1;
     Row *row = NULL;
-    Err err = private_lock(invites->directory, &lock, ret_error);
+    Err err = private_lock(invites->file.directory, &lock, ret_error);
     if (err != ERR_OK) {
         return err;
     }

@@ -188,9 +188,7 @@ static Err path_error(Err err, const char *path, char **ret_text)
     } else if (errno == ENAMETOOLONG) {
         why = "the file's name is too long for a socket";
     }
-    StrBuf text = {0};
-    strbuf_addf(&text, "cannot listen on %s: %s", path, why);
-    *ret_text = strbuf_take(&text);
+    *ret_text = strbuf_format("cannot listen on %s: %s", path, why);
     return err;
 }
 

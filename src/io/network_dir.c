@@ -24,16 +24,6 @@ void network_file_done(NetworkFile *network)
     bytes_unref(TAKE(network->proof));
 }
 
-[[gnu::format(printf, 2, 3)]] static void say(char **ret_error, const char *format, ...)
-{
-    StrBuf text = {0};
-    va_list args;
-    va_start(args, format);
-    strbuf_vaddf(&text, format, args);
-    va_end(args);
-    *ret_error = strbuf_take(&text);
-}
-
 /* ---- network ---- */
 
 /* NULL: it is no base64, or too long. */
@@ -55,7 +45,7 @@ static Err parse(const char *path, const PrivateText *text, NetworkFile *ret_net
     json_error_t error;
     json_t *root = json_loadb(text->text, text->len, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL) {
-        say(ret_error, "%s:%d:%d: %s", path, error.line, error.column, error.text);
+        *ret_error = strbuf_format("%s:%d:%d: %s", path, error.line, error.column, error.text);
         return ERR_INVALID;
     }
     Err err = ERR_OK;
@@ -64,10 +54,10 @@ static Err parse(const char *path, const PrivateText *text, NetworkFile *ret_net
                            .proof = read_bytes(root, "proof", MEMBER_PROOF_MAX_BYTES),
                            .port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0};
     if (json_integer_value(json_object_get(root, "version")) != VERSION) {
-        say(ret_error, "%s is of a later version of chat_node: take that one", path);
+        *ret_error = strbuf_format("%s is of a later version of chat_node: take that one", path);
         err = ERR_INVALID;
     } else if (network.genesis == NULL || network.proof == NULL) {
-        say(ret_error,
+        *ret_error = strbuf_format(
             "%s is not what chat_node writes: put its copy back, or move it away and join again",
             path);
         err = ERR_INVALID;
@@ -207,11 +197,11 @@ Err network_own_key(const char *directory, uint8_t ret_key[EVENT_KEY_BYTES], cha
     PrivateText seed = {0};
     Err err = private_file_read(path, EVENT_SEED_BYTES, &seed, ret_error);
     if (err == ERR_NOT_FOUND) {
-        say(ret_error, "%s: no node has kept anything there yet", directory);
+        *ret_error = strbuf_format("%s: no node has kept anything there yet", directory);
     }
     if (err == ERR_OK && seed.len != EVENT_SEED_BYTES) {
-        say(ret_error, "%s has %zu bytes where a node's identity has %d", path, seed.len,
-            EVENT_SEED_BYTES);
+        *ret_error = strbuf_format("%s has %zu bytes where a node's identity has %d", path,
+                                   seed.len, EVENT_SEED_BYTES);
         err = ERR_INVALID;
     }
     if (err == ERR_OK) {

@@ -19,9 +19,7 @@ enum {
 
 static Err refuse(char **ret_error, const char *typed, const char *reason)
 {
-    StrBuf text = {0};
-    strbuf_addf(&text, "the address \"%.300s\" %s", typed, reason);
-    *ret_error = strbuf_take(&text);
+    *ret_error = strbuf_format("the address \"%.300s\" %s", typed, reason);
     return ERR_INVALID;
 }
 

@@ -35,16 +35,6 @@ void owner_answer_done(OwnerAnswer *answer)
     answer->lines_count = 0;
 }
 
-[[gnu::format(printf, 2, 3)]] static void say(char **ret_error, const char *format, ...)
-{
-    StrBuf text = {0};
-    va_list args;
-    va_start(args, format);
-    strbuf_vaddf(&text, format, args);
-    va_end(args);
-    *ret_error = strbuf_take(&text);
-}
-
 /* ---- connecting ---- */
 
 /* A path may be longer than the 108 bytes that an address of a socket has: so it is named from the
@@ -79,14 +69,15 @@ static Err say_not_connected(const char *directory, char **ret_error)
     case ENOENT:
     case ENOTDIR:
     case ECONNREFUSED:
-        say(ret_error, "no node runs on %s: start it first (chat_node PORT)", directory);
+        *ret_error =
+            strbuf_format("no node runs on %s: start it first (chat_node PORT)", directory);
         return ERR_NOT_FOUND;
     case EACCES:
     case EPERM:
-        say(ret_error, "%s is another user's: %s", directory, strerror(error));
+        *ret_error = strbuf_format("%s is another user's: %s", directory, strerror(error));
         return ERR_DENIED;
     default:
-        say(ret_error, "cannot reach the node on %s: %s", directory, strerror(error));
+        *ret_error = strbuf_format("cannot reach the node on %s: %s", directory, strerror(error));
         return ERR_IO;
     }
 }
@@ -100,7 +91,8 @@ static void take_lines(OwnerCall *call, const RpcResult *result)
     if (result->data == NULL ||
         wire_decode_run_response(arena, result->data, result->len, &response) != ERR_OK) {
         call->err = ERR_UNAVAILABLE;
-        say(&call->error, "the node has answered what is no answer: is it of another version?");
+        call->error =
+            strbuf_format("the node has answered what is no answer: is it of another version?");
     } else {
         call->answer->ok = response.ok;
         call->answer->lines = mem_array(response.lines_count, sizeof(char *));
@@ -120,10 +112,11 @@ static void call_done(void *context, const RpcResult *result)
         take_lines(call, result);
     } else if (result->code == RPC_UNIMPLEMENTED) {
         call->err = ERR_UNAVAILABLE;
-        say(&call->error, "the node that runs there is of an older version: start it anew");
+        call->error =
+            strbuf_format("the node that runs there is of an older version: start it anew");
     } else {
         call->err = ERR_UNAVAILABLE;
-        say(&call->error, "the node did not answer: %s", result->text);
+        call->error = strbuf_format("the node did not answer: %s", result->text);
     }
 }
 
@@ -154,7 +147,7 @@ static void run(OwnerCall *call, int fd, const char *line)
 Err owner_call(const char *directory, const char *line, OwnerAnswer *ret_answer, char **ret_error)
 {
     if (strlen(line) > RUN_LINE_MAX_BYTES) {
-        say(ret_error, "a command has at most %d bytes", RUN_LINE_MAX_BYTES);
+        *ret_error = strbuf_format("a command has at most %d bytes", RUN_LINE_MAX_BYTES);
         return ERR_LIMIT;
     }
     int fd = connect_socket(directory);

@@ -12,9 +12,7 @@ struct PreparedDir {
 
 static Err refuse(const char *directory, const char *what, char **ret_error)
 {
-    StrBuf text = {0};
-    strbuf_addf(&text, "%s %s: name another directory with --data", directory, what);
-    *ret_error = strbuf_take(&text);
+    *ret_error = strbuf_format("%s %s: name another directory with --data", directory, what);
     return ERR_EXISTS;
 }
 

@@ -27,25 +27,13 @@ void private_text_done(PrivateText *text)
 
 char *private_path(const char *directory, const char *name)
 {
-    StrBuf path = {0};
-    strbuf_addf(&path, "%s/%s", directory, name);
-    return strbuf_take(&path);
-}
-
-[[gnu::format(printf, 2, 3)]] static void say(char **ret_error, const char *format, ...)
-{
-    StrBuf text = {0};
-    va_list args;
-    va_start(args, format);
-    strbuf_vaddf(&text, format, args);
-    va_end(args);
-    *ret_error = strbuf_take(&text);
+    return strbuf_format("%s/%s", directory, name);
 }
 
 static Err say_errno(char **ret_error, const char *what, const char *path)
 {
     int error = errno;
-    say(ret_error, "cannot %s %s: %s", what, path, strerror(error));
+    *ret_error = strbuf_format("cannot %s %s: %s", what, path, strerror(error));
     switch (error) {
     case ENOSPC:
     case EDQUOT:
@@ -118,18 +106,18 @@ Err private_file_write(const char *path, const void *data, size_t len, char **re
 static Err check_file(const char *path, const struct stat *status, char **ret_error)
 {
     if (!S_ISREG(status->st_mode)) {
-        say(ret_error, "%s is no plain file", path);
+        *ret_error = strbuf_format("%s is no plain file", path);
         return ERR_DENIED;
     }
     if (status->st_uid != geteuid() && status->st_uid != 0) {
-        say(ret_error,
+        *ret_error = strbuf_format(
             "%s belongs to another user (number %lu), who can change it: make it yours "
             "with chown",
             path, (unsigned long)status->st_uid);
         return ERR_DENIED;
     }
     if ((status->st_mode & OTHERS) != 0) {
-        say(ret_error,
+        *ret_error = strbuf_format(
             "%s may be used by other users of this machine (mode %04o): chmod 600 %s, "
             "and think of what is in it as known to them",
             path, (unsigned)(status->st_mode & ALLPERMS), path);
@@ -157,7 +145,7 @@ static Err read_open(const char *path, int fd, size_t max, PrivateText *ret_text
     if (got < 0) {
         err = say_errno(ret_error, "read", path);
     } else if (text.len > max) {
-        say(ret_error, "%s is longer than the %zu bytes that it may have", path, max);
+        *ret_error = strbuf_format("%s is longer than the %zu bytes that it may have", path, max);
         err = ERR_LIMIT;
     }
     if (err != ERR_OK) {

@@ -57,9 +57,7 @@ static Err say_errno(char **ret_error, const char *what, const char *path)
 
 char *dir_file(const DataDir *dir, const char *name)
 {
-    StrBuf path = {0};
-    strbuf_addf(&path, "%s/%s", dir->path, name);
-    return strbuf_take(&path);
+    return strbuf_format("%s/%s", dir->path, name);
 }
 
 static Err make_directory(const char *path, char **ret_error)

@@ -1,20 +1,16 @@
-/* A file of JSON, and hashes that are compared in constant time. */
+/* Rows in a private file, and hashes that are compared in constant time. */
 #include "io/tokens.h"
 
 #include "base/strbuf.h"
 #include "core/message.h"
-#include "io/private_file.h"
+#include "io/private_rows.h"
 
-#include <jansson.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    /* A row has at most 250 bytes; names may be written in escapes. */
-    FILE_MAX_BYTES = 1024 * 1024,
     SECRET_BYTES = 32,
-    VERSION = 1,
     VARIANT = sodium_base64_VARIANT_URLSAFE_NO_PADDING,
 };
 
@@ -23,10 +19,7 @@ static const char PREFIX[] = "cnt_";
 _Static_assert(TOKEN_TEXT_BYTES == sizeof(PREFIX) + 43, "the text of a token");
 
 struct Tokens {
-    char *directory;
-    char *path;
-    PrivateStamp stamp; /* of what was read last */
-    bool loaded;        /* and it was good */
+    PrivateRows file;
     Token *items;
     size_t count;
 };
@@ -41,8 +34,7 @@ const char *token_role_name(TokenRole role)
 Tokens *tokens_new(const char *directory)
 {
     Tokens *tokens = mem_new(Tokens);
-    tokens->directory = mem_copy_string(directory);
-    tokens->path = private_path(directory, "tokens");
+    private_rows_init(&tokens->file, directory, "tokens", TOKENS_MAX);
     return tokens;
 }
 
@@ -52,24 +44,13 @@ void tokens_free(Tokens *tokens)
         return;
     }
     mem_free(tokens->items);
-    mem_free(tokens->directory);
-    mem_free(tokens->path);
+    private_rows_done(&tokens->file);
     mem_free(tokens);
 }
 
 const char *tokens_path(const Tokens *tokens)
 {
-    return tokens->path;
-}
-
-[[gnu::format(printf, 2, 3)]] static void say(char **ret_error, const char *format, ...)
-{
-    StrBuf text = {0};
-    va_list args;
-    va_start(args, format);
-    strbuf_vaddf(&text, format, args);
-    va_end(args);
-    *ret_error = strbuf_take(&text);
+    return tokens->file.path;
 }
 
 /* ---- the file ---- */
@@ -79,15 +60,10 @@ static bool read_row(const json_t *row, Token *ret_token)
     Token token = {0};
     const char *name = json_string_value(json_object_get(row, "name"));
     const char *role = json_string_value(json_object_get(row, "role"));
-    const char *hash = json_string_value(json_object_get(row, "hash"));
     const char *reason = "";
-    size_t hash_len = 0;
-    if (name == NULL || role == NULL || hash == NULL || strlen(name) > TOKEN_NAME_MAX_BYTES ||
+    if (name == NULL || role == NULL || strlen(name) > TOKEN_NAME_MAX_BYTES ||
         message_check_name(name, strlen(name), &reason) != ERR_OK ||
-        strlen(hash) != 2 * TOKEN_HASH_BYTES ||
-        sodium_hex2bin(token.hash, sizeof(token.hash), hash, strlen(hash), NULL, &hash_len, NULL) !=
-            0 ||
-        hash_len != sizeof(token.hash)) {
+        !private_rows_hex(json_object_get(row, "hash"), token.hash, sizeof(token.hash))) {
         return false;
     }
     if (strcmp(role, ROLE_NAMES[TOKEN_WRITE]) == 0) {
@@ -101,20 +77,17 @@ static bool read_row(const json_t *row, Token *ret_token)
     return true;
 }
 
-static Err read_rows(Tokens *tokens, const json_t *rows, char **ret_error)
+static Err take_rows(void *context, const json_t *rows, char **ret_error)
 {
+    Tokens *tokens = context;
     size_t count = json_array_size(rows);
-    if (!json_is_array(rows) || count > TOKENS_MAX) {
-        say(ret_error, "%s: it must hold a list of at most %d tokens", tokens->path, TOKENS_MAX);
-        return ERR_INVALID;
-    }
     AUTO_FREE Token *items = mem_array(count, sizeof(Token));
     for (size_t i = 0; i < count; i++) {
         if (!read_row(json_array_get(rows, i), &items[i])) {
-            say(ret_error,
+            *ret_error = strbuf_format(
                 "%s: token %zu is not what `chat_node token add` writes: put a copy back, or move "
                 "the file away and give out new tokens",
-                tokens->path, i + 1);
+                tokens->file.path, i + 1);
             return ERR_INVALID;
         }
     }
@@ -124,55 +97,23 @@ static Err read_rows(Tokens *tokens, const json_t *rows, char **ret_error)
     return ERR_OK;
 }
 
-static Err parse(Tokens *tokens, const PrivateText *text, char **ret_error)
-{
-    json_error_t error;
-    json_t *root = json_loadb(text->text, text->len, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
-        say(ret_error, "%s:%d:%d: %s", tokens->path, error.line, error.column, error.text);
-        return ERR_INVALID;
-    }
-    Err err = ERR_OK;
-    if (json_integer_value(json_object_get(root, "version")) != VERSION) {
-        say(ret_error, "%s is of a later version of chat_node: take that one", tokens->path);
-        err = ERR_INVALID;
-    } else {
-        err = read_rows(tokens, json_object_get(root, "tokens"), ret_error);
-    }
-    json_decref(root);
-    return err;
-}
-
 /* What could not be read lets nobody in. */
 static Err tokens_load(Tokens *tokens, char **ret_error)
 {
-    bool changed = private_file_changed(tokens->path, &tokens->stamp);
-    if (tokens->loaded && !changed) {
-        return ERR_OK;
+    Err err = private_rows_load(&tokens->file, take_rows, tokens, ret_error);
+    if (err != ERR_OK) {
+        tokens->count = 0;
     }
-    PrivateText text = {0};
-    tokens->loaded = false;
-    tokens->count = 0;
-    Err err = private_file_read(tokens->path, FILE_MAX_BYTES, &text, ret_error);
-    if (err == ERR_OK) {
-        err = parse(tokens, &text, ret_error);
-        private_text_done(&text);
-    } else if (err == ERR_NOT_FOUND) {
-        err = ERR_OK;
-    }
-    tokens->loaded = err == ERR_OK;
     return err;
 }
 
 static json_t *row_of(const Token *token)
 {
-    char hash[2 * TOKEN_HASH_BYTES + 1];
-    sodium_bin2hex(hash, sizeof(hash), token->hash, sizeof(token->hash));
     json_t *row = json_object();
     json_object_set_new_nocheck(row, "name", json_string_nocheck(token->name));
     json_object_set_new_nocheck(row, "role", json_string_nocheck(ROLE_NAMES[token->role]));
     json_object_set_new_nocheck(row, "created_ms", json_integer(token->created_ms));
-    json_object_set_new_nocheck(row, "hash", json_string_nocheck(hash));
+    private_rows_set_hex(row, "hash", token->hash, sizeof(token->hash));
     return row;
 }
 
@@ -182,25 +123,18 @@ static Err tokens_save(Tokens *tokens, const Token *items, size_t count, char **
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(rows, row_of(&items[i]));
     }
-    json_t *root = json_object();
-    json_object_set_new_nocheck(root, "version", json_integer(VERSION));
-    json_object_set_new_nocheck(root, "tokens", rows);
-    char *text = json_dumps(root, JSON_INDENT(2));
-    json_decref(root);
-    Err err = private_file_write(tokens->path, text, strlen(text), ret_error);
-    free(text); /* NOLINT: jansson's */
-    return err;
+    return private_rows_save(&tokens->file, rows, ret_error);
 }
 
 Err tokens_make_file(Tokens *tokens, char **ret_error)
 {
     int lock = -1;
-    Err err = private_lock(tokens->directory, &lock, ret_error);
+    Err err = private_lock(tokens->file.directory, &lock, ret_error);
     if (err != ERR_OK) {
         return err;
     }
     PrivateStamp none = {0};
-    if (!private_file_changed(tokens->path, &none)) {
+    if (!private_file_changed(tokens->file.path, &none)) {
         err = tokens_save(tokens, NULL, 0, ret_error);
     }
     private_unlock(lock);
@@ -294,14 +228,15 @@ static Err add(Tokens *tokens, const Token *token, char **ret_error)
         return err;
     }
     if (find_name(tokens, token->name) != NULL) {
-        say(ret_error,
+        *ret_error = strbuf_format(
             "there is a token named \"%s\" already: revoke it (chat_node token revoke), or take "
             "another name",
             token->name);
         return ERR_EXISTS;
     }
     if (tokens->count == TOKENS_MAX) {
-        say(ret_error, "there are %d tokens, as many as may be: revoke one", TOKENS_MAX);
+        *ret_error =
+            strbuf_format("there are %d tokens, as many as may be: revoke one", TOKENS_MAX);
         return ERR_LIMIT;
     }
     AUTO_FREE Token *items = mem_array(tokens->count + 1, sizeof(Token));
@@ -317,11 +252,11 @@ Err tokens_add(Tokens *tokens, const char *name, TokenRole role, int64_t now_ms,
 {
     const char *reason = "";
     if (message_check_name(name, strlen(name), &reason) != ERR_OK) {
-        say(ret_error, "%s", reason);
+        *ret_error = strbuf_format("%s", reason);
         return ERR_INVALID;
     }
     int lock = -1;
-    Err err = private_lock(tokens->directory, &lock, ret_error);
+    Err err = private_lock(tokens->file.directory, &lock, ret_error);
     if (err != ERR_OK) {
         return err;
     }
@@ -347,12 +282,11 @@ static Err drop(Tokens *tokens, const char *name, char **ret_error)
     }
     Token *found = find_name(tokens, name);
     if (found == NULL) {
-        say(ret_error, "no token is named \"%s\": `chat_node token list` tells which there are",
-            name);
+        *ret_error = strbuf_format(
+            "no token is named \"%s\": `chat_node token list` tells which there are", name);
         return ERR_NOT_FOUND;
     }
     size_t behind = tokens->count - 1 - (size_t)(found - tokens->items);
-    tokens->loaded = false; /* until it is read again */
     memmove(found, found + 1, behind * sizeof(Token));
     return tokens_save(tokens, tokens->items, tokens->count - 1, ret_error);
 }
@@ -360,7 +294,7 @@ static Err drop(Tokens *tokens, const char *name, char **ret_error)
 Err tokens_revoke(Tokens *tokens, const char *name, char **ret_error)
 {
     int lock = -1;
-    Err err = private_lock(tokens->directory, &lock, ret_error);
+    Err err = private_lock(tokens->file.directory, &lock, ret_error);
     if (err != ERR_OK) {
         return err;
     }

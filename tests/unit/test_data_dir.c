@@ -85,9 +85,7 @@ typedef struct Place {
 
 static char *in_place(const Place *place, const char *name)
 {
-    StrBuf path = {0};
-    strbuf_addf(&path, "%s/chat_node/%s", place->root, name);
-    return strbuf_take(&path);
+    return strbuf_format("%s/chat_node/%s", place->root, name);
 }
 
 static void make(const Place *place, const char *name)

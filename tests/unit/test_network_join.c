@@ -132,9 +132,7 @@ static void start(Inviter *inviter)
 
 static char *sub_directory(const TempDir *dir, const char *name)
 {
-    StrBuf path = {0};
-    strbuf_addf(&path, "%s/%s", dir->path, name);
-    return strbuf_take(&path);
+    return strbuf_format("%s/%s", dir->path, name);
 }
 
 static Inviter inviter_new(void)
