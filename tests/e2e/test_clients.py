@@ -144,7 +144,7 @@ def test_a_client_that_never_reads_delays_nobody(cluster, stubs, show):
          f"slowest reader p50 {milliseconds(waits[messages // 2])}, max {milliseconds(waits[-1])}")
     for report in reports:
         assert [len(found) for _, found in report["sequences"]] == [messages]
-    assert waits[-1] < scaled(5) * 1e9
+    assert waits[-1] < scaled(15) * 1e9
     assert_memory(lambda: peak - idle, 48 * 1024, "growth")
     rude.close()
     lazy.cancel()

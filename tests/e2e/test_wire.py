@@ -35,6 +35,7 @@ def use_everything(ann, bob, carl):
     ann.wait_content(LINES["back"])
     for node in (ann, bob):
         node.command(f"/join {ROOM}")
+        node.wait_notice(f"what you type goes to #{ROOM}")
     ann.say(LINES["room"])
     bob.wait_content(LINES["room"])
     ann.command(f"/seal {SEALED}")
@@ -42,6 +43,7 @@ def use_everything(ann, bob, carl):
     ann.command(f"/admit {bob.name}")
     bob.wait_notice(f"let you into !{SEALED}")
     bob.command(f"/join !{SEALED}")
+    bob.wait_notice(f"what you type goes to !{SEALED}")
     ann.say(LINES["sealed"])
     bob.wait_content(LINES["sealed"])
     ann.command(f"/msg {bob.name} {LINES['direct']}")
@@ -104,6 +106,7 @@ def test_the_wire_of_open_mode_tells_all(cluster):
         bob.wait_content(LINES["lobby"])
         for node in (ann, bob):
             node.command(f"/join {ROOM}")
+            node.wait_notice(f"what you type goes to #{ROOM}")
         ann.say(LINES["room"])
         bob.wait_content(LINES["room"])
     secrets = {"HTTP/2": h2.PREFACE[:14], "name": NAMES[0].encode(), "room": ROOM.encode(),
