@@ -143,7 +143,9 @@ static error_t parse_argument(char *argument, struct argp_state *state)
         number--;
     }
     if (number == 0) {
-        if (!parse_number(argument, 1, UINT16_MAX, &port)) {
+        if (tool_is_command(argument) || settings_is_start(argument)) {
+            argp_error(state, "a command stands before its options: chat_node %s ...", argument);
+        } else if (!parse_number(argument, 1, UINT16_MAX, &port)) {
             argp_error(state, "the port must be a number from 1 to 65535, not \"%s\"", argument);
         }
         settings->port = (uint16_t)port;

@@ -111,8 +111,8 @@ static Err check_file(const char *path, const struct stat *status, char **ret_er
     }
     if (status->st_uid != geteuid() && status->st_uid != 0) {
         *ret_error = strbuf_format(
-            "%s belongs to another user (number %lu), who can change it: make it yours "
-            "with chown",
+            "%s belongs to another user (number %lu), who can change it: run this as that user, "
+            "or make it yours with chown",
             path, (unsigned long)status->st_uid);
         return ERR_DENIED;
     }

@@ -102,6 +102,12 @@ def test_wrong_usage_is_told(place, args):
     place.refused(USAGE, *args)
 
 
+@pytest.mark.parametrize("command", ["join", "members", "history"])
+def test_command_behind_its_options_is_told_where_it_stands(place, command):
+    error = place.refused(USAGE, "--data", "x", command)
+    assert f"a command stands before its options: chat_node {command}" in error
+
+
 def test_name_of_a_network_has_bounds(place):
     for name in ("", "x" * 65, "a\nb"):
         assert "name" in place.refused(FAILURE, "init", name, "--no-start")
