@@ -3,6 +3,7 @@
  *   store.c         life, and the owner thread's side of every call
  *   store_open.c    what is done before it is open
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
+ *   store_batch.c   one batch of it
  *   store_share.c   and the journal                  store_cut.c     and what counts no more
  *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
  *   store_journal.c what a row of the journal says; reading and checking it
