@@ -59,6 +59,9 @@ void rpc_server_busy(RpcServer *server, size_t weight);
 void rpc_server_hold(RpcServer *server);
 void rpc_server_release(RpcServer *server);
 
+/* rpc_server_call.c: takes the call. */
+RpcServerCall *rpc_server_call_new(RpcServer *server, grpc_call *grpc);
+
 /* A call on the channel, owned by the caller. */
 grpc_call *rpc_channel_call(RpcChannel *channel, const char *method, gpr_timespec deadline);
 Rpc *rpc_channel_rpc(RpcChannel *channel);

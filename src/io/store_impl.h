@@ -1,7 +1,9 @@
 /* What the store's files share. Nobody else includes this.
  *
  *   store.c         life, and the owner thread's side of every call
+ *   store_open.c    what is done before it is open
  *   store_writer.c  the writer thread: group commit    store_index.c  and then the index
+ *   store_batch.c   one batch of it
  *   store_share.c   and the journal                  store_cut.c     and what counts no more
  *   store_reader.c  the reader thread: runs, export  store_shown.c   and what goes by time
  *   store_journal.c what a row of the journal says; reading and checking it
@@ -320,6 +322,14 @@ Err dir_set_aside(const DataDir *dir, const char *word, char **ret_name);
 Err dir_err(int error);
 
 [[gnu::format(printf, 2, 3)]] void store_say(char **ret_text, const char *format, ...);
+
+/* ---- store_open.c ---- */
+
+/* With store->dir open: all else that is known of the log, and the connections; to write, the
+ * writer too. No thread runs yet. As store_open: on failure nothing is left but what is freed with
+ * the store. */
+Err open_for_writing(Store *store, char **ret_error);
+Err open_for_reading(Store *store, char **ret_error);
 
 /* ---- jobs ---- */
 

@@ -1,6 +1,6 @@
-/* What the writer thread's files share: committing (store_writer.c), with it the journal
- * (store_share.c), and, later and by itself, making what was committed findable (store_index.c).
- * All of it is the writer thread's. */
+/* What the writer thread's files share: committing (store_writer.c), of that each batch
+ * (store_batch.c) and the journal (store_share.c), and, later and by itself, making what was
+ * committed findable (store_index.c). All of it is the writer thread's. */
 #pragma once
 
 #include "io/store_impl.h"
@@ -91,6 +91,14 @@ void writer_set_degraded(Writer *writer, int code);
 void writer_roll_back(Writer *writer);
 /* NULL: there is none. */
 Head *writer_head(Writer *writer, const StreamId *stream);
+
+/* ---- store_batch.c ---- */
+
+/* The batch's events, and its share of the journal, or nothing of it. SQLite's code; what is wrong
+ * with the batch itself is in its result. */
+int batch_write(Writer *writer, Batch *batch);
+/* Moves the heads back to where they were when so many were in writer->undo. */
+void batch_take_back(Writer *writer, size_t mark);
 
 /* ---- store_share.c ---- */
 
