@@ -165,6 +165,7 @@ static void step_timer(Step *step)
     log_timer(step);
     history_timer(step);
     sync_timer(step);
+    network_timer(step);
 }
 
 typedef void (*StepHandler)(Step *step);
@@ -287,6 +288,7 @@ void core_step(Core *core, const Event *event, Actions *actions)
     actions->wake_at_ms = earlier(links_wake_at(core), mesh_wake_at(core));
     actions->wake_at_ms = earlier(actions->wake_at_ms, history_wake_at(core));
     actions->wake_at_ms = earlier(actions->wake_at_ms, sync_wake_at(core));
+    actions->wake_at_ms = earlier(actions->wake_at_ms, core->witness_at_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->replica_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, core->fold_wake_ms);
     actions->wake_at_ms = earlier(actions->wake_at_ms, leave_wake_at(core));

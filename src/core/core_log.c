@@ -72,6 +72,7 @@ static void tell_frozen(Step *step, const LogEvent *event)
         return;
     }
     memcpy(step->core->frozen_told, place, sizeof(place));
+    network_witness_later(step); /* whom it has let in may not be known to all */
     step_notice(step, NOTICE_WARNING,
                 "the node at which %.*s wrote has signed two different events for one place (%s): "
                 "nothing more of that stream is taken",

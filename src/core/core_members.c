@@ -124,7 +124,8 @@ static void tell_let_in(Step *step, const EventFields *fields, const uint8_t *ke
         return;
     }
     network_add_name(core, &who, key);
-    const char *by = network_name(core, fields->stream.origin);
+    const Member *member = members_find(core->members, key);
+    const char *by = network_name(core, member != NULL ? member->inviter : fields->stream.origin);
     step_notice(step, NOTICE_INFO, "%s let in %s", by[0] != '\0' ? by : "somebody", who.text);
 }
 
@@ -203,6 +204,18 @@ void network_applied(Step *step, LogEvent *const *events, size_t count)
     }
 }
 
+/* Of a MEMBER event; valid while the body is. */
+EventFields network_fields(const Core *core, const Bytes *body)
+{
+    return (EventFields){.room = NETWORK_ROOM,
+                         .room_len = sizeof(NETWORK_ROOM) - 1,
+                         .kind = LOG_MEMBER,
+                         .sender = core->name,
+                         .sender_len = strlen(core->name),
+                         .body = bytes_data(body),
+                         .body_len = bytes_len(body)};
+}
+
 /* ---- what follows ---- */
 
 static void cut_key(Step *step, const FormerMember *member)
@@ -274,6 +287,7 @@ void network_settle(Step *step)
         cut_who_went(step);
         leave_if_removed(step);
         log_input(step, (ReplicaInput){.kind = REPLICA_MEMBERS});
+        network_witness_later(step);
     }
     if (core->let_in_before > 0) {
         step_notice(step, NOTICE_INFO, "%zu %s let in while this node was away: /members lists all",
@@ -370,13 +384,7 @@ static Err say_membership(Step *step, const char **ret_reason)
     Bytes *body = membership_new(core->members, &core->signer, event->key, event->peer_name,
                                  &event->text, has_address, event->wall_ms);
     LogLine line = {
-        .fields = {.room = NETWORK_ROOM,
-                   .room_len = sizeof(NETWORK_ROOM) - 1,
-                   .kind = LOG_MEMBER,
-                   .sender = core->name,
-                   .sender_len = strlen(core->name),
-                   .body = bytes_data(body),
-                   .body_len = bytes_len(body)},
+        .fields = network_fields(core, body),
         .token = event->token,
         .newcomer = event->key,
     };

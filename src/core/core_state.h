@@ -125,7 +125,8 @@ struct Core {
     Presences *presences;
     bool sync_told; /* "connected to NAME, n messages synced" */
     size_t sync_count;
-    uint64_t sync_at_ms; /* when something last came, since there is a link; 0: there is none */
+    uint64_t sync_at_ms;    /* when something last came, since there is a link; 0: there is none */
+    uint64_t witness_at_ms; /* when it is looked whether all members are known to all; 0: not */
     Names *names;
     Ignored *ignored; /* by key */
     size_t ignored_count;
@@ -359,6 +360,8 @@ void network_begin(Step *step);
 void network_applied(Step *step, LogEvent *const *events, size_t count);
 /* When the step is over: what follows from it. */
 void network_settle(Step *step);
+/* Of a MEMBER event with that body; valid while it is. */
+EventFields network_fields(const Core *core, const Bytes *body);
 void network_knock(Step *step);
 void network_admit(Step *step);
 /* The MEMBER event is durable: its newcomer may come in; or it was not written. */
@@ -372,6 +375,10 @@ bool network_is_in(const Core *core);
 const char *network_name(const Core *core, const uint8_t *key);
 /* "ann (3f2a-91bc-04d7-be11)". */
 void network_add_name(const Core *core, StrBuf *out, const uint8_t *key);
+
+/* core_witness.c: members whom only some know. */
+void network_witness_later(Step *step);
+void network_timer(Step *step);
 
 /* core_who.c: who is meant by a name, or by a fingerprint or its beginning. False, and said, where
  * it is nobody, or more than one. loosely: a nickname will do. */

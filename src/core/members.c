@@ -238,6 +238,14 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
     return bytes;
 }
 
+static Chat__SignedMembership signed_of(const Claim *claim)
+{
+    Chat__SignedMembership link = CHAT__SIGNED_MEMBERSHIP__INIT;
+    link.membership = binary(bytes_data(claim->membership), bytes_len(claim->membership));
+    link.signature = binary(claim->signature, sizeof(claim->signature));
+    return link;
+}
+
 Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES])
 {
     Chat__SignedMembership links[MEMBER_PROOF_MAX];
@@ -248,18 +256,40 @@ Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES])
     }
     size_t count = person->depth;
     for (size_t at = count; at > 0; at--) {
-        const Claim *claim = person->via;
-        links[at - 1] = (Chat__SignedMembership)CHAT__SIGNED_MEMBERSHIP__INIT;
-        links[at - 1].membership =
-            binary(bytes_data(claim->membership), bytes_len(claim->membership));
-        links[at - 1].signature = binary(claim->signature, sizeof(claim->signature));
+        links[at - 1] = signed_of(person->via);
         rows[at - 1] = &links[at - 1];
-        person = claim->by;
+        person = person->via->by;
     }
     Chat__MemberProof proof = CHAT__MEMBER_PROOF__INIT;
     proof.memberships = rows;
     proof.n_memberships = count;
     return pack(&proof.base);
+}
+
+Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                      bool (*is_lost)(void *context, const StreamId *stream), void *context)
+{
+    const Person *person = person_find(settled(members), key);
+    const Claim *best = NULL;
+    if (person == NULL || !person->rooted || person->revoked) {
+        return NULL;
+    }
+    for (const Claim *claim = person->claims; claim != NULL; claim = claim->next_of_who) {
+        StreamId stream = {.epoch = claim->spot.epoch};
+        memcpy(stream.origin, claim->by->key, EVENT_KEY_BYTES);
+        if (!claim->by->rooted || claim->by->revoked) {
+            continue; /* within a cut it is in the log; else it counts for nothing */
+        }
+        if (claim->at_door ? claim->told : !is_lost(context, &stream)) {
+            return NULL;
+        }
+        best = best == NULL || claim_compare(claim, best) < 0 ? claim : best;
+    }
+    if (best == NULL) {
+        return NULL;
+    }
+    Chat__SignedMembership whole = signed_of(best);
+    return pack(&whole.base);
 }
 
 static Bytes *encode_part(const uint8_t *key, const uint8_t id[8], uint32_t part, uint32_t parts,

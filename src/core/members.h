@@ -9,7 +9,10 @@
  * hold the same log give the same one. A membership counts where its inviter counts; where the
  * inviter was revoked, only if the event that holds it is within his cut. A membership that was
  * shown at the door (members_take_proof), and is in no event yet, counts while its inviter is not
- * revoked. Who was revoked stays so: to come back takes a new key.
+ * revoked. It may stay so: the inviter's disk is lost before anybody had the event, or he has
+ * signed two histories. Then others hear of it from who has seen it at the door (members_untold):
+ * the inviter's signature proves it, whoever passes it on. Who was revoked stays so: to come back
+ * takes a new key.
  *
  * Where there is more than may be kept, what goes is chosen by what it says, and not by when it
  * came: memberships that the founder has signed are the last to go. */
@@ -80,6 +83,12 @@ Err members_take_proof(Members *members, const uint8_t key[EVENT_KEY_BYTES], con
 /* What that member has to show: an encoded MemberProof; of the founder an empty one. NULL: no
  * member. The caller owns it. */
 Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
+
+/* Where a member is in by what was shown at the door alone, or by events of streams that are lost:
+ * the body of a MEMBER event by which anybody may tell the others. NULL: all can know, or it is no
+ * member. is_lost: do the events of that stream not reach everybody? The caller owns it. */
+Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                      bool (*is_lost)(void *context, const StreamId *stream), void *context);
 
 typedef enum MemberState { MEMBER_NONE, MEMBER_GOOD, MEMBER_REVOKED } MemberState;
 MemberState members_state(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);

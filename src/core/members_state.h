@@ -21,7 +21,8 @@ typedef struct Spot {
 typedef struct Claim {
     struct Person *who;
     struct Person *by;
-    bool at_door; /* shown there: it has no spot */
+    bool at_door; /* shown there, or told by somebody who has seen it there: it has no spot */
+    bool told;    /* at_door: it is in an event, not its inviter's */
     Spot spot;
     Bytes *membership; /* encoded */
     uint8_t signature[EVENT_SIGNATURE_BYTES];

@@ -147,7 +147,10 @@ bool claim_add(Roll *roll, Claim *claim)
 {
     Person *who = claim->who;
     Claim *alike = find_alike(claim);
+    bool told = claim->told || (alike != NULL && alike->told);
+    claim->told = told;
     if (alike != NULL && claim_compare(alike, claim) <= 0) {
+        alike->told = told;
         claim_free(claim);
         return false;
     }
@@ -211,12 +214,16 @@ static bool take_membership(Roll *roll, const LogEvent *event)
     if (membership_read_signed(roll, fields->body, fields->body_len, &text, &reason) != ERR_OK) {
         return false;
     }
-    if (memcmp(text.inviter, fields->stream.origin, EVENT_KEY_BYTES) != 0 ||
-        says_nothing(roll, &text) || !membership_signature_is_good(&text)) {
+    if (says_nothing(roll, &text) || !membership_signature_is_good(&text)) {
         claim_free(text.claim);
         return false;
     }
-    text.claim->spot = spot_of(event);
+    if (memcmp(text.inviter, fields->stream.origin, EVENT_KEY_BYTES) == 0) {
+        text.claim->spot = spot_of(event);
+    } else {
+        text.claim->at_door = true;
+        text.claim->told = true;
+    }
     return claim_place(roll, &text);
 }
 

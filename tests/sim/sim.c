@@ -97,6 +97,9 @@ static void run_task(World *world, const Task *task)
     case TASK_LET_IN:
         private_let_in_late(world);
         return;
+    case TASK_WITNESS:
+        private_witness(world, task->node);
+        return;
     case TASK_REVOKE:
         private_revoke(world);
         return;

@@ -118,6 +118,9 @@ static void freeze(World *world, int at, const ReplicaOutput *output)
     if (!check_is_equivocal(world, &output->stream)) {
         world_fail(world, "node %d froze the stream of an honest node", at);
     }
+    if (world->config.private_network) {
+        private_witness_later(world, at);
+    }
     if (output->frame != NULL && node->proofs_count < PROOFS_MAX) {
         node->proofs[node->proofs_count++] = bytes_ref(output->frame);
     }

@@ -14,6 +14,7 @@ enum {
     NEWS_MIN_MS = 4000, /* of the revocation */
     BACK_DATED_MS = 3600 * 1000,
     LATE_MIN_MS = 2000,
+    WITNESS_MS = 2000,
     CUTS_MAX = 64,
     CUT_MAX_MS = 400, /* until the disk has deleted it */
 };
@@ -182,6 +183,7 @@ void private_settle(World *world, int at)
             return;
         }
         check_cuts_hold(world, at);
+        private_witness_later(world, at);
         for (size_t i = 0; i < node->edges_count; i++) {
             const Edge *edge = &world->edges[node->edges[i]];
             if (edge->up && !is_good(node, &world->nodes[edge_other(edge, at)])) {
@@ -231,6 +233,42 @@ void private_said(World *world, int at)
             proof_add(world, other->key, proof);
             show_proof(world, i, other->key);
             private_settle(world, i);
+        }
+    }
+}
+
+void private_witness_later(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    if (!node->looks_later) {
+        node->looks_later = true;
+        world_post(world, world_between(world, WITNESS_MS, 2 * WITNESS_MS),
+                   (Task){.kind = TASK_WITNESS, .node = at});
+    }
+}
+
+static bool is_lost(void *context, const StreamId *stream)
+{
+    const Node *node = context;
+    return replica_is_frozen(node->replica, stream);
+}
+
+void private_witness(World *world, int at)
+{
+    Node *node = &world->nodes[at];
+    node->looks_later = false;
+    for (int i = 0; i < world->config.nodes; i++) {
+        bool can = node->replica != NULL && replica_may_say(node->replica) && i != at &&
+                   members_state(node->members, node->key) == MEMBER_GOOD;
+        Bytes *body =
+            can ? members_untold(node->members, world->nodes[i].key, is_lost, node) : NULL;
+        if (body != NULL) {
+            world_trace(world, "witness", at, (uint64_t)i, 0);
+            say(world, at, LOG_MEMBER, body);
+            bytes_unref(body);
+        } else if (!can && i != at) {
+            private_witness_later(world, at);
+            return;
         }
     }
 }

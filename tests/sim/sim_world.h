@@ -53,6 +53,7 @@ typedef enum TaskKind {
     TASK_REVOKE,
     TASK_NEW_EPOCH,
     TASK_CUT,
+    TASK_WITNESS,
 } TaskKind;
 
 typedef struct Task {
@@ -154,6 +155,7 @@ typedef struct Node {
     LogEvent *last_shown[SHOWN_ROOMS]; /* the highest of each room */
     Members *members;                  /* in a private network */
     bool members_changed;
+    bool looks_later; /* whether all members are known to all */
     bool has_said;
     unsigned depth; /* of steps within steps */
     uint64_t last_ticket;
@@ -359,6 +361,9 @@ bool private_may_link(World *world, int a, int b);
 /* What followed from the last step for who is a member. */
 void private_settle(World *world, int at);
 void private_said(World *world, int at);
+/* It says of the members whom not all can know; later: in a while. */
+void private_witness_later(World *world, int at);
+void private_witness(World *world, int at);
 void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi);
 void private_check_applied(World *world, int at, const LogEvent *event);
 void private_check_end(World *world);

@@ -625,6 +625,40 @@ static void removed_node_says_so_when_it_starts(void **state)
     tea_done(&tea);
 }
 
+static size_t count_memberships(const CoreTrace *trace)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < trace->disk_count; i++) {
+        count += trace->disk[i]->fields.kind == LOG_MEMBER;
+    }
+    return count;
+}
+
+/* Ann's disk has lost that she let in cyd, who knocks at bob's door alone. */
+static void whom_one_door_has_seen_all_doors_know_in_time(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, TWO, 2);
+    tea_start(&tea);
+    world_wait(tea.world, 60000); /* of bob himself nothing else tells: it is said now */
+    const CoreTrace *ann = &tea.world->nodes[ANN].trace;
+    size_t before = count_memberships(ann);
+    Bytes *proof = proof_for(tea.members, ANN, CYD);
+    assert_string_equal(tea_knock(&tea, BOB, CYD, proof), "bob| let in 7\n");
+    expect(tea_knock(&tea, ANN, CYD, NULL), "turn away 7");
+    world_wait(tea.world, 19000);
+    assert_int_equal(count_memberships(ann), before);
+    strbuf_clear(&tea.world->text);
+    world_wait(tea.world, 22000);
+    expect(strbuf_text(&tea.world->text), "ann| info: ann let in cyd (");
+    assert_string_equal(tea_knock(&tea, ANN, CYD, NULL), "ann| let in 7\n");
+    world_wait(tea.world, 120000);
+    assert_int_equal(count_memberships(ann), before + 1);
+    bytes_unref(proof);
+    tea_done(&tea);
+}
+
 static void crash_before_a_cut_was_done_leaves_it_to_the_next_start(void **state)
 {
     (void)state;
@@ -722,6 +756,7 @@ int main(void)
         cmocka_unit_test(callers_get_what_a_command_tells),
         cmocka_unit_test(members_are_known_again_from_the_log),
         cmocka_unit_test(removed_node_says_so_when_it_starts),
+        cmocka_unit_test(whom_one_door_has_seen_all_doors_know_in_time),
         cmocka_unit_test(crash_before_a_cut_was_done_leaves_it_to_the_next_start),
         cmocka_unit_test(client_may_not_speak_as_another_nodes_member),
         cmocka_unit_test(name_is_that_of_the_membership_unless_chosen),

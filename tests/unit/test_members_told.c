@@ -1,0 +1,146 @@
+/* What only a door has seen is told by whoever has seen it, and counts as at the door. */
+#include "members_world.h"
+#include "unit.h"
+
+static bool none_is_lost(void *context, const StreamId *stream)
+{
+    (void)context;
+    (void)stream;
+    return false;
+}
+
+static bool all_are_lost(void *context, const StreamId *stream)
+{
+    (void)context;
+    (void)stream;
+    return true;
+}
+
+static Bytes *untold(const Members *members, const People *people, size_t who)
+{
+    return members_untold(members, people_key(people, who), none_is_lost, NULL);
+}
+
+/* The proof of a person whom person 1 has invited, who was invited by the founder. */
+static void show_at_door(Members *members, const People *people, size_t who)
+{
+    const char *reason = "";
+    Members *known = people_members(people);
+    people_take(known, people_invites(people, 0, 1, 5, 1));
+    people_take(known, people_invites(people, 1, who, 5, 1));
+    Bytes *proof = members_proof(known, people_key(people, who));
+    assert_int_equal(members_take_proof(members, people_key(people, who), bytes_data(proof),
+                                        bytes_len(proof), &reason),
+                     ERR_OK);
+    bytes_unref(proof);
+    members_free(known);
+}
+
+static void what_a_door_has_seen_is_told_once_and_counts_everywhere(void **state)
+{
+    (void)state;
+    People people;
+    people_init(&people, 4);
+    Members *there = people_members(&people);
+    Members *here = people_members(&people);
+    show_at_door(there, &people, 2);
+    people_take(there, people_invites(&people, 0, 1, 5, 1));
+    people_take(here, people_invites(&people, 0, 1, 5, 1));
+    assert_int_equal(people_state(here, &people, 2), MEMBER_NONE);
+    assert_null(untold(there, &people, 0)); /* the founder, one in an event, and one unknown */
+    assert_null(untold(there, &people, 1));
+    assert_null(untold(there, &people, 3));
+    Bytes *body = untold(there, &people, 2);
+    assert_non_null(body);
+    LogEvent *event = people_event(&people, 3, 7, 1, LOG_MEMBER, body);
+    assert_false(members_take(there, event)); /* it is known, but who else knows it was not */
+    assert_null(untold(there, &people, 2));
+    assert_true(members_take(here, event));
+    assert_int_equal(people_state(here, &people, 2), MEMBER_GOOD);
+    assert_memory_equal(members_find(here, people_key(&people, 2))->inviter, people_key(&people, 1),
+                        EVENT_KEY_BYTES);
+    assert_null(untold(here, &people, 2));
+    event_unref(event);
+    members_free(there);
+    members_free(here);
+    people_done(&people);
+}
+
+static void the_inviters_own_event_makes_telling_needless(void **state)
+{
+    (void)state;
+    People people;
+    people_init(&people, 3);
+    Members *members = people_members(&people);
+    show_at_door(members, &people, 2);
+    people_take(members, people_invites(&people, 1, 2, 5, 1));
+    assert_null(untold(members, &people, 2));
+    /* But for streams that do not reach everybody. */
+    Bytes *body = members_untold(members, people_key(&people, 2), all_are_lost, NULL);
+    assert_non_null(body);
+    people_take(members, people_event(&people, 0, 7, 1, LOG_MEMBER, body));
+    assert_null(members_untold(members, people_key(&people, 2), all_are_lost, NULL));
+    members_free(members);
+    people_done(&people);
+}
+
+static void what_was_told_does_not_outlive_its_inviter(void **state)
+{
+    (void)state;
+    People people;
+    people_init(&people, 4);
+    for (int revoked_first = 0; revoked_first < 2; revoked_first++) {
+        Members *members = people_members(&people);
+        LogEvent *revocation[1];
+        const MemberCut cut = {.epoch = 5, .seq = 9, .hash = people_hash(5, 9)};
+        people_revokes(&people, 1, 1, &cut, 1, 2, revocation);
+        people_take(members, people_invites(&people, 0, 1, 5, 1));
+        if (revoked_first == 1) {
+            members_take(members, revocation[0]);
+        }
+        people_take(members,
+                    people_event(&people, 3, 7, 1, LOG_MEMBER, people_membership(&people, 1, 2)));
+        assert_int_equal(people_state(members, &people, 2),
+                         revoked_first == 1 ? MEMBER_NONE : MEMBER_GOOD);
+        members_take(members, revocation[0]);
+        assert_int_equal(people_state(members, &people, 2), MEMBER_NONE);
+        assert_null(untold(members, &people, 2));
+        /* In the inviter's own stream, within the cut, it counts. */
+        people_take(members, people_invites(&people, 1, 2, 5, 3));
+        assert_int_equal(people_state(members, &people, 2), MEMBER_GOOD);
+        event_unref(revocation[0]);
+        members_free(members);
+    }
+    people_done(&people);
+}
+
+/* One of its signature's bytes is another. */
+static void forged_membership_is_nothing_whoever_tells_it(void **state)
+{
+    (void)state;
+    People people;
+    people_init(&people, 4);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, 0, 1, 5, 1));
+    Bytes *whole = people_membership(&people, 1, 2);
+    Bytes *forged = bytes_new_empty(bytes_len(whole));
+    uint8_t *data = bytes_fill(forged);
+    memcpy(data, bytes_data(whole), bytes_len(whole));
+    data[bytes_len(whole) - 1] ^= 1;
+    assert_false(people_take(members, people_event(&people, 3, 7, 1, LOG_MEMBER, forged)));
+    assert_int_equal(people_state(members, &people, 2), MEMBER_NONE);
+    bytes_unref(whole);
+    members_free(members);
+    people_done(&people);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_door_has_seen_is_told_once_and_counts_everywhere),
+        cmocka_unit_test(the_inviters_own_event_makes_telling_needless),
+        cmocka_unit_test(what_was_told_does_not_outlive_its_inviter),
+        cmocka_unit_test(forged_membership_is_nothing_whoever_tells_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
