@@ -261,7 +261,8 @@ int main(int argc, char **argv)
             print_flood(&report, (double)(clock() - started) / CLOCKS_PER_SEC);
         }
         if (!report.ok) {
-            printf("repeat it: ./dev sim --seed 0x%" PRIx64 " --trace\n", config.seed);
+            printf("repeat it: ./dev sim %s--seed 0x%" PRIx64 " --trace\n",
+                   arguments.private_only ? "--private " : "", config.seed);
             return 1;
         }
     }
