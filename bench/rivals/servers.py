@@ -14,6 +14,7 @@ PROJECT = HERE.parent.parent
 sys.path[:0] = [str(HERE.parent), str(PROJECT / "tests" / "e2e")]
 
 import common  # noqa: E402
+import bots  # noqa: E402
 import harness  # noqa: E402
 
 AS_ROOT = os.geteuid() == 0
@@ -83,7 +84,7 @@ class PythonServer(Server):
 
     def command(self, folder, port):
         # ValueError, RuntimeError: no grpc for Python here.
-        stubs = harness.make_stubs(folder / "stubs")
+        stubs = bots.make_stubs(folder / "stubs")
         return [self.path(), str(HERE / "python_server.py"), str(stubs), str(port), "200"]
 
 

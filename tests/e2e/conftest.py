@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import bots
 import harness
 
 
@@ -19,7 +20,7 @@ def stubs(tmp_path_factory):
     """The folder of the generated Python stubs, importable."""
     folder = harness.BUILD / "e2e-stubs" / str(os.getpid()) if harness.BUILD.is_dir() \
         else tmp_path_factory.mktemp("stubs")
-    yield harness.make_stubs(folder)
+    yield bots.make_stubs(folder)
     import shutil
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 import socket
 
+import bots
 import harness
 
 LINE = re.compile(r"CHAT1-[A-Z2-7]+")
@@ -85,7 +86,7 @@ def token(net, name, program, *more):
     return re.search(r"cnt_[\w-]+", net.ask(name, "token", "add", program, *more).stdout).group()
 
 
-class Program(harness.Bot):
+class Program(bots.Bot):
     """A program on another machine: TLS, and a token."""
 
     def __init__(self, net, name, token_text=None):
@@ -100,12 +101,12 @@ class Program(harness.Bot):
         self.pb = chat_pb2
         self.channel = grpc.secure_channel(
             f"127.0.0.1:{net.port(name)}", credentials,
-            options=(*harness.CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", "chat_node")))
+            options=(*bots.CHANNEL_OPTIONS, ("grpc.ssl_target_name_override", "chat_node")))
         self.chat = chat_pb2_grpc.ChatServiceStub(self.channel)
         self.mesh = chat_pb2_grpc.MeshServiceStub(self.channel)
 
 
-class Owner(harness.Bot):
+class Owner(bots.Bot):
     """A program of the node's owner: its Unix socket."""
 
     def __init__(self, data_dir):
@@ -114,7 +115,7 @@ class Owner(harness.Bot):
         import chat_pb2_grpc
         self.pb = chat_pb2
         self.channel = grpc.insecure_channel(f"unix:{data_dir / 'socket'}",
-                                             options=harness.CHANNEL_OPTIONS)
+                                             options=bots.CHANNEL_OPTIONS)
         self.chat = chat_pb2_grpc.ChatServiceStub(self.channel)
         self.mesh = chat_pb2_grpc.MeshServiceStub(self.channel)
         self.node = chat_pb2_grpc.NodeServiceStub(self.channel)

@@ -14,8 +14,8 @@ import pytest
 
 import h2
 import harness
-from harness import (CHAT_NODE, Bot, Node, assert_memory, eventually, free_port, scaled,
-                     sized)
+from bots import Bot
+from harness import CHAT_NODE, Node, assert_memory, eventually, free_port, scaled, sized
 
 USAGE, IN_USE = 2, 3
 

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from harness import (LONG, SLOW, Bot, Talker, assert_in_order, eventually, free_port, is_listening,
-                     log_hash, scaled, sized, wait_equal_logs)
+from bots import Bot, Talker
+from harness import (LONG, SLOW, assert_in_order, eventually, free_port, is_listening, log_hash,
+                     scaled, sized, wait_equal_logs)
 
 NAMES = ["ann", "bob", "cyd"]
 

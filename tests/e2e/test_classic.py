@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from harness import Bot, assert_in_order, eventually, free_port, sized
+from bots import Bot
+from harness import assert_in_order, eventually, free_port, sized
 
 
 def shown_by(node):

@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 import h2
-from harness import (HERE, PYTHON, Bot, assert_in_order, assert_memory, eventually, scaled, sized)
+from bots import Bot
+from harness import HERE, PYTHON, assert_in_order, assert_memory, eventually, scaled, sized
 
 
 def crowd(cluster, stubs, node, prefix, count, channels, messages):

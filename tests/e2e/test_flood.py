@@ -11,7 +11,8 @@ import grpc
 import pytest
 
 import h2
-from harness import BUILD, HERE, PYTHON, Bot, assert_memory, eventually, scaled, sized
+from bots import Bot
+from harness import BUILD, HERE, PYTHON, assert_memory, eventually, scaled, sized
 
 MARK = re.compile(rb"mark-(\d+)-(\d+)")
 

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
-from harness import (Bot, assert_in_order, bodies, eventually, exported, free_port, log_hash,
-                     sized, tool, wait_equal_logs)
+from bots import Bot
+from harness import (assert_in_order, bodies, eventually, exported, free_port, log_hash, sized,
+                     tool, wait_equal_logs)
 
 NAMES = ["ann", "bob", "cyd"]
 

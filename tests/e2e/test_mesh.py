@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from harness import Bot, assert_in_order, assert_same, eventually, free_port, sized
+from bots import Bot
+from harness import assert_in_order, assert_same, eventually, free_port, sized
 from proxy import Fate, Proxy
 
 NAMES = ["ann", "bob", "cyd"]

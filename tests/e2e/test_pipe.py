@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import (CHAT_NODE, LINE, Bot, assert_in_order, assert_memory, eventually, free_port,
+from bots import Bot
+from harness import (CHAT_NODE, LINE, assert_in_order, assert_memory, eventually, free_port,
                      is_listening, scaled, sized)
 
 

@@ -14,7 +14,8 @@ import subprocess
 import pytest
 
 import harness
-from harness import Bot, eventually, scaled, tool
+from bots import Bot
+from harness import eventually, scaled, tool
 
 SERVICE = harness.PROJECT / "docs" / "chat_node.service"
 SANITIZED = harness.SLOW > 1  # their builds let debuggers in

@@ -9,6 +9,7 @@ import time
 import grpc
 import pytest
 
+import bots
 import harness
 import private
 
@@ -254,7 +255,7 @@ def test_others_need_a_token(net):
 
 def test_there_is_no_plaintext_port(net):
     net.found("ann")
-    with harness.Bot(net.port("ann")) as bot:
+    with bots.Bot(net.port("ann")) as bot:
         with pytest.raises(grpc.RpcError):
             bot.chat.SendMessage(bot.pb.MessageRequest(sender="x", content="y"), timeout=3)
 

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from harness import CHAT_NODE, Bot, free_port, scaled
+from bots import Bot
+from harness import CHAT_NODE, free_port, scaled
 
 FAILURE, USAGE, IN_USE = 1, 2, 3
 LINE = re.compile(r"CHAT1-[A-Z2-7]+")

@@ -8,7 +8,8 @@ import time
 import grpc
 import pytest
 
-from harness import Bot, Failed, assert_memory, eventually, exported, scaled, sized
+from bots import Bot
+from harness import Failed, assert_memory, eventually, exported, scaled, sized
 from test_log import SmallDisk
 
 BATCH = 50

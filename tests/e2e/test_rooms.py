@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from harness import Bot, eventually, free_port, wait_equal_logs
+from bots import Bot
+from harness import eventually, free_port, wait_equal_logs
 
 NAMES = ["ann", "bob", "cyd"]
 

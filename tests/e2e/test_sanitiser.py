@@ -12,7 +12,8 @@ import pexpect
 import pytest
 
 import harness
-from harness import Bot, Failed, eventually, scaled, tool
+from bots import Bot
+from harness import Failed, eventually, scaled, tool
 from test_terminal import raw, screen  # noqa: F401 (fixtures)
 
 FILE = harness.PROJECT / "tests" / "sanitiser" / "cases.json"

@@ -7,7 +7,8 @@ import time
 import grpc
 import pytest
 
-from harness import Bot, assert_memory, eventually, sized
+from bots import Bot
+from harness import assert_memory, eventually, sized
 
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 

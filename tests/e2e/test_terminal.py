@@ -16,6 +16,7 @@ import uuid
 import pexpect
 import pytest
 
+import bots
 import harness
 from harness import eventually, scaled
 
@@ -301,7 +302,7 @@ def test_log_lines_do_not_destroy_the_prompt(cluster, screen):
     port = harness.free_port()
     view = screen(port=port, args=["--log-level", "debug"])
     view.type("half a line")
-    with harness.Bot(port) as bot:
+    with bots.Bot(port) as bot:
         for i in range(20):
             bot.say(f"line {i}")
     cluster.node(peers=[port], name="bob").wait_connected(1)
@@ -426,7 +427,7 @@ HOSTILE = [
 def test_hostile_lines_are_shown_and_do_nothing(raw):
     child = raw()
     child.expect(b"\\d lists|lists commands")
-    with harness.Bot(child.port) as bot:
+    with bots.Bot(child.port) as bot:
         for text in HOSTILE:
             bot.say(text, sender="mallory")
         bot.say("the end", sender="mallory")
@@ -511,7 +512,7 @@ def test_ctrl_z_and_fg(raw):
     child.expect(b"Stopped")
     child.send(b"bg\r")
     child.expect(b"shell\\$ ")
-    with harness.Bot(port) as bot:
+    with bots.Bot(port) as bot:
         bot.say("while in the background")
     child.send(b"echo shell $((1+1)) reads\r")
     child.expect(b"shell 2 reads")
@@ -531,7 +532,7 @@ def test_stopped_terminal_holds_up_nobody(raw):
     child.send(b"\x13")
     time.sleep(0.2)  # the line discipline tells nobody that it has stopped
     count = 5000
-    with harness.Bot(child.port) as bot:
+    with bots.Bot(child.port) as bot:
         for i in range(count):
             bot.say(f"line {i}", seconds=5)
     rss = rss_kib(child.pid)

@@ -217,6 +217,28 @@ static inline void wait_passed(World *world, const Side *side, size_t wanted)
     }
 }
 
+/* It is closed first, and counted then. */
+static inline void assert_refused(const World *world, uint64_t wanted)
+{
+    for (int i = 0; i < 500 && gate_stats(world->b.gate).refused < wanted; i++) {
+        uv_sleep(10);
+    }
+    assert_int_equal(gate_stats(world->b.gate).refused, wanted);
+}
+
+static inline void set_block(int fd, bool blocks)
+{
+    int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+
+static inline void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL) {
+        fail_msg("\"%s\" has no \"%s\"", text, part);
+    }
+}
+
 static inline uint16_t free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -433,4 +455,17 @@ static inline size_t read_to_end(int fd)
         }
         all += (size_t)got;
     }
+}
+
+/* Frees both. there: what the stranger hears; here: what the owner does. */
+static inline void refusal_of(Stranger stranger, World *world, const char *there, const char *here)
+{
+    stranger_connect(&stranger, world, true);
+    assert_int_not_equal(stranger.result, 1);
+    assert_has(stranger.error, there);
+    wait_count(world, &world->b.refused, 1);
+    assert_has(world->b.refusal, here);
+    assert_int_equal(world->b.knocks + world->b.asked + world->b.entered, 0);
+    stranger_free(&stranger);
+    world_free(world);
 }

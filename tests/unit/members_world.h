@@ -2,8 +2,10 @@
 #pragma once
 
 #include "core/members.h"
+#include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { PEOPLE_MAX = 64 };
@@ -140,4 +142,16 @@ static inline uint64_t people_cut(const Members *members, const People *people, 
     StreamId stream = {.epoch = epoch};
     memcpy(stream.origin, people_key(people, at), EVENT_KEY_BYTES);
     return members_cut(members, &stream, NULL);
+}
+
+/* What the last one of that chain shows at the door. Returns owned. */
+static inline Bytes *proof_of(const People *people, const size_t *chain, size_t count)
+{
+    Members *members = people_members(people);
+    for (size_t i = 0; i + 1 < count; i++) {
+        assert_true(people_take(members, people_invites(people, chain[i], chain[i + 1], 5, 1)));
+    }
+    Bytes *proof = members_proof(members, people_key(people, chain[count - 1]));
+    members_free(members);
+    return proof;
 }
