@@ -97,6 +97,9 @@ static void run_task(World *world, const Task *task)
     case TASK_LET_IN:
         private_let_in_late(world);
         return;
+    case TASK_LOSE_DISK:
+        fault_lose_disk(world, task->node);
+        return;
     case TASK_WITNESS:
         private_witness(world, task->node);
         return;
@@ -309,6 +312,7 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_CHATTER] = "chatter",
         [MUTATION_TAKES_PAST_CUT] = "takes-past-cut",
         [MUTATION_KEEPS_CUT] = "keeps-cut",
+        [MUTATION_NO_WITNESS] = "no-witness",
     };
     return names[mutation];
 }

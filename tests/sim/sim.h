@@ -30,6 +30,7 @@ typedef enum SimMutation {
     MUTATION_CHATTER,         /* nobody is ever quiet */
     MUTATION_TAKES_PAST_CUT,  /* takes all of a revoked member's streams */
     MUTATION_KEEPS_CUT,       /* deletes nothing from the disk */
+    MUTATION_NO_WITNESS,      /* nobody tells of members whom only he knows */
     MUTATIONS_COUNT,
 } SimMutation;
 

@@ -61,6 +61,13 @@ static void disk_replace(World *world, int at, DiskStream *replacement)
     world_trace(world, "replace", at, HASH_COUNT(copy), 0);
 }
 
+void fault_lose_disk(World *world, int at)
+{
+    if (world->nodes[at].replica != NULL) {
+        disk_replace(world, at, NULL);
+    }
+}
+
 /* From here on two nodes write with one key, on disks that were equal once. */
 static void node_clone(World *world, int at)
 {

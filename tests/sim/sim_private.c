@@ -231,6 +231,9 @@ void private_said(World *world, int at)
         Bytes *proof = waits ? members_proof(node->members, other->key) : NULL;
         if (proof != NULL) {
             proof_add(world, other->key, proof);
+            if (i == world->late && at == world->late_inviter && world->late_is_lost) {
+                world_post(world, 0, (Task){.kind = TASK_LOSE_DISK, .node = at});
+            }
             show_proof(world, i, other->key);
             private_settle(world, i);
         }
@@ -257,6 +260,9 @@ void private_witness(World *world, int at)
 {
     Node *node = &world->nodes[at];
     node->looks_later = false;
+    if (world->config.mutation == MUTATION_NO_WITNESS) {
+        return;
+    }
     for (int i = 0; i < world->config.nodes; i++) {
         bool can = node->replica != NULL && replica_may_say(node->replica) && i != at &&
                    members_state(node->members, node->key) == MEMBER_GOOD;
@@ -494,6 +500,8 @@ static void choose(World *world)
     if (world_chance(world, 100)) {
         world->revoked = -1; /* nobody */
     }
+    world->late_is_lost = (world->swarm & FAULT_DISK_LOST) != 0 && world_chance(world, 500) &&
+                          world->late_inviter != private_founder(world);
 }
 
 void private_begin(World *world)

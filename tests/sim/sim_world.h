@@ -54,6 +54,7 @@ typedef enum TaskKind {
     TASK_NEW_EPOCH,
     TASK_CUT,
     TASK_WITNESS,
+    TASK_LOSE_DISK,
 } TaskKind;
 
 typedef struct Task {
@@ -230,6 +231,7 @@ typedef struct World {
     bool revoked_is_hostile;
     int late;
     int late_inviter;
+    bool late_is_lost; /* that he was let in, with the disk that held it, as soon as he knows */
     SimReport report;
 } World;
 
@@ -335,6 +337,8 @@ size_t edge_link_at(const World *world, int node, size_t edge);
 
 /* sim_fault.c */
 void fault_round(World *world);
+/* What is on it is there no more, and the node not for a while. */
+void fault_lose_disk(World *world, int at);
 void world_part(World *world, bool split);
 void world_heal(World *world);
 void applied_free(Node *node);
