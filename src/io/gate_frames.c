@@ -52,14 +52,21 @@ static void frame_begins(GateFrames *frames, GateLevels *all)
     }
 }
 
+/* Of all there is one: somebody else may have looked at it a moment later already. */
+static uint64_t passed_ms(const GateLevels *levels, uint64_t now_ms)
+{
+    return now_ms > levels->leaked_ms ? now_ms - levels->leaked_ms : 0;
+}
+
 static void leak(GateLevels *levels, uint64_t now_ms, bool of_all)
 {
+    uint64_t ms = passed_ms(levels, now_ms);
     for (size_t i = 0; i < GATE_FRAME_KINDS; i++) {
         uint64_t rate = (uint64_t)KINDS[i].rate * (of_all ? KINDS[i].times : 1);
-        uint64_t leaked = (now_ms - levels->leaked_ms) * rate;
+        uint64_t leaked = ms * rate;
         levels->milli[i] -= levels->milli[i] < leaked ? levels->milli[i] : leaked;
     }
-    levels->leaked_ms = now_ms;
+    levels->leaked_ms += ms;
 }
 
 static bool call_must_wait(GateFrames *frames, const GateLevels *all)
@@ -83,7 +90,7 @@ size_t gate_frames_walk(GateFrames *frames, GateLevels *all, const uint8_t *data
                         uint64_t most, uint64_t now_ms)
 {
     size_t at = 0;
-    uint64_t anyhow = (now_ms - frames->levels.leaked_ms) * CALLS_ANYHOW;
+    uint64_t anyhow = passed_ms(&frames->levels, now_ms) * CALLS_ANYHOW;
     frames->anyhow_milli -= frames->anyhow_milli < anyhow ? frames->anyhow_milli : anyhow;
     leak(&frames->levels, now_ms, false);
     leak(all, now_ms, true);

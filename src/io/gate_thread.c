@@ -539,8 +539,8 @@ static void serve_paced(Gate *gate)
     if (gate->paced == NULL) {
         return;
     }
-    uint64_t now_ms = loop_mono_ms();
-    while (gate->paced != NULL && paced_at_ms(gate) <= now_ms) {
+    for (uint64_t now_ms = loop_mono_ms(); gate->paced != NULL && paced_at_ms(gate) <= now_ms;
+         now_ms = loop_mono_ms()) {
         if (gate_frames_calls_full(&gate->frames, now_ms)) {
             gate->paced_from_ms = now_ms + GATE_PAUSE_MS;
             return;

@@ -221,6 +221,24 @@ static void calls_of_many_wait_for_each_other_and_few_calls_do_not(void **state)
     assert_int_equal(calls_that_go(&many[0], &all, PIECE, 1000), 0);
 }
 
+/* Who looks first may have asked for the time last. */
+static void time_that_goes_back_makes_no_room(void **state)
+{
+    (void)state;
+    GateFrames frames;
+    GateLevels all = {0};
+    gate_frames_init(&frames, false, 1000);
+    assert_int_equal(calls_that_go(&frames, &all, 1 << 20, 1000), 1000);
+    assert_int_equal(calls_that_go(&frames, &all, 1 << 20, 999), 0);
+    GateFrames other;
+    gate_frames_init(&other, false, 1000);
+    assert_int_equal(calls_that_go(&other, &all, 1 << 20, 1000), 1000);
+    assert_true(gate_frames_calls_full(&all, 1000));
+    assert_true(gate_frames_calls_full(&all, 990));
+    assert_true(gate_frames_calls_full(&all, 1000));
+    assert_false(gate_frames_calls_full(&all, 1001));
+}
+
 static void what_carries_lines_has_no_cap(void **state)
 {
     (void)state;
@@ -240,6 +258,7 @@ int main(void)
         cmocka_unit_test(many_who_each_do_less_are_seen_together),
         cmocka_unit_test(calls_wait_for_their_time_wherever_they_are_cut),
         cmocka_unit_test(calls_of_many_wait_for_each_other_and_few_calls_do_not),
+        cmocka_unit_test(time_that_goes_back_makes_no_room),
         cmocka_unit_test(what_carries_lines_has_no_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
