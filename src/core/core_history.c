@@ -513,7 +513,10 @@ void history_answer(Step *step)
     };
     if (step->event->text != NULL && step->event->query->kind != QUERY_CUTS) {
         step_notice(step, NOTICE_ERROR, "the history could not be read: %s", step->event->text);
-        return;
+    } else {
+        answers[step->event->query->kind](step);
     }
-    answers[step->event->query->kind](step);
+    if (step->event->query->kind == QUERY_JOINS) {
+        log_rooms_known(step);
+    }
 }

@@ -27,13 +27,26 @@ static void store_events(Step *step, ReplicaOutput *output)
     output->events_count = 0;
 }
 
+/* Before it is known in which rooms this node's person is, nobody can say what is for them. */
 static void release(Step *step, FoldOut *out)
 {
+    step->core->fold_wake_ms = out->wake_at_ms;
+    if (step->core->rooms_asked) {
+        return;
+    }
     for (size_t i = 0; i < out->count; i++) {
         lines_shown(step, &out->items[i]);
     }
-    step->core->fold_wake_ms = out->wake_at_ms;
     fold_out_reset(out);
+}
+
+void log_rooms_known(Step *step)
+{
+    Core *core = step->core;
+    uint64_t wake_ms = core->fold_wake_ms; /* that of the last step of the fold's */
+    core->rooms_asked = false;
+    release(step, &core->fold_out);
+    core->fold_wake_ms = wake_ms;
 }
 
 void log_cut(Step *step, const StreamId *stream)
@@ -164,6 +177,7 @@ void log_timer(Step *step)
 void log_show_all(Step *step)
 {
     Core *core = step->core;
+    core->rooms_asked = false; /* nothing waits any more */
     fold_give_up(core->fold, step->event->mono_ms, step->event->wall_ms, &core->fold_out);
     release(step, &core->fold_out);
 }

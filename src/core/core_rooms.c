@@ -26,6 +26,7 @@ bool rooms_sees(const Core *core, const Message *message)
 void rooms_start(Step *step)
 {
     history_query(step, QUERY_JOINS, "")->count = ROOMS_MEMBERS_MAX;
+    step->core->rooms_asked = true;
     history_query(step, QUERY_RECENT, MESSAGE_LOBBY)->count = RECENT_LINES;
 }
 

@@ -122,6 +122,7 @@ struct Core {
     Fold *fold;
     FoldOut fold_out;
     uint64_t fold_wake_ms;
+    bool rooms_asked; /* of the disk, and no answer yet: until then nothing is shown */
     Presences *presences;
     bool sync_told; /* "connected to NAME, n messages synced" */
     size_t sync_count;
@@ -265,6 +266,8 @@ void query_rooms(Step *step);
 void log_input(Step *step, ReplicaInput input);
 /* What counts of that stream has changed: nobody has to wait for the rest. */
 void log_cut(Step *step, const StreamId *stream);
+/* What is shown has waited for it. */
+void log_rooms_known(Step *step);
 /* Says these fields, in this node's stream. Takes references to message (may be NULL). ERR_LIMIT,
  * ERR_UNAVAILABLE: nothing was said; *ret_text (static, or the core's) says why. */
 typedef struct LogLine {

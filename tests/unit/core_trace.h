@@ -323,6 +323,10 @@ static inline const char *trace_step(CoreTrace *trace, Event event)
     actions_reset(&trace->actions);
     strbuf_clear(&trace->text);
     trace_step_on(trace, event);
+    if (event.kind == EVENT_START && !trace->tells_start) { /* it was in no rooms */
+        static const Query JOINS = {.kind = QUERY_JOINS};
+        trace_step_on(trace, (Event){.kind = EVENT_ANSWER, .query = &JOINS});
+    }
     while (trace->ticket != 0 && !trace->disk_stands_still) {
         uint64_t ticket = trace->ticket;
         trace->ticket = 0;

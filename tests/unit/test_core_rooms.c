@@ -213,6 +213,26 @@ static void own_rooms_are_known_after_a_restart(void **state)
     trace_done(&before);
 }
 
+/* Else a line in a room that the disk has not told of yet would be for nobody. */
+static void nothing_is_shown_before_own_rooms_are_known(void **state)
+{
+    (void)state;
+    const Query query = {.kind = QUERY_JOINS};
+    for (int fails = 0; fails < 2; fails++) {
+        CoreTrace trace = trace_new_of((CoreConfig){.name = "ann", .epoch = 8});
+        trace.tells_start = true;
+        trace_step(&trace, (Event){.kind = EVENT_START});
+        assert_null(strstr(trace_line(&trace, "hi"), "show ann"));
+        trace_timer_after(&trace, 1000);
+        const char *text = trace_step(
+            &trace,
+            (Event){.kind = EVENT_ANSWER, .query = &query, .text = fails == 1 ? "bad disk" : NULL});
+        assert_non_null(strstr(text, "show ann: hi\n"));
+        assert_non_null(strstr(trace_line(&trace, "again"), "show ann: again\n"));
+        trace_done(&trace);
+    }
+}
+
 /* ---- to one person ---- */
 
 static void direct_message_is_seen_by_the_two_alone(void **state)
@@ -343,6 +363,7 @@ int main(void)
         cmocka_unit_test(what_is_no_room_is_told),
         cmocka_unit_test(rooms_one_is_in_are_bounded),
         cmocka_unit_test(own_rooms_are_known_after_a_restart),
+        cmocka_unit_test(nothing_is_shown_before_own_rooms_are_known),
         cmocka_unit_test(direct_message_is_seen_by_the_two_alone),
         cmocka_unit_test(person_is_talked_to_until_part),
         cmocka_unit_test(person_who_is_not_here_gets_it_later),
