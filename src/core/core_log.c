@@ -28,9 +28,8 @@ static void store_events(Step *step, ReplicaOutput *output)
 }
 
 /* Before it is known in which rooms this node's person is, nobody can say what is for them. */
-static void release(Step *step, FoldOut *out)
+static void show(Step *step, FoldOut *out)
 {
-    step->core->fold_wake_ms = out->wake_at_ms;
     if (step->core->rooms_asked) {
         return;
     }
@@ -40,13 +39,17 @@ static void release(Step *step, FoldOut *out)
     fold_out_reset(out);
 }
 
+/* What a step of the fold has said. */
+static void release(Step *step, FoldOut *out)
+{
+    step->core->fold_wake_ms = out->wake_at_ms;
+    show(step, out);
+}
+
 void log_rooms_known(Step *step)
 {
-    Core *core = step->core;
-    uint64_t wake_ms = core->fold_wake_ms; /* that of the last step of the fold's */
-    core->rooms_asked = false;
-    release(step, &core->fold_out);
-    core->fold_wake_ms = wake_ms;
+    step->core->rooms_asked = false;
+    show(step, &step->core->fold_out);
 }
 
 void log_cut(Step *step, const StreamId *stream)

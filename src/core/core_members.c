@@ -204,12 +204,11 @@ void network_applied(Step *step, LogEvent *const *events, size_t count)
     }
 }
 
-/* Of a MEMBER event; valid while the body is. */
-EventFields network_fields(const Core *core, const Bytes *body)
+EventFields network_fields(const Core *core, LogKind kind, const Bytes *body)
 {
     return (EventFields){.room = NETWORK_ROOM,
                          .room_len = sizeof(NETWORK_ROOM) - 1,
-                         .kind = LOG_MEMBER,
+                         .kind = (int)kind,
                          .sender = core->name,
                          .sender_len = strlen(core->name),
                          .body = bytes_data(body),
@@ -384,7 +383,7 @@ static Err say_membership(Step *step, const char **ret_reason)
     Bytes *body = membership_new(core->members, &core->signer, event->key, event->peer_name,
                                  &event->text, has_address, event->wall_ms);
     LogLine line = {
-        .fields = network_fields(core, body),
+        .fields = network_fields(core, LOG_MEMBER, body),
         .token = event->token,
         .newcomer = event->key,
     };

@@ -301,17 +301,7 @@ static bool is_founder(Step *step)
 
 static Err say_part(Step *step, const Bytes *body, const char **ret_reason)
 {
-    const Core *core = step->core;
-    LogLine line = {
-        .fields = {.room = NETWORK_ROOM,
-                   .room_len = sizeof(NETWORK_ROOM) - 1,
-                   .kind = LOG_REVOKE,
-                   .sender = core->name,
-                   .sender_len = strlen(core->name),
-                   .body = bytes_data(body),
-                   .body_len = bytes_len(body)},
-        .more = true,
-    };
+    LogLine line = {.fields = network_fields(step->core, LOG_REVOKE, body), .more = true};
     return log_say(step, &line, ret_reason);
 }
 

@@ -363,8 +363,8 @@ void network_begin(Step *step);
 void network_applied(Step *step, LogEvent *const *events, size_t count);
 /* When the step is over: what follows from it. */
 void network_settle(Step *step);
-/* Of a MEMBER event with that body; valid while it is. */
-EventFields network_fields(const Core *core, const Bytes *body);
+/* Of a MEMBER or REVOKE event with that body; valid while it is. */
+EventFields network_fields(const Core *core, LogKind kind, const Bytes *body);
 void network_knock(Step *step);
 void network_admit(Step *step);
 /* The MEMBER event is durable: its newcomer may come in; or it was not written. */

@@ -36,7 +36,7 @@ void network_witness_later(Step *step)
 static void witness(Step *step, Bytes *body)
 {
     const char *reason = "";
-    LogLine line = {.fields = network_fields(step->core, body)};
+    LogLine line = {.fields = network_fields(step->core, LOG_MEMBER, body)};
     if (log_say(step, &line, &reason) != ERR_OK) {
         network_witness_later(step);
     }

@@ -89,20 +89,19 @@ void person_combine_cuts(Person *person)
     }
 }
 
+static int compare_epoch(const void *key, const void *cut)
+{
+    const uint64_t *epoch = key;
+    const MemberCut *other = cut;
+    return (*epoch > other->epoch) - (*epoch < other->epoch);
+}
+
 const MemberCut *person_cut(const Person *person, uint64_t epoch)
 {
-    size_t low = 0;
-    size_t high = person->cuts_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (person->cuts[middle].epoch < epoch) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    if (person->cuts_count == 0) {
+        return NULL;
     }
-    bool found = low < person->cuts_count && person->cuts[low].epoch == epoch;
-    return found ? &person->cuts[low] : NULL;
+    return bsearch(&epoch, person->cuts, person->cuts_count, sizeof(MemberCut), compare_epoch);
 }
 
 /* ---- the fixpoint ---- */

@@ -6,10 +6,16 @@
 
 /* ---- what is kept because of whom ---- */
 
+static Share *share_find(const Keyring *keyring, const uint8_t author[EVENT_KEY_BYTES])
+{
+    Share *share;
+    HASH_FIND(hh, keyring->shares, author, EVENT_KEY_BYTES, share);
+    return share;
+}
+
 static Share *share_of(Keyring *keyring, const uint8_t author[EVENT_KEY_BYTES])
 {
-    Share *share = NULL;
-    HASH_FIND(hh, keyring->shares, author, EVENT_KEY_BYTES, share);
+    Share *share = share_find(keyring, author);
     if (share == NULL) {
         share = mem_new(Share);
         memcpy(share->key, author, EVENT_KEY_BYTES);
@@ -439,8 +445,7 @@ static bool is_wanted(const Keyring *keyring, const EventFields *fields)
 
 static bool has_room_for(const Keyring *keyring, const EventFields *fields, size_t grants)
 {
-    const Share *share = NULL;
-    HASH_FIND(hh, keyring->shares, fields->stream.origin, EVENT_KEY_BYTES, share);
+    const Share *share = share_find(keyring, fields->stream.origin);
     return keyring->grants_count + grants <= KEYRING_GRANTS_MAX &&
            (share == NULL || share->grants + grants <= KEYRING_GRANTS_OF_ONE_MAX);
 }

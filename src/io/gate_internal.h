@@ -306,8 +306,8 @@ void gate_watch(Gate *gate, GateWatch *watch, uint32_t events);
 void gate_watch_close(GateWatch *watch);
 /* Comes back to it in the next turn, whatever happens outside. */
 void gate_conn_again(GateConn *conn);
-/* What it holds is released then, GATE_PAUSE_MS from now. */
-void gate_conn_pace(GateConn *conn, uint64_t until_ms);
+/* What it holds is released GATE_PAUSE_MS from now. */
+void gate_conn_pace(GateConn *conn);
 /* It waits no more for being let in. */
 void gate_conn_waits_no_more(GateConn *conn);
 /* It has passed, and floods: it ends, and nobody comes from there for a while. */

@@ -256,7 +256,7 @@ static void hold(GateConn *conn, size_t len)
 {
     conn->held = len;
     if (len > 0 && !conn->on_trial) {
-        gate_conn_pace(conn, loop_mono_ms() + GATE_PAUSE_MS);
+        gate_conn_pace(conn);
     }
 }
 

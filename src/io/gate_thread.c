@@ -147,10 +147,10 @@ static void conn_not_ready(GateConn *conn)
     }
 }
 
-void gate_conn_pace(GateConn *conn, uint64_t until_ms)
+void gate_conn_pace(GateConn *conn)
 {
     if (conn->paced_until_ms == 0) {
-        conn->paced_until_ms = until_ms;
+        conn->paced_until_ms = loop_mono_ms() + GATE_PAUSE_MS;
         DL_APPEND2(conn->gate->paced, conn, paced_prev, paced_next);
     }
 }

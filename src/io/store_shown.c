@@ -183,19 +183,19 @@ static Err find_streams(Store *store, Db *db, const uint8_t *origin, StreamEnds 
     return code == SQLITE_DONE ? ERR_OK : read_failed(store, db, code);
 }
 
+static int compare_id(const void *key, const void *end)
+{
+    const int64_t *id = key;
+    const StreamEnd *other = end;
+    return (*id > other->id) - (*id < other->id);
+}
+
 static StreamEnd *find_end(const StreamEnds *ends, int64_t id)
 {
-    size_t low = 0;
-    size_t high = ends->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (ends->items[middle].id < id) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+    if (ends->count == 0) {
+        return NULL;
     }
-    return low < ends->count && ends->items[low].id == id ? &ends->items[low] : NULL;
+    return bsearch(&id, ends->items, ends->count, sizeof(StreamEnd), compare_id);
 }
 
 /* By the index of rooms, which holds all that this needs to see. */
