@@ -176,10 +176,10 @@ void loop_set_waiter(Loop *loop, const LoopWaiter *waiter)
     }
 }
 
-static bool is_readable(int fd)
+static bool is_readable(int fd, int timeout_ms)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) == 1;
+    return poll(&poll_fd, 1, timeout_ms) == 1;
 }
 
 /* Descriptors that are ready, timers that are due, handles that are to be closed. */
@@ -194,7 +194,7 @@ static void serve_libuv(Loop *loop)
     if (!ready || loop->waiter.wait == NULL) {
         return;
     }
-    if (is_readable(uv_backend_fd(&loop->uv))) {
+    if (is_readable(uv_backend_fd(&loop->uv), 0)) {
         atomic_store(&loop->descriptors, true); /* at once again, without asking the watcher */
     } else {
         watch_again(loop);
@@ -213,6 +213,17 @@ static void wait_elsewhere(Loop *loop, bool may_wait)
     loop_awake(loop);
 }
 
+/* UV_RUN_ONCE would serve the timers that are due, and wait all the same: who turns the loop until
+ * something is true, and a timer makes it true, would not be asked. */
+static void wait_in_libuv(Loop *loop)
+{
+    uv_update_time(&loop->uv);
+    int timeout_ms = uv_backend_timeout(&loop->uv);
+    if (timeout_ms != 0) {
+        is_readable(uv_backend_fd(&loop->uv), timeout_ms);
+    }
+}
+
 bool loop_turn(Loop *loop, bool may_wait)
 {
     if (loop->waiter.wait != NULL) {
@@ -221,7 +232,10 @@ bool loop_turn(Loop *loop, bool may_wait)
         serve_libuv(loop);
         return uv_loop_alive(&loop->uv) != 0;
     }
-    return uv_run(&loop->uv, may_wait ? UV_RUN_ONCE : UV_RUN_NOWAIT) != 0;
+    if (may_wait) {
+        wait_in_libuv(loop);
+    }
+    return uv_run(&loop->uv, UV_RUN_NOWAIT) != 0;
 }
 
 void loop_run(Loop *loop)
