@@ -27,10 +27,11 @@ static void store_events(Step *step, ReplicaOutput *output)
     output->events_count = 0;
 }
 
-/* Before it is known in which rooms this node's person is, nobody can say what is for them. */
+/* Before it is known in which rooms this node's person is, nobody can say what is for them. A disk
+ * that writes and does not answer is waited for until as much waits here as may wait in the fold. */
 static void show(Step *step, FoldOut *out)
 {
-    if (step->core->rooms_asked) {
+    if (step->core->rooms_asked && out->count < FOLD_WAITING_MAX) {
         return;
     }
     for (size_t i = 0; i < out->count; i++) {

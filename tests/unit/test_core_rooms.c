@@ -1,4 +1,5 @@
 /* Rooms and people, as traces: who sees what, and what the commands answer. */
+#include "core/fold.h"
 #include "core_world.h"
 #include "unit.h"
 
@@ -233,6 +234,21 @@ static void nothing_is_shown_before_own_rooms_are_known(void **state)
     }
 }
 
+static void rooms_of_a_disk_that_does_not_answer_are_not_waited_for_without_end(void **state)
+{
+    (void)state;
+    CoreTrace trace = trace_new_of((CoreConfig){.name = "ann", .epoch = 8});
+    trace.tells_start = true;
+    trace_step(&trace, (Event){.kind = EVENT_START});
+    for (size_t i = 1; i < FOLD_WAITING_MAX; i++) {
+        assert_null(strstr(trace_line(&trace, "hi"), "show ann"));
+    }
+    const char *text = trace_line(&trace, "the last of them");
+    assert_non_null(strstr(text, "show ann: hi\nshow ann: hi\n"));
+    assert_non_null(strstr(text, "show ann: the last of them\n"));
+    trace_done(&trace);
+}
+
 /* ---- to one person ---- */
 
 static void direct_message_is_seen_by_the_two_alone(void **state)
@@ -364,6 +380,7 @@ int main(void)
         cmocka_unit_test(rooms_one_is_in_are_bounded),
         cmocka_unit_test(own_rooms_are_known_after_a_restart),
         cmocka_unit_test(nothing_is_shown_before_own_rooms_are_known),
+        cmocka_unit_test(rooms_of_a_disk_that_does_not_answer_are_not_waited_for_without_end),
         cmocka_unit_test(direct_message_is_seen_by_the_two_alone),
         cmocka_unit_test(person_is_talked_to_until_part),
         cmocka_unit_test(person_who_is_not_here_gets_it_later),
