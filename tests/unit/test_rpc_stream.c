@@ -131,22 +131,31 @@ static void client_close_ends_it_at_the_server(void **state)
 }
 
 /* Also where the server is sending without an end, and the channel is closed at once. */
+/* A full machine may need longer than a closed stream lingers, which then is cut: that round says
+ * nothing. */
 static void what_was_sent_before_a_client_closes_arrives(void **state)
 {
     (void)state;
+    enum { ROUNDS = 100, IN_TIME_MIN = 10 };
     World *world = world_with_server();
-    for (unsigned i = 1; i <= 100; i++) {
+    unsigned in_time = 0;
+    for (unsigned i = 1; i <= ROUNDS; i++) {
         world->at_client = (End){.size_of = size_mixed, .to_send = i % 5 + 1};
         world->at_server = (End){.size_of = size_mixed, .to_send = UINT32_MAX};
         world_open(world);
         wait_count(world, &world->at_client.sent, world->at_client.to_send);
+        uint64_t closed_ms = loop_mono_ms();
         end_close(&world->at_client, RPC_CANCELLED, "");
         rpc_channel_close(TAKE(world->channel));
         wait_until(world, &world->at_server.ended);
-        assert_int_equal(world->at_server.received, world->at_client.to_send);
-        assert_ended(&world->at_server, RPC_OK, "it closed the stream");
+        if (loop_mono_ms() - closed_ms < RPC_STREAM_LINGER_MS) {
+            in_time++;
+            assert_int_equal(world->at_server.received, world->at_client.to_send);
+            assert_ended(&world->at_server, RPC_OK, "it closed the stream");
+        }
         world_connect(world);
     }
+    assert_in_range(in_time, IN_TIME_MIN, ROUNDS);
     world_free(world);
 }
 
