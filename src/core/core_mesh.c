@@ -101,6 +101,17 @@ static void set_proved(MeshLink *mesh, const uint8_t *key)
     }
 }
 
+static void set_up(Step *step, size_t index, const uint8_t *key, const char *address)
+{
+    Core *core = step->core;
+    MeshLink *mesh = &core->mesh[index];
+    mesh->up = true;
+    mesh->up_ms = step->event->mono_ms;
+    set_proved(mesh, key);
+    snprintf(mesh->address, sizeof(mesh->address), "%s", address);
+    core->silent_at_ms = earlier(core->silent_at_ms, mesh->up_ms + MESH_HELLO_MS);
+}
+
 void mesh_want(Step *step, Link *link)
 {
     Core *core = step->core;
@@ -117,10 +128,7 @@ void mesh_want(Step *step, Link *link)
         link->mesh_at_ms = step->event->mono_ms + MESH_REOPEN_OLD_MS;
         return;
     }
-    core->mesh[index].up = true;
-    set_proved(&core->mesh[index], link->proved ? link->proved_key : NULL);
-    core->mesh[index].up_ms = step->event->mono_ms;
-    snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s", link->address);
+    set_up(step, index, link->proved ? link->proved_key : NULL, link->address);
     step_add(step, ACTION_MESH_OPEN)->link = index;
     log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
                                    .link = index,
@@ -155,11 +163,7 @@ void mesh_up(Step *step)
         close_mesh(step, index, reason);
         return;
     }
-    core->mesh[index].up = true;
-    set_proved(&core->mesh[index], step->event->key);
-    core->mesh[index].up_ms = step->event->mono_ms;
-    snprintf(core->mesh[index].address, sizeof(core->mesh[index].address), "%s",
-             address != NULL ? address : "");
+    set_up(step, index, step->event->key, address != NULL ? address : "");
     log_input(step, (ReplicaInput){.kind = REPLICA_LINK_UP,
                                    .link = index,
                                    .binding = step->event->binding,
@@ -479,12 +483,18 @@ static bool is_silent(const MeshLink *mesh)
 static void drop_silent(Step *step)
 {
     Core *core = step->core;
+    if (core->silent_at_ms == 0 || core->silent_at_ms > step->event->mono_ms) {
+        return;
+    }
+    core->silent_at_ms = 0;
     for (size_t i = 0; i < core->mesh_count; i++) {
-        if (is_silent(&core->mesh[i]) &&
-            core->mesh[i].up_ms + MESH_HELLO_MS <= step->event->mono_ms) {
+        uint64_t at_ms = core->mesh[i].up_ms + MESH_HELLO_MS;
+        if (is_silent(&core->mesh[i]) && at_ms <= step->event->mono_ms) {
             log_input(step, (ReplicaInput){.kind = REPLICA_LINK_DOWN, .link = i});
             close_mesh(step, i, "it did not say who it is");
             forget(step, i, MESH_REOPEN_MS);
+        } else if (is_silent(&core->mesh[i])) {
+            core->silent_at_ms = earlier(core->silent_at_ms, at_ms);
         }
     }
 }
@@ -514,14 +524,9 @@ void mesh_timer(Step *step)
 
 uint64_t mesh_wake_at(const Core *core)
 {
-    uint64_t wake = presences_wake_at(core->presences);
+    uint64_t wake = earlier(presences_wake_at(core->presences), core->silent_at_ms);
     for (size_t i = 0; i < core->links_count; i++) {
         wake = earlier(wake, core->links[i].mesh_at_ms);
-    }
-    for (size_t i = 0; i < core->mesh_count; i++) {
-        if (is_silent(&core->mesh[i])) {
-            wake = earlier(wake, core->mesh[i].up_ms + MESH_HELLO_MS);
-        }
     }
     return wake;
 }

@@ -1,6 +1,7 @@
 /* The core and its names: who was heard by which, and what is marked. */
 #include "core/core_state.h"
 
+#include <assert.h>
 #include <string.h>
 
 void names_heard(Core *core, const uint8_t key[EVENT_KEY_BYTES], const char *name)
@@ -35,7 +36,10 @@ void core_mark(Core *core, const LogEvent *event, Message *message)
 
 bool names_sender_is_taken(const Core *core, const MessageDraft *draft)
 {
-    AUTO_FREE char *sender = mem_copy_text(draft->sender, draft->sender_len);
+    char sender[MESSAGE_SENDER_MAX_BYTES + 1];
+    assert(draft->sender_len < sizeof(sender));
+    memcpy(sender, draft->sender, draft->sender_len);
+    sender[draft->sender_len] = '\0';
     return names_is_of_other_member(core->names, core->key, sender);
 }
 

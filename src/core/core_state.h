@@ -116,6 +116,7 @@ struct Core {
     size_t links_count;
     MeshLink *mesh; /* by number; the first links_count are those we dial */
     size_t mesh_count;
+    uint64_t silent_at_ms; /* when to look who has not said who he is, or sooner; 0: not at all */
     Replica *replica;
     uint64_t replica_wake_ms;
     ReplicaOutputs replica_outputs; /* empty between steps; kept for its memory */

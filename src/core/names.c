@@ -61,7 +61,8 @@ typedef struct Verdict {
     uint8_t key[EVENT_KEY_BYTES];
     char name[NAME_MAX_BYTES + 1];
     bool misleads;
-    Row *row; /* NULL: it has none */
+    bool other_members; /* it, or what looks like it */
+    Row *row;           /* NULL: it has none */
 } Verdict;
 
 struct Names {
@@ -413,19 +414,23 @@ static bool is_of(const Row *row, const uint8_t *key)
 }
 
 /* A member's own name never misleads, whoever else was heard by one that looks like it. */
-static bool judge(const Names *names, const uint8_t *key, const char *name)
+static void judge(Names *names, const uint8_t *key, const char *name, Verdict *verdict)
 {
     AUTO_STRBUF StrBuf text = {0};
     bool others = false;
     bool members_own = false;
+    verdict->other_members = false;
     for (LookalikeKey like = 0; like < LOOKALIKE_KEYS; like++) {
         const Row *row = first_alike(names, like, name, &text);
-        others = others || (row != NULL && !is_of(row, key));
-        members_own = members_own || (row != NULL && row->member && is_of(row, key) &&
-                                      strcmp(row->name, name) == 0);
+        bool own = row != NULL && is_of(row, key);
+        bool member = row != NULL && row->member;
+        others = others || (row != NULL && !own);
+        members_own = members_own || (member && own && strcmp(row->name, name) == 0);
+        verdict->other_members = verdict->other_members || (member && !own);
     }
     /* The last key was the one as seen. */
-    return reads_like_the_program(&text) || (others && !members_own);
+    verdict->misleads = reads_like_the_program(&text) || (others && !members_own);
+    verdict->row = row_find(names, key, name);
 }
 
 /* By the last bytes of both: what is short and differs there, most do. */
@@ -441,11 +446,12 @@ static size_t verdict_slot(const uint8_t *key, const char *name)
     return hash % VERDICTS;
 }
 
-bool names_misleads(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *name)
+/* NULL: no name is as long. */
+static const Verdict *verdict_of(Names *names, const uint8_t *key, const char *name)
 {
     size_t len = strlen(name);
     if (len > NAME_MAX_BYTES) {
-        return true;
+        return NULL;
     }
     Verdict *verdict = &names->verdicts[verdict_slot(key, name)];
     if (verdict->generation != names->generation ||
@@ -453,25 +459,24 @@ bool names_misleads(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char
         verdict->generation = names->generation;
         memcpy(verdict->key, key, EVENT_KEY_BYTES);
         memcpy(verdict->name, name, len + 1);
-        verdict->misleads = judge(names, key, name);
-        verdict->row = row_find(names, key, name);
+        judge(names, key, name, verdict);
     }
-    if (verdict->row != NULL) {
-        row_touch(names, verdict->row);
-    }
-    return verdict->misleads;
+    return verdict;
 }
 
-bool names_is_of_other_member(const Names *names, const uint8_t key[EVENT_KEY_BYTES],
-                              const char *name)
+bool names_misleads(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *name)
 {
-    AUTO_STRBUF StrBuf text = {0};
-    bool found = false;
-    for (LookalikeKey like = 0; like < LOOKALIKE_KEYS; like++) {
-        const Row *row = first_alike(names, like, name, &text);
-        found = found || (row != NULL && row->member && !is_of(row, key));
+    const Verdict *verdict = verdict_of(names, key, name);
+    if (verdict != NULL && verdict->row != NULL) {
+        row_touch(names, verdict->row);
     }
-    return found;
+    return verdict == NULL || verdict->misleads;
+}
+
+bool names_is_of_other_member(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *name)
+{
+    const Verdict *verdict = verdict_of(names, key, name);
+    return verdict != NULL && verdict->other_members;
 }
 
 /* ---- who is meant ---- */

@@ -45,8 +45,7 @@ void names_claim(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *n
  * line, which any of our nodes may have heard) it may still be somebody's. */
 bool names_misleads(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *name);
 /* Is it, or looks like, the name of another member than key? */
-bool names_is_of_other_member(const Names *names, const uint8_t key[EVENT_KEY_BYTES],
-                              const char *name);
+bool names_is_of_other_member(Names *names, const uint8_t key[EVENT_KEY_BYTES], const char *name);
 
 /* The keys of who: a name, a name as it is shown with its mark, a fingerprint or its beginning (4
  * hex digits or more; dashes do not count). How many there are; the first `max` are given. */

@@ -64,6 +64,7 @@ static void a_member_has_its_name_whoever_was_first(void **state)
     (void)state;
     Names *names = made();
     assert_false(hear(names, MALLORY, "bob"));
+    assert_false(names_is_of_other_member(names, SELF, "Bob"));
     names_add_member(names, MALLORY, "mallory");
     names_add_member(names, BOB, "bob");
     assert_true(names_misleads(names, MALLORY, "bob"));
@@ -74,6 +75,7 @@ static void a_member_has_its_name_whoever_was_first(void **state)
     assert_false(names_is_of_other_member(names, SELF, "carl"));
     names_clear_members(names);
     assert_false(names_misleads(names, MALLORY, "bob"));
+    assert_false(names_is_of_other_member(names, SELF, "Bob"));
     names_free(names);
 }
 
