@@ -2,6 +2,7 @@
 #include "io/store_impl.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 enum {
@@ -27,8 +28,17 @@ static const char SETTINGS[] =
     "PRAGMA cache_size = -8192;" /* KiB */
     "PRAGMA temp_store = MEMORY;";
 
+/* Before the library is used for the first time. What it counts of its memory nobody reads here, and
+ * counting takes a mutex for each piece. */
+static void settle_library(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(Db *db, const char *path, DbMode mode)
 {
+    static pthread_once_t settled = PTHREAD_ONCE_INIT;
+    pthread_once(&settled, settle_library);
     memset(db, 0, sizeof(*db));
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
                 SQLITE_OPEN_EXRESCODE | (mode == DB_CREATE ? SQLITE_OPEN_CREATE : 0);
