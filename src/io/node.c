@@ -84,8 +84,10 @@ static void node_wake(Node *node)
     node->waking = true;
     while ((waiter = next_to_wake(node)) != NULL) {
         node_wait_end(waiter);
+        node->woken = waiter;
         waiter->wake(waiter);
     }
+    node->woken = NULL;
     node->waking = false;
 }
 

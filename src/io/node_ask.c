@@ -46,9 +46,12 @@ void node_wait_step(Node *node, NodeWaiter *waiter)
     node_wait(&node->wait_step, waiter);
 }
 
+/* There is room again long before those are woken who wait for it: who comes then goes behind them,
+ * or the quickest would say all there is to say. */
 bool node_wait_room(Node *node, NodeWaiter *waiter)
 {
-    if (!core_is_full(node->core)) {
+    bool others_first = node->wait_room != NULL && node->woken != waiter;
+    if (!others_first && !core_is_full(node->core)) {
         return false;
     }
     node_wait(&node->wait_room, waiter);

@@ -52,6 +52,7 @@ struct Node {
     NodeWaiter *wait_step;
     NodeWaiter *wait_room;
     bool waking;
+    const NodeWaiter *woken; /* whose turn it is; compared only: it may be gone */
     void (*on_ready)(void *context);
     void *ready_context;
     NodeQuit on_quit;

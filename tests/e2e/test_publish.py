@@ -327,6 +327,66 @@ def test_more_streams_than_may_be_are_refused(cluster):
             stream.call.cancel()
 
 
+class Flood(threading.Thread):
+    """A stream that always has as much before the node as it may: the lines of so many requests."""
+
+    AHEAD, LINES = 4, 64
+    all_lines = 0  # that were answered, of all streams
+
+    def __init__(self, bot, row, ending):
+        super().__init__(daemon=True)
+        self.row, self.ending = row, ending
+        self.may_send = threading.Semaphore(self.AHEAD)
+        self.answered = 0
+        self.longest = 0  # lines of all streams, from one answer to the next
+        self.call = bot.channel.stream_stream("/chat.ChatService/Publish", request_serializer=bytes,
+                                              response_deserializer=bot.pb.PublishResponse.FromString)(
+            self.requests())
+        self.start()
+
+    def requests(self):
+        while not self.ending.is_set():
+            self.may_send.acquire()
+            yield self.row
+
+    def run(self):
+        done, last = 0, None
+        for response in self.call:
+            assert not response.refused
+            Flood.all_lines += response.answered - self.answered
+            self.answered = response.answered
+            if last is not None:
+                self.longest = max(self.longest, Flood.all_lines - last)
+            last = Flood.all_lines
+            while done < self.answered // self.LINES:
+                done += 1
+                self.may_send.release()
+
+
+def test_streams_that_say_all_they_can_have_their_turns(cluster):
+    """Together they have five times as much to say as may wait for the disk: who waits for room goes
+    before those who come when there is some again. So between two answers to one, others get as many
+    as they had sent before, and not whatever they have sent since."""
+    ann = cluster.node(name="ann", mode="headless")
+    bots = [Bot(ann) for _ in range(4)]
+    row = bots[0].pb.PublishRequest(messages=[
+        bots[0].pb.MessageRequest(sender="bot", content="so much to say") for _ in range(Flood.LINES)
+    ]).SerializeToString()
+    ending = threading.Event()
+    floods = [Flood(bots[i % len(bots)], row, ending) for i in range(40)]
+    before_them = len(floods) * Flood.AHEAD * Flood.LINES
+    eventually(lambda: Flood.all_lines >= sized(20, 5) * before_them, "much to be answered", 60)
+    longest = max(flood.longest for flood in floods)
+    ending.set()
+    for flood in floods:
+        flood.join(scaled(20))
+        assert flood.call.code() == grpc.StatusCode.OK
+    print(f"between two answers to one stream: up to {longest} lines; {before_them} wait")
+    assert longest <= 2 * before_them
+    for bot in bots:
+        bot.close()
+
+
 # ------------------------------------------------------------------------------- nodes that go
 
 def keep_publishing(stream, ending):
