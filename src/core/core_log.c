@@ -28,7 +28,8 @@ static void store_events(Step *step, ReplicaOutput *output)
 }
 
 /* Before it is known in which rooms this node's person is, nobody can say what is for them. A disk
- * that writes and does not answer is waited for until as much waits here as may wait in the fold. */
+ * that writes and does not answer is waited for until as much waits here as may wait in the
+ * fold. */
 static void show(Step *step, FoldOut *out)
 {
     if (step->core->rooms_asked && out->count < FOLD_WAITING_MAX) {

@@ -28,8 +28,8 @@ static const char SETTINGS[] =
     "PRAGMA cache_size = -8192;" /* KiB */
     "PRAGMA temp_store = MEMORY;";
 
-/* Before the library is used for the first time. What it counts of its memory nobody reads here, and
- * counting takes a mutex for each piece. */
+/* Before the library is used for the first time. What it counts of its memory nobody reads here,
+ * and counting takes a mutex for each piece. */
 static void settle_library(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
