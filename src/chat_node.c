@@ -13,6 +13,7 @@
 #include "face/settings.h"
 #include "face/tool.h"
 #include "io/chat_servicer.h"
+#include "io/listen_socket.h"
 #include "io/nodes_json.h"
 #include "io/owner_call.h"
 #include "io/process.h"
@@ -256,10 +257,43 @@ static void show_invitation(const App *app)
             app->network.network_name);
 }
 
+/* Exits with what the documentation promises for err. */
+[[gnu::noreturn]] static void fail_listen(Err err, const char *text)
+{
+    fprintf(stderr, "chat_node: %s\n", text);
+    if (err == ERR_IN_USE) {
+        exit(EXIT_IN_USE);
+    }
+    exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
+}
+
+/* All of this machine, of both kinds of IP, unless one address is named. */
+static const char *private_address(const Settings *settings)
+{
+    return settings->listen != NULL ? settings->listen : "0.0.0.0";
+}
+
+/* An invitation lets in once: what would keep the node from starting is told before it is used. */
+static void try_port(Settings *settings)
+{
+    if (settings->start == START_NODE || settings->no_start) {
+        return;
+    }
+    settings_check_listen(settings, false);
+    int fd = -1;
+    char *text = NULL;
+    Err err = listen_socket_open(private_address(settings), settings->port, &fd, &text);
+    if (err != ERR_OK) {
+        fail_listen(err, text);
+    }
+    close(fd);
+}
+
 /* Makes or joins a network where that was asked for; exits where it cannot. */
 static void app_start_network(App *app)
 {
     AUTO_FREE char *error = NULL;
+    try_port(&app->settings);
     Err err = network_start_open(&app->settings, app->name, &app->network, &error);
     if (err != ERR_OK) {
         fprintf(stderr, "chat_node: %s\n", error);
@@ -313,16 +347,6 @@ static void app_open_node(App *app)
     }
 }
 
-/* Exits with what the documentation promises for err. */
-[[gnu::noreturn]] static void fail_listen(Err err, const char *text)
-{
-    fprintf(stderr, "chat_node: %s\n", text);
-    if (err == ERR_IN_USE) {
-        exit(EXIT_IN_USE);
-    }
-    exit(err == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE);
-}
-
 /* Who has passed the gate talks to the services like everybody else; they see who it is. */
 static void app_entered(void *context, int fd, const GatePeer *peer)
 {
@@ -350,13 +374,11 @@ static void app_tokens_changed(AuthorityWatcher *watcher)
     node_serve_programs(app->node, authority_has_tokens(app->authority));
 }
 
-/* All of this machine, of both kinds of IP, unless one address is named. */
 static void app_listen_private(App *app)
 {
     const Settings *settings = &app->settings;
     char *text = NULL;
-    const char *address = settings->listen != NULL ? settings->listen : "0.0.0.0";
-    Err err = node_listen(app->node, address, app_entered, app, &text);
+    Err err = node_listen(app->node, private_address(settings), app_entered, app, &text);
     if (err != ERR_OK) {
         fail_listen(err, text);
     }

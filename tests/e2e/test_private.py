@@ -39,6 +39,18 @@ def test_two_commands_and_two_people_chat(net, cluster):
     ann.wait_for(lambda: any("bob: hi ann" in row for row in ann.out), "what bob said")
 
 
+def test_an_invitation_is_not_used_up_where_the_port_is_taken(net):
+    net.found("ann")
+    line = net.invite("ann")
+    refused = harness.tool("join", "-", str(net.port("ann")), "--name", "bob", *net.args("bob"),
+                           check=False, text=line + "\n")
+    assert refused.returncode == 3 and "choose another port" in refused.stderr
+    assert not net.data("bob").exists()
+    made = harness.tool("init", "other", str(net.port("ann")), *net.args("carl"), check=False)
+    assert made.returncode == 3 and made.stdout == "" and not net.data("carl").exists()
+    net.join_only("bob", line)
+
+
 def test_members_link_and_talk(net):
     ann, bob = net.nodes("ann", "bob")
     ann.say("hello")
