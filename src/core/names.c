@@ -414,7 +414,7 @@ static bool is_of(const Row *row, const uint8_t *key)
 }
 
 /* A member's own name never misleads, whoever else was heard by one that looks like it. */
-static void judge(Names *names, const uint8_t *key, const char *name, Verdict *verdict)
+static void judge(const Names *names, const uint8_t *key, const char *name, Verdict *verdict)
 {
     AUTO_STRBUF StrBuf text = {0};
     bool others = false;

@@ -84,7 +84,8 @@ struct NodeWaiter {
 /* When what happens now is done: so that much which happens at once is answered at once. From
  * within NodeReceipt.done. */
 void node_wait_step(Node *node, NodeWaiter *waiter);
-/* Where too many lines wait for the disk (core_is_full): true, and woken when there is room. */
+/* Where too many lines wait for the disk (core_is_full), or others wait here already and it is not
+ * this one that was woken: true, and woken when there is room. */
 bool node_wait_room(Node *node, NodeWaiter *waiter);
 void node_wait_end(NodeWaiter *waiter);
 

@@ -130,8 +130,8 @@ static void client_close_ends_it_at_the_server(void **state)
     world_free(world);
 }
 
-/* Also where the server is sending without an end, and the channel is closed at once. */
-/* A full machine may need longer than a closed stream lingers, which then is cut: that round says
+/* Also where the server is sending without an end, and the channel is closed at once. A full
+ * machine may need longer than a closed stream lingers, which then is cut: that round says
  * nothing. */
 static void what_was_sent_before_a_client_closes_arrives(void **state)
 {
