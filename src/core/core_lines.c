@@ -92,6 +92,7 @@ static void shown_own(Step *step, const LogEvent *event, Message *message, Pendi
     }
     message_unref(core->kept_message);
     core->kept_message = message_ref(message);
+    core->kept_stream = event->fields.stream;
     core->kept_seq = event->fields.seq;
     core->kept = (Kept){0};
 }
@@ -102,7 +103,7 @@ void lines_shown(Step *step, const FoldShown *shown)
     AUTO_EVENT LogEvent *opened = keyring_open(core->keyring, shown->event);
     const EventFields *fields = opened != NULL ? &opened->fields : &shown->event->fields;
     bool own = shown->link == REPLICA_LINKS_MAX;
-    PendingLine *pending = own ? log_pending_take(core, fields->seq) : NULL;
+    PendingLine *pending = own ? log_pending_take(core, &fields->stream, fields->seq) : NULL;
     sealed_shown(step, shown->event);
     if (opened != NULL && opened == shown->event) {
         rooms_apply(core->rooms, fields);

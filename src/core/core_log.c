@@ -1,5 +1,4 @@
-/* The log inside the core: the replica, the fold behind it, and what is said here and is not yet on
- * the disk.
+/* The log inside the core: the replica, and the fold behind it.
  *
  *   log_say --> replica --> ACTION_STORE ... EVENT_STORED --> APPLY --+
  *   EVENT_FRAME --> replica --> APPLY --------------------------------+--> fold --> lines_shown */
@@ -132,6 +131,9 @@ static void log_output(Step *step, ReplicaOutput *output)
             keyring_cut(step->core->keyring, &output->stream, output->from);
         }
         log_cut(step, &output->stream);
+        if (memcmp(output->stream.origin, step->core->key, EVENT_KEY_BYTES) == 0) {
+            log_cut_pending(step, &output->stream, output->from);
+        }
         return;
     case REPLICA_GREETED:
         mesh_greeted(step, output->link, output->hello);
@@ -187,173 +189,7 @@ void log_show_all(Step *step)
     release(step, &core->fold_out);
 }
 
-/* ---- what is said here ---- */
-
-Err log_may_say(const Core *core, const char **ret_text)
-{
-    if (!network_is_in(core)) {
-        *ret_text = "this node was removed from its network: nothing that is said here counts";
-        return ERR_UNAVAILABLE;
-    }
-    if (core->store_reason != NULL) {
-        *ret_text = core->store_reason;
-        return ERR_UNAVAILABLE;
-    }
-    if (core->pending_count + core->repeats_count >= PENDING_MAX_LINES ||
-        !replica_may_say(core->replica)) {
-        *ret_text = "too many lines wait for the disk: try again in a moment";
-        return ERR_LIMIT;
-    }
-    return ERR_OK;
-}
-
-/* Own lines get to the disk in their order: whatever is there when the last one is. */
-bool log_wait(Core *core, void *token, Message *message)
-{
-    if (core->pending == NULL) {
-        return false;
-    }
-    PendingRepeat *repeat = mem_new(PendingRepeat);
-    repeat->token = token;
-    repeat->message = message_ref(message);
-    LL_PREPEND(core->pending_last->repeats, repeat);
-    core->repeats_count++;
-    return true;
-}
-
-Err log_say(Step *step, const LogLine *line, const char **ret_text)
-{
-    Core *core = step->core;
-    Err err = log_may_say(core, ret_text);
-    if (err != ERR_OK) {
-        return err;
-    }
-    size_t bytes = line->fields.body_len + sizeof(PendingLine);
-    PendingLine *pending = mem_new(PendingLine);
-    pending->message = line->message != NULL ? message_ref(line->message) : NULL;
-    pending->for_classic = line->for_classic;
-    pending->token = line->token;
-    if (line->newcomer != NULL) {
-        pending->admits = true;
-        memcpy(pending->newcomer, line->newcomer, EVENT_KEY_BYTES);
-    }
-    pending->seq = replica_said(core->replica) + 1;
-    pending->bytes = bytes;
-    if (core->pending == NULL) {
-        core->pending = pending;
-    } else {
-        core->pending_last->next = pending;
-    }
-    core->pending_last = pending;
-    core->pending_count++;
-    core->pending_bytes += bytes;
-
-    StreamId own;
-    EventFields fields = line->fields;
-    replica_own(core->replica, &own);
-    fields.after_count = fold_take_after(core->fold, &own, fields.after);
-    log_input(step, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields, .more = line->more});
-    return ERR_OK;
-}
-
-PendingLine *log_pending_take(Core *core, uint64_t seq)
-{
-    PendingLine *pending = core->pending;
-    if (pending == NULL || pending->seq != seq) {
-        return NULL;
-    }
-    core->pending = pending->next;
-    core->pending_count--;
-    core->pending_bytes -= pending->bytes;
-    return pending;
-}
-
-static PendingRepeat *take_repeat(Core *core, PendingLine *pending)
-{
-    PendingRepeat *repeat = pending->repeats;
-    if (repeat != NULL) {
-        LL_DELETE(pending->repeats, repeat);
-        core->repeats_count--;
-    }
-    return repeat;
-}
-
-static void repeat_free(PendingRepeat *repeat)
-{
-    message_unref(repeat->message);
-    mem_free(repeat);
-}
-
-static void pending_free(Core *core, PendingLine *pending)
-{
-    PendingRepeat *repeat;
-    while ((repeat = take_repeat(core, pending)) != NULL) {
-        repeat_free(repeat);
-    }
-    message_unref(pending->message);
-    mem_free(pending);
-}
-
-static void add_accept(Step *step, void *token, Message *message)
-{
-    Action *action = step_add(step, ACTION_ACCEPT);
-    action->token = token;
-    action->message = message != NULL ? message_ref(message) : NULL;
-}
-
-void log_accept(Step *step, PendingLine *pending, Message *message)
-{
-    if (pending == NULL) {
-        return;
-    }
-    if (pending->token != NULL && pending->admits) {
-        network_welcome(step, pending->token, pending->newcomer);
-    } else if (pending->token != NULL) {
-        add_accept(step, pending->token, message);
-    }
-    PendingRepeat *repeat;
-    while ((repeat = take_repeat(step->core, pending)) != NULL) {
-        add_accept(step, repeat->token, repeat->message);
-        repeat_free(repeat);
-    }
-    pending_free(step->core, pending);
-}
-
-void log_pending_free(Core *core)
-{
-    while (core->pending != NULL) {
-        pending_free(core, log_pending_take(core, core->pending->seq));
-    }
-}
-
 /* ---- the store's state ---- */
-
-static void reject_token(Step *step, void *token, const char *text)
-{
-    Action *action = step_add(step, ACTION_REJECT);
-    action->token = token;
-    action->err = ERR_UNAVAILABLE;
-    action->text = mem_copy_string(text);
-}
-
-/* Who waits for an answer is told that there is none to be had now. The lines themselves stay where
- * they are, and go to the disk when it takes them. */
-void log_reject_pending(Step *step, const char *text)
-{
-    PendingLine *pending;
-    LL_FOREACH(step->core->pending, pending) {
-        if (pending->token != NULL && pending->admits) {
-            network_turn_away(step, TAKE(pending->token), text);
-        } else if (pending->token != NULL) {
-            reject_token(step, TAKE(pending->token), text);
-        }
-        PendingRepeat *repeat;
-        while ((repeat = take_repeat(step->core, pending)) != NULL) {
-            reject_token(step, repeat->token, text);
-            repeat_free(repeat);
-        }
-    }
-}
 
 void log_store_state(Step *step)
 {
@@ -408,9 +244,7 @@ void log_check_kept(Step *step)
     if (core->kept_message == NULL) {
         return;
     }
-    StreamId own;
-    replica_own(core->replica, &own);
-    Kept kept = log_kept(core, &own, core->kept_seq);
+    Kept kept = log_kept(core, &core->kept_stream, core->kept_seq);
     if (kept.by == core->kept.by && kept.known == core->kept.known) {
         return;
     }

@@ -76,6 +76,7 @@ typedef struct PendingRepeat {
 
 /* An own line that is not on the disk yet. */
 typedef struct PendingLine {
+    uint64_t epoch; /* of this node's streams */
     uint64_t seq;
     size_t bytes;
     Message *message; /* NULL: made of the event */
@@ -154,6 +155,7 @@ struct Core {
     size_t repeats_count;
     char *store_reason;    /* nothing can be written; NULL: it can */
     Message *kept_message; /* the last own one */
+    StreamId kept_stream;
     uint64_t kept_seq;
     Kept kept;
     Message *missed[RECAP_LINES]; /* a ring */
@@ -263,12 +265,21 @@ uint64_t history_wake_at(const Core *core);
 void history_arrived(Step *step, const Message *message, size_t mesh);
 void query_rooms(Step *step);
 
-/* core_log.c: the replica, the fold, what is said and not yet durable. */
+/* core_log.c: the replica, and the fold behind it. */
 void log_input(Step *step, ReplicaInput input);
 /* What counts of that stream has changed: nobody has to wait for the rest. */
 void log_cut(Step *step, const StreamId *stream);
 /* What is shown has waited for it. */
 void log_rooms_known(Step *step);
+void log_store_state(Step *step);
+void log_timer(Step *step);
+/* At the end: nothing waits for its causes any more. */
+void log_show_all(Step *step);
+Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq);
+/* Tells how far the last own message is, where that has changed. */
+void log_check_kept(Step *step);
+
+/* core_say.c: what is said here and not shown yet. */
 /* Says these fields, in this node's stream. Takes references to message (may be NULL). ERR_LIMIT,
  * ERR_UNAVAILABLE: nothing was said; *ret_text (static, or the core's) says why. */
 typedef struct LogLine {
@@ -287,17 +298,14 @@ Err log_may_say(const Core *core, const char **ret_text);
 bool log_wait(Core *core, void *token, Message *message);
 /* Accepts a line that has been taken off, and its repeats, and frees it. NULL is fine. */
 void log_accept(Step *step, PendingLine *pending, Message *message);
-void log_store_state(Step *step);
-void log_timer(Step *step);
-/* At the end: nothing waits for its causes any more. */
-void log_show_all(Step *step);
+/* Who waits for an answer is told that there is none to be had now. The lines themselves stay where
+ * they are, and go to the disk when it takes them. */
 void log_reject_pending(Step *step, const char *text);
+/* Those past a cut of one of this node's streams will never be shown: who said them is told. */
+void log_cut_pending(Step *step, const StreamId *stream, uint64_t hi);
 void log_pending_free(Core *core);
-/* Takes the first one off where it has that number; the caller frees it. */
-PendingLine *log_pending_take(Core *core, uint64_t seq);
-Kept log_kept(const Core *core, const StreamId *stream, uint64_t seq);
-/* Tells how far the last own message is, where that has changed. */
-void log_check_kept(Step *step);
+/* Takes the first one off where it has that place; the caller frees it. */
+PendingLine *log_pending_take(Core *core, const StreamId *stream, uint64_t seq);
 
 /* core_sealed.c: sealed rooms, and what two say to each other alone. All of it does nothing in open
  * mode. */

@@ -126,7 +126,8 @@ typedef enum ReplicaOutputKind {
     REPLICA_APPLY,  /* events, link: new here, in the stream's order; own ones once durable */
     REPLICA_FROZEN, /* stream: its author has signed two events for one place. frame: the proof, to
                       * be kept, and given to replica_load_proofs; NULL: it comes later, or never */
-    REPLICA_CUT,    /* stream, from: what was applied of it past that number counts no more */
+    REPLICA_CUT,    /* stream, from: what was applied of it, or said, past that number counts no
+                      * more */
     REPLICA_GREETED, /* link, hello: who is there */
     REPLICA_HEARD,   /* link, presences */
 } ReplicaOutputKind;
@@ -196,17 +197,17 @@ typedef struct ReplicaLinkView {
 void replica_link(const Replica *replica, size_t link, uint64_t mono_ms, ReplicaLinkView *ret_view);
 /* Does that link's peer hold it, as far as it has told? */
 bool replica_link_holds(const Replica *replica, size_t link, const StreamId *stream, uint64_t seq);
-/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk, or this
- * node's own stream was cut: it is no member any more. */
+/* Is there room for one more REPLICA_SAY? False: REPLICA_SAID_MAX_BYTES wait for the disk, or what
+ * this node says does not count: it is no member. */
 bool replica_may_say(const Replica *replica);
 /* Is nothing more of the stream taken, since its author has signed two events for one place? */
 bool replica_is_frozen(const Replica *replica, const StreamId *stream);
-/* The stream this node writes, or would. Until the first word another may take its place. */
+/* The stream this node writes, or would. Until the first word another may take its place, and when
+ * it was cut: what is said after that, if this node is a member again, is in a new epoch. */
 void replica_own(const Replica *replica, StreamId *ret_stream);
-/* The number that the last REPLICA_SAY got; 0: none. */
+/* The number that the last REPLICA_SAY got in that stream; 0: none. */
 uint64_t replica_said(const Replica *replica);
-/* The last event of the own stream that was said in this life, not durable yet maybe; NULL:
- * none. */
+/* The last event of that stream, not durable yet maybe; NULL: none. */
 const LogEvent *replica_last_said(const Replica *replica);
 /* By number, for looking one up. */
 const StreamId *replica_stream_at(const Replica *replica, size_t index);

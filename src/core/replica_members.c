@@ -61,10 +61,10 @@ void members_judge(Replica *replica, Stream *stream)
 
 /* ---- cutting ---- */
 
-/* Is there more, here or on its way to the disk? */
+/* Is there more: here, on its way to the disk, or said and not given to it yet? */
 static bool holds_past(const Replica *replica, const Stream *stream, uint64_t hi)
 {
-    bool past = stream->applied > hi;
+    bool past = stream->applied > hi || (stream == replica->own && replica->said > hi);
     for (const Batch *batch = replica->batches; batch != NULL && !past; batch = batch->next) {
         past = batch->hi > hi && stream_id_compare(&batch->stream, &stream->id) == 0;
     }
@@ -72,14 +72,14 @@ static bool holds_past(const Replica *replica, const Stream *stream, uint64_t hi
 }
 
 /* What is on its way to the disk still gets there, and is deleted then: when it is told to be
- * durable, that is true of what is left of it. Own groups look by themselves (own_stored). */
+ * durable, that is true of what is left of it. */
 static void cut_batches(Replica *replica, const Stream *stream, uint64_t hi, const EventHash *hash)
 {
     for (Batch *batch = replica->batches; batch != NULL; batch = batch->next) {
-        if (batch->own == NULL && batch->hi > hi &&
-            stream_id_compare(&batch->stream, &stream->id) == 0) {
+        if (batch->hi > hi && stream_id_compare(&batch->stream, &stream->id) == 0) {
             batch->hi = hi;
             batch->hi_hash = *hash;
+            own_cut_batch(batch, hi);
         }
     }
 }
@@ -152,14 +152,14 @@ static void review(RStep *step, Stream *stream)
 {
     Replica *replica = step->replica;
     uint64_t limit = stream->limit;
-    if (stream == replica->own && !stream_counts_whole(stream)) {
-        own_drop_said(replica);
-    }
     if (holds_past(replica, stream, limit)) {
         cut_to_limit(step, stream);
     } else if (limit > 0 && stream->applied == limit &&
                !same_hash(&stream->last_hash, &stream->limit_hash)) {
         members_forget(step, stream);
+    }
+    if (stream == replica->own && !stream_counts_whole(stream)) {
+        own_end(step);
     }
     pull_review(step, stream);
 }

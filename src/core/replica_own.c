@@ -65,44 +65,45 @@ static void own_store_groups(RStep *step)
     }
 }
 
-/* Those that still count: this node may have been revoked while they were written. */
-static size_t count_that_counts(const Stream *own, const Batch *batch)
-{
-    size_t count = batch->own_count;
-    while (count > 0 && batch->own[count - 1]->fields.seq > own->limit) {
-        count--;
-    }
-    return count;
-}
-
 void own_stored(RStep *step, Batch *batch)
 {
     Replica *replica = step->replica;
-    Stream *own = replica->own;
-    bool first = own->applied == 0;
-    size_t count = count_that_counts(own, batch);
-    if (count > 0) {
-        stream_advance(step, own, batch->own, count, NO_LINK);
-        stream_set_durable(replica, own, own->applied, &own->last_hash);
+    if (batch->own_count > 0) { /* all of it may have been cut off meanwhile */
+        Stream *stream = stream_find(replica, &batch->stream);
+        bool first = stream->applied == 0;
+        stream_advance(step, stream, batch->own, batch->own_count, NO_LINK);
+        stream_set_durable(replica, stream, stream->applied, &stream->last_hash);
+        if (first) {
+            stream_tell_all(step);
+        }
     }
-    for (size_t i = 0; i < batch->own_count; i++) {
-        event_unref(batch->own[i]);
-    }
+    own_cut_batch(batch, 0);
     mem_free(TAKE(batch->own));
     replica->storing_own--;
-    if (first && count > 0) {
-        stream_tell_all(step);
-    }
     own_store_groups(step);
 }
 
-void own_drop_said(Replica *replica)
+void own_cut_batch(Batch *batch, uint64_t hi)
 {
+    while (batch->own_count > 0 && batch->own[batch->own_count - 1]->fields.seq > hi) {
+        event_unref(batch->own[--batch->own_count]);
+    }
+}
+
+void own_end(RStep *step)
+{
+    Replica *replica = step->replica;
     for (size_t i = 0; i < replica->group_count; i++) {
         event_unref(replica->group[i]);
     }
     replica->group_count = 0;
     replica->group_bytes = 0;
+    replica->config.epoch =
+        replica_next_epoch(replica->own->id.epoch, step->input->wall_ms, step->input->random);
+    replica->own = NULL;
+    replica->said = 0;
+    replica->said_hash = (EventHash){0};
+    event_unref(TAKE(replica->last_said));
 }
 
 void own_say(RStep *step)

@@ -144,8 +144,8 @@ typedef struct Batch {
     StreamId stream;
     uint64_t hi;
     EventHash hi_hash;
-    LogEvent **own; /* a group of this node's own, to be applied when it is stored; else NULL */
-    size_t own_count;
+    LogEvent **own;   /* a group of this node's own, to be applied when it is stored; else NULL */
+    size_t own_count; /* less than were given, where they were cut since */
     struct Batch *next;
 } Batch;
 
@@ -233,8 +233,13 @@ void link_drop(RStep *step, size_t link, const char *reason);
 void own_say(RStep *step);
 void own_said(RStep *step);
 void own_stored(RStep *step, Batch *batch);
-/* What was said and not given to the store is not said. */
-void own_drop_said(Replica *replica);
+/* Of a group that is being stored, what is past hi is not to be applied. */
+void own_cut_batch(Batch *batch, uint64_t hi);
+/* The own stream was cut. Its numbers may be on other disks, and must not be signed a second time:
+ * so nothing more is ever said in it. Where this node counts again later, it says what it says in a
+ * new epoch, and takes what others hold of this one as it takes anybody's. What was said and not
+ * given to the store is not said. */
+void own_end(RStep *step);
 
 /* replica_proof.c */
 /* The run, whose signature is good, names another event for place seq than this node holds. */

@@ -82,11 +82,23 @@ static bool is_linked(const Replica *replica, const uint8_t *key)
     return false;
 }
 
+/* Own ones are applied when they are stored: until then nothing of them shows. */
+static bool own_is_being_stored(const Replica *replica, const Stream *stream)
+{
+    const Batch *batch = replica->storing_own > 0 ? replica->batches : NULL;
+    while (batch != NULL &&
+           (batch->own_count == 0 || stream_id_compare(&batch->stream, &stream->id) != 0)) {
+        batch = batch->next;
+    }
+    return batch != NULL;
+}
+
 /* Nothing of it has ever come: somebody has told of it, and may have lied. One that a peer says it
  * writes has its place while that peer is there. */
 static bool may_be_recycled(const Replica *replica, const Stream *stream)
 {
     return stream->applied == 0 && !stream->frozen && stream != replica->own &&
+           !own_is_being_stored(replica, stream) &&
            (stream->origin->newest != stream || !is_linked(replica, stream->origin->key));
 }
 

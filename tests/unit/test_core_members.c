@@ -344,6 +344,40 @@ static void revoked_member_is_out_and_what_it_said_stays(void **state)
     tea_done(&tea);
 }
 
+static const char *tea_client(Tea *tea, size_t at, const char *sender)
+{
+    MessageDraft draft = {.sender = sender,
+                          .sender_len = strlen(sender),
+                          .content = "x",
+                          .content_len = 1,
+                          .once = true};
+    return tea_step(tea, at, (Event){.kind = EVENT_RECEIVED, .draft = &draft, .token = (void *)3});
+}
+
+static void what_waits_for_the_disk_of_a_removed_member_is_answered(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, TWO, 2);
+    tea_start(&tea);
+    world_line(tea.world, BOB, "before");
+    world_wait(tea.world, 1000);
+    tea.world->nodes[BOB].disk_delay_ms = 500;
+    world_line(tea.world, BOB, "one");
+    tea_client(&tea, BOB, "bot");
+    tea_admit(&tea, BOB, CYD, "cyd");
+    const char *text = world_line(tea.world, ANN, "/revoke bob");
+    expect(text, "bob| reject request 3 unavailable: this node was removed from its network");
+    expect(text, "bob| turn away 9: this node was removed from its network");
+    expect(text, "bob| error: 1 line was not sent: this node was removed from its network");
+    text = world_wait(tea.world, 1000); /* the disk has done what it was given */
+    expect_not(text, "show bob: one");
+    expect_not(text, "accept");
+    /* Nothing is left to wait for. */
+    expect(tea_step(&tea, BOB, (Event){.kind = EVENT_LEAVE}), "bob| quit 0\n");
+    tea_done(&tea);
+}
+
 static void banned_members_words_go_everywhere(void **state)
 {
     (void)state;
@@ -681,16 +715,6 @@ static void crash_before_a_cut_was_done_leaves_it_to_the_next_start(void **state
     tea_done(&tea);
 }
 
-static const char *tea_client(Tea *tea, size_t at, const char *sender)
-{
-    MessageDraft draft = {.sender = sender,
-                          .sender_len = strlen(sender),
-                          .content = "x",
-                          .content_len = 1,
-                          .once = true};
-    return tea_step(tea, at, (Event){.kind = EVENT_RECEIVED, .draft = &draft, .token = (void *)3});
-}
-
 static void client_may_not_speak_as_another_nodes_member(void **state)
 {
     (void)state;
@@ -744,6 +768,7 @@ int main(void)
         cmocka_unit_test(welcomed_node_links_with_what_it_was_given),
         cmocka_unit_test(newcomers_that_cannot_be_are_turned_away),
         cmocka_unit_test(revoked_member_is_out_and_what_it_said_stays),
+        cmocka_unit_test(what_waits_for_the_disk_of_a_removed_member_is_answered),
         cmocka_unit_test(banned_members_words_go_everywhere),
         cmocka_unit_test(newcomer_waits_for_nothing_that_was_cut_off),
         cmocka_unit_test(whom_a_removed_member_let_in_goes_too),

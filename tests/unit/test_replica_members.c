@@ -5,7 +5,8 @@
 
 enum { AUTHOR = 0, RELAY = 1, NEWCOMER = 2, EPOCH = 10 };
 
-/* What each peer knows of the author's stream; everybody else's counts. */
+/* What each peer knows of the author's stream, where it is cut: of his others nothing counts then.
+ * Everybody else's counts. */
 typedef struct Knows {
     StreamId stream;
     uint64_t limit;
@@ -22,8 +23,11 @@ typedef struct Net {
 static uint64_t cut_known(void *context, const StreamId *stream, EventHash *ret_hash)
 {
     const Knows *knows = context;
-    if (stream_id_compare(stream, &knows->stream) != 0) {
+    if (memcmp(stream->origin, knows->stream.origin, EVENT_KEY_BYTES) != 0) {
         return UINT64_MAX;
+    }
+    if (stream->epoch != knows->stream.epoch) {
+        return knows->limit == UINT64_MAX ? UINT64_MAX : 0;
     }
     if (ret_hash != NULL) {
         *ret_hash = knows->hash;
@@ -337,13 +341,53 @@ static void who_is_revoked_says_nothing_more(void **state)
     learn(net, AUTHOR, 2);
     assert_false(replica_may_say(net->mesh.peers[AUTHOR].replica));
     assert_int_equal(net->mesh.peers[AUTHOR].cut_from, 2);
-    uint64_t said = replica_said(net->mesh.peers[AUTHOR].replica);
     mesh_say(&net->mesh, AUTHOR, "hello?");
-    assert_int_equal(replica_said(net->mesh.peers[AUTHOR].replica), said);
+    assert_int_equal(replica_said(net->mesh.peers[AUTHOR].replica), 0);
     mesh_step(&net->mesh, AUTHOR,
               (ReplicaInput){.kind = REPLICA_STORED, .ticket = net->mesh.tickets[AUTHOR]});
     assert_holds(net, AUTHOR, 2);
     net_free(net);
+}
+
+/* Its numbers may be on other disks: they are not signed again, and not gone on from. */
+static void who_counts_again_goes_on_in_a_new_epoch(void **state)
+{
+    (void)state;
+    enum { CUTS = 2 };
+    static const uint64_t limits[CUTS] = {0, 2}; /* nothing of it, or less than was given away */
+    for (size_t i = 0; i < CUTS; i++) {
+        Net *net = net_new(UINT64_MAX);
+        const Replica *author = net->mesh.peers[AUTHOR].replica;
+        net_link(net, AUTHOR, RELAY);
+        say_group(net, 3);
+        net->mesh.disks_stand_still = true;
+        say_group(net, 2); /* on its way to the disk */
+        say_group(net, 1); /* waits for that */
+        learn(net, AUTHOR, limits[i]);
+        assert_int_equal(net->mesh.peers[AUTHOR].cuts, 1);
+        learn(net, AUTHOR, UINT64_MAX); /* while the disk still writes what was cut */
+        net->mesh.disks_stand_still = false;
+        mesh_step(&net->mesh, AUTHOR,
+                  (ReplicaInput){.kind = REPLICA_STORED, .ticket = net->mesh.tickets[AUTHOR]});
+        mesh_wait(&net->mesh, 1000);
+        assert_holds(net, AUTHOR, 3); /* as the others hold it */
+        assert_holds(net, RELAY, 3);
+        assert_int_equal(replica_load(author).storing_bytes, 0);
+        assert_true(replica_may_say(author));
+        StreamId own;
+        replica_own(author, &own);
+        assert_true(own.epoch > net->knows[AUTHOR].stream.epoch);
+        mesh_say(&net->mesh, AUTHOR, "again");
+        assert_int_equal(replica_said(author), 1);
+        mesh_wait(&net->mesh, 1000);
+        assert_int_equal(replica_durable(net->mesh.peers[RELAY].replica, &own), 1);
+        assert_string_equal(net->mesh.peers[RELAY].last, "again");
+        assert_holds(net, RELAY, 3);
+        assert_int_equal(replica_root(author), replica_root(net->mesh.peers[RELAY].replica));
+        assert_string_equal(net->mesh.dropped, "");
+        assert_int_equal(net->mesh.peers[RELAY].frozen, 0);
+        net_free(net);
+    }
 }
 
 /* ---- hellos ---- */
@@ -430,6 +474,7 @@ int main(void)
         cmocka_unit_test(restart_with_more_than_counts_cuts_at_the_first_step),
         cmocka_unit_test(other_history_than_the_cut_names_is_dropped),
         cmocka_unit_test(who_is_revoked_says_nothing_more),
+        cmocka_unit_test(who_counts_again_goes_on_in_a_new_epoch),
         cmocka_unit_test(hello_is_good_on_its_own_connection_alone),
         cmocka_unit_test(run_without_an_end_is_refused_in_open_mode),
     };
