@@ -30,6 +30,7 @@ void network_open(Core *core, const CoreConfig *config)
     Err err = members_new(config->genesis, config->genesis_len, &core->members, &reason);
     assert(err == ERR_OK);
     core->signer = config->signer;
+    core->told_state = MEMBER_GOOD;
     for (size_t i = 0; i < config->control_count; i++) {
         const LogEvent *event = config->control_events[i];
         if (event->fields.kind == LOG_MEMBER || event->fields.kind == LOG_REVOKE) {
@@ -60,6 +61,25 @@ bool network_counts(const Core *core, const uint8_t *key)
 bool network_is_in(const Core *core)
 {
     return network_counts(core, core->key);
+}
+
+static MemberState own_state(const Core *core)
+{
+    return core->members != NULL ? members_state(core->members, core->key) : MEMBER_GOOD;
+}
+
+bool network_is_removed(const Core *core)
+{
+    return own_state(core) == MEMBER_REVOKED;
+}
+
+const char *network_why_out(const Core *core)
+{
+    return network_is_removed(core)
+               ? "this node was removed from its network: nothing that is said here counts"
+               : "nothing here says that this node is a member of its network: nothing that is "
+                 "said "
+                 "here counts";
 }
 
 /* ---- names ---- */
@@ -247,22 +267,46 @@ static void cut_who_went(Step *step)
     }
 }
 
-static void leave_if_removed(Step *step)
+static void tell_own_state(Step *step, MemberState state)
 {
     Core *core = step->core;
-    if (core->members == NULL || network_is_in(core)) {
-        core->told_removed = false; /* it may be invited again, where nobody has revoked it */
-        return;
-    }
-    if (!core->told_removed) {
-        core->told_removed = true;
+    const char *network = members_network_name(core->members);
+    switch (state) {
+    case MEMBER_REVOKED:
         step_notice(step, NOTICE_ERROR,
                     "this node is no member of %s any more: it links with nobody, and takes no new "
                     "lines. What it has can still be read. To come back, be invited again, with a "
                     "new data directory",
-                    members_network_name(core->members));
+                    network);
+        return;
+    case MEMBER_NONE:
+        step_notice(step, NOTICE_ERROR,
+                    "nothing here says that this node is a member of %s: who has let it in was "
+                    "removed. It takes no new lines. Others may know more, and are asked; if they "
+                    "turn it away, be invited again, with a new data directory",
+                    network);
+        return;
+    case MEMBER_GOOD:
+        step_notice(step, NOTICE_INFO, "this node is a member of %s: new lines are taken again",
+                    network);
+        return;
     }
-    mesh_close_all(step, "this node was removed from the network");
+}
+
+/* Who is removed links with nobody. Who is just not known to be a member may be known to others,
+ * who decide whether they link with it: what it lacks may be with them (its log was lost, and the
+ * founder's part of it came first), or somebody has let it in again. */
+static void leave_if_removed(Step *step)
+{
+    Core *core = step->core;
+    MemberState state = own_state(core);
+    if (core->members != NULL && state != core->told_state) {
+        core->told_state = state;
+        tell_own_state(step, state);
+    }
+    if (state == MEMBER_REVOKED) {
+        mesh_close_all(step, MESH_BYE_REMOVED);
+    }
 }
 
 void network_begin(Step *step)
@@ -316,7 +360,7 @@ static const char *is_closed(const Core *core)
     if (core->leaving) {
         return MESH_BYE_LEAVING;
     }
-    return network_is_in(core) ? NULL : "this node was removed from the network";
+    return network_is_removed(core) ? MESH_BYE_REMOVED : NULL;
 }
 
 void network_knock(Step *step)

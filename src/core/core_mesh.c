@@ -124,7 +124,7 @@ void mesh_want(Step *step, Link *link)
     if (core->mesh[index].up || there != core->mesh_count) {
         return;
     }
-    if (!network_is_in(core) || (link->proved && !network_counts(core, link->proved_key))) {
+    if (network_is_removed(core) || (link->proved && !network_counts(core, link->proved_key))) {
         link->mesh_at_ms = step->event->mono_ms + MESH_REOPEN_OLD_MS;
         return;
     }
@@ -142,8 +142,8 @@ static const char *why_not(const Step *step)
 {
     const Core *core = step->core;
     const Event *event = step->event;
-    if (!network_is_in(core)) {
-        return "this node was removed from the network";
+    if (network_is_removed(core)) {
+        return MESH_BYE_REMOVED;
     }
     if (core->members != NULL && (event->key == NULL || event->binding == NULL)) {
         return "only members of this network may link";

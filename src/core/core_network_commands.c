@@ -299,10 +299,17 @@ static bool is_founder(Step *step)
     return true;
 }
 
-static Err say_part(Step *step, const Bytes *body, const char **ret_reason)
+/* Takes over the bodies; says them unless something before them was not said (err). */
+static Err say_bodies(Step *step, Err err, LogKind kind, Bytes **bodies, size_t count,
+                      const char **ret_reason)
 {
-    LogLine line = {.fields = network_fields(step->core, LOG_REVOKE, body), .more = true};
-    return log_say(step, &line, ret_reason);
+    for (size_t i = 0; i < count; i++) {
+        LogLine line = {.fields = network_fields(step->core, kind, bodies[i]), .more = true};
+        err = err == ERR_OK ? log_say(step, &line, ret_reason) : err;
+        bytes_unref(bodies[i]);
+    }
+    mem_free(bodies);
+    return err;
 }
 
 static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts, size_t count)
@@ -313,21 +320,22 @@ static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts
         (uint8_t)(step->event->random >> 32), (uint8_t)(step->event->random >> 40),
         (uint8_t)(step->event->random >> 48), (uint8_t)(step->event->random >> 56),
     };
+    const Core *core = step->core;
     Bytes **parts = NULL;
+    Bytes **adopted = NULL;
     size_t parts_count = 0;
+    size_t adopted_count = 0;
     const char *reason = "it has written more streams than one revocation can name: /ban it";
     Err err = revocation_new(key, id, cuts, count, &parts, &parts_count);
-    for (size_t i = 0; i < parts_count; i++) {
-        err = err == ERR_OK ? say_part(step, parts[i], &reason) : err;
-        bytes_unref(parts[i]);
-    }
-    mem_free(parts);
+    members_adopt(core->members, &core->signer, key, cuts, count, &adopted, &adopted_count);
+    err = say_bodies(step, err, LOG_MEMBER, adopted, adopted_count, &reason);
+    err = say_bodies(step, err, LOG_REVOKE, parts, parts_count, &reason);
     log_input(step, (ReplicaInput){.kind = REPLICA_SAID});
     if (err != ERR_OK) {
         step_notice(step, NOTICE_ERROR, "nobody was removed: %s", reason);
     } else if (step->replies) { /* at the terminal it is told when it counts */
         AUTO_STRBUF StrBuf who = {0};
-        network_add_name(step->core, &who, key);
+        network_add_name(core, &who, key);
         step_notice(step, NOTICE_INFO,
                     "%s is removed as soon as that is on the disk here, and at "
                     "other nodes when they hear of it",

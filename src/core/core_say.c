@@ -9,13 +9,10 @@
 #include <string.h>
 #include <utlist.h>
 
-static const char REMOVED_TEXT[] =
-    "this node was removed from its network: nothing that is said here counts";
-
 Err log_may_say(const Core *core, const char **ret_text)
 {
     if (!network_is_in(core)) {
-        *ret_text = REMOVED_TEXT;
+        *ret_text = network_why_out(core);
         return ERR_UNAVAILABLE;
     }
     if (core->store_reason != NULL) {
@@ -210,13 +207,13 @@ void log_cut_pending(Step *step, const StreamId *stream, uint64_t hi)
             typed += !pending->message->by_client;
             seen_forget_id(core->seen, &pending->message->id);
         }
-        reject_pending(step, pending, REMOVED_TEXT);
+        reject_pending(step, pending, network_why_out(core));
         pending_free(core, pending);
     }
     if (typed > 0) {
         core->input_failed = true;
         step_notice(step, NOTICE_ERROR, "%zu %s not sent: %s", typed,
-                    typed == 1 ? "line was" : "lines were", REMOVED_TEXT);
+                    typed == 1 ? "line was" : "lines were", network_why_out(core));
     }
     if (core->kept_message != NULL && core->kept_seq > hi &&
         stream_id_compare(&core->kept_stream, stream) == 0) {

@@ -11,6 +11,9 @@
 #include "core/sealed.h"
 #include "core/seen.h"
 
+/* To those whose links end with it. */
+#define MESH_BYE_REMOVED "this node was removed from the network"
+
 enum {
     CORE_NAMES_MAX = 64, /* for completion: who spoke lately */
     /* Lines in flight get this long when a person leaves; all that waits, when a pipe ended. */
@@ -133,10 +136,10 @@ struct Core {
     Names *names;
     Ignored *ignored; /* by key */
     size_t ignored_count;
-    Members *members;     /* NULL: open mode */
-    EventSigner signer;   /* for memberships; all zeros in open mode */
-    bool members_changed; /* what they say may have: to be looked at when the step is over */
-    bool told_removed;    /* the person knows that this node is no member any more */
+    Members *members;       /* NULL: open mode */
+    EventSigner signer;     /* for memberships; all zeros in open mode */
+    bool members_changed;   /* what they say may have: to be looked at when the step is over */
+    MemberState told_state; /* of this node's own, as the person knows it; GOOD before */
     /* Before the first revocation of this step: who was a member then. NULL: there was none. */
     FormerMember *members_before;
     size_t members_before_count;
@@ -383,6 +386,11 @@ void network_turn_away(Step *step, void *token, const char *text);
 bool network_counts(const Core *core, const uint8_t *key);
 /* Is this node a member of its network, or in none? */
 bool network_is_in(const Core *core);
+/* Has the founder removed it? Then it links with nobody; who just is not known to be a member does,
+ * where the others let it. */
+bool network_is_removed(const Core *core);
+/* What that means for what is said here. */
+const char *network_why_out(const Core *core);
 /* Of a member, or of who is here; "": not known. */
 const char *network_name(const Core *core, const uint8_t *key);
 /* "ann (3f2a-91bc-04d7-be11)". */

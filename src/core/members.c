@@ -336,6 +336,59 @@ Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], cons
     return ERR_OK;
 }
 
+static bool is_within(const Claim *claim, const MemberCut *cuts, size_t count)
+{
+    bool within = false;
+    for (size_t i = 0; i < count && !within; i++) {
+        within = cuts[i].epoch == claim->spot.epoch && claim->spot.seq <= cuts[i].seq;
+    }
+    return within && !claim->at_door;
+}
+
+/* Which of the memberships that by has signed for it stays within the cuts; NULL: none. */
+static const Claim *claim_within(const Person *who, const Person *by, const MemberCut *cuts,
+                                 size_t count)
+{
+    const Claim *claim = who->claims;
+    while (claim != NULL && (claim->by != by || !is_within(claim, cuts, count))) {
+        claim = claim->next_of_who;
+    }
+    return claim;
+}
+
+static bool is_of_founder(const Roll *roll, const Person *who)
+{
+    const Claim *claim = who->claims;
+    while (claim != NULL && (claim->by != roll->founder || claim->at_door)) {
+        claim = claim->next_of_who;
+    }
+    return claim != NULL;
+}
+
+void members_adopt(const Members *members, const EventSigner *founder,
+                   const uint8_t key[EVENT_KEY_BYTES], const MemberCut *cuts, size_t cuts_count,
+                   Bytes ***ret_bodies, size_t *ret_count)
+{
+    const Roll *roll = settled(members);
+    const Person *by = person_find(roll, key);
+    Bytes **bodies = NULL;
+    size_t count = 0;
+    const Claim *claim = by != NULL ? by->invited : NULL;
+    for (; claim != NULL && count < MEMBERS_ADOPTED_MAX; claim = claim->next_of_by) {
+        const Person *who = claim->who;
+        if (!who->rooted || who->revoked || is_of_founder(roll, who) ||
+            claim_within(who, by, cuts, cuts_count) != claim) {
+            continue;
+        }
+        bodies = mem_resize(bodies, count + 1, sizeof(*bodies));
+        bodies[count++] = membership_new(members, founder, who->key, claim->name,
+                                         (const char *const *)claim->addresses,
+                                         claim->addresses_count, claim->time_ms);
+    }
+    *ret_bodies = bodies;
+    *ret_count = count;
+}
+
 void fingerprint_text(const uint8_t key[EVENT_KEY_BYTES], char ret_text[FINGERPRINT_BYTES])
 {
     enum { BYTES_A_GROUP = 2, SHOWN_BYTES = 8 };

@@ -37,6 +37,8 @@ enum {
     REVOCATION_PARTS_MAX = 64,
     REVOCATION_CUTS_MAX = 100, /* in a part */
     REVOCATIONS_OF_KEY_MAX = 8,
+    /* Of those whom one key has let in; a step of the founder's node says them all. */
+    MEMBERS_ADOPTED_MAX = 4096,
     /* Of all revocations, twice as many as there may be streams. Only the founder's mistake, or
      * malice, comes here: what is beyond is passed over. */
     MEMBERS_CUTS_MAX = 200000,
@@ -132,6 +134,15 @@ const Member *members_find(const Members *members, const uint8_t key[EVENT_KEY_B
  * ERR_LIMIT: too many streams. */
 Err revocation_new(const uint8_t key[EVENT_KEY_BYTES], const uint8_t id[8], const MemberCut *cuts,
                    size_t cuts_count, Bytes ***ret_parts, size_t *ret_count);
+
+/* What the founder says before he says such a revocation: bodies of MEMBER events, signed by him,
+ * of those whom that key has let in within the cuts. They would stay in without it, once all of
+ * that key's streams have come; but the news of its removal may come before, and then they would
+ * take themselves for strangers, and be taken for such. In his own stream it comes after this. The
+ * caller owns the bodies and their array; NULL, where there are none. */
+void members_adopt(const Members *members, const EventSigner *founder,
+                   const uint8_t key[EVENT_KEY_BYTES], const MemberCut *cuts, size_t cuts_count,
+                   Bytes ***ret_bodies, size_t *ret_count);
 
 /* The first 8 bytes of BLAKE2b-256 of the key, in hex: "3f2a-91bc-04d7-be11". */
 void fingerprint_text(const uint8_t key[EVENT_KEY_BYTES], char ret_text[FINGERPRINT_BYTES]);

@@ -17,6 +17,7 @@ typedef struct Arguments {
     bool self_test;
     bool broadcast;
     bool private_only;
+    bool churn;
 } Arguments;
 
 static const struct argp_option OPTIONS[] = {
@@ -31,6 +32,8 @@ static const struct argp_option OPTIONS[] = {
     {"fresh", 'f', NULL, 0, "Begin with a seed that the clock gives", 0},
     {"self-test", 'S', NULL, 0, "Show that every mutation is caught, and that traces repeat", 0},
     {"private", 'P', NULL, 0, "Private networks alone (else in every fourth seed)", 0},
+    {"churn", 'C', NULL, 0, "Members come and go all the time (else in every third private seed)",
+     0},
     {"partitions", 'p', NULL, 0, "With broadcast: part the nodes now and then", 0},
     {"trace", 't', NULL, 0, "Print what happens", 0},
     {0},
@@ -86,6 +89,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->trace = true;
         return 0;
     case 'P':
+        arguments->private_only = true;
+        return 0;
+    case 'C':
+        arguments->churn = true;
         arguments->private_only = true;
         return 0;
     case 'p':
@@ -193,6 +200,9 @@ static SimConfig config_of(const Arguments *arguments, uint64_t seed)
     }
     bool shared = config.seed % 4 == 2 && config.faults;
     config.private_network = arguments->private_only || shared;
+    config.churn = config.private_network && config.faults &&
+                   (arguments->churn || (config.seed % 3 == 0 && !arguments->nodes_given));
+    config.degree = config.churn ? 0 : config.degree; /* those who go must not part the others */
     config.trace = arguments->trace ? stdout : NULL;
     return config;
 }
@@ -209,6 +219,10 @@ static int self_test(const Arguments *arguments)
             SimConfig config = config_of(arguments, ++seed);
             config.mutation = (SimMutation)mutation;
             config.private_network |= mutation >= MUTATION_TAKES_PAST_CUT;
+            if (mutation == MUTATION_UNKNOWN_KEEP_OUT) {
+                config.churn = true;
+                config.degree = 0;
+            }
             report = sim_run(&config);
         }
         printf("%-16s %s %" PRIu64 ": %s\n", sim_mutation_name((SimMutation)mutation),
@@ -262,7 +276,10 @@ int main(int argc, char **argv)
         }
         if (!report.ok) {
             printf("repeat it: ./dev sim %s--seed 0x%" PRIx64 " --trace\n",
-                   arguments.private_only ? "--private " : "", config.seed);
+                   arguments.churn          ? "--churn "
+                   : arguments.private_only ? "--private "
+                                            : "",
+                   config.seed);
             return 1;
         }
     }

@@ -106,6 +106,9 @@ static void run_task(World *world, const Task *task)
     case TASK_REVOKE:
         private_revoke(world);
         return;
+    case TASK_CHURN:
+        churn_round(world);
+        return;
     case TASK_NEW_EPOCH:
         node_crash(world, task->node);
         return;
@@ -313,6 +316,7 @@ const char *sim_mutation_name(SimMutation mutation)
         [MUTATION_TAKES_PAST_CUT] = "takes-past-cut",
         [MUTATION_KEEPS_CUT] = "keeps-cut",
         [MUTATION_NO_WITNESS] = "no-witness",
+        [MUTATION_UNKNOWN_KEEP_OUT] = "unknown-keep-out",
     };
     return names[mutation];
 }

@@ -14,23 +14,24 @@
 
 typedef enum SimMutation {
     MUTATION_NONE,
-    MUTATION_ACK_BEFORE_DISK, /* says stored at once, and writes later: a crash loses it */
-    MUTATION_APPLY_TWICE,     /* shows what came last a second time */
-    MUTATION_SAME_EPOCH,      /* a restarted node goes on in its old stream from what it has */
-    MUTATION_DEAF_LINK,       /* one node's links carry nothing after the trouble */
-    MUTATION_NO_VERIFY,       /* takes any signature; a hostile node forges */
-    MUTATION_CLOCK_DRAGGED,   /* stamps far ahead are believed */
-    MUTATION_NO_PROOFS,       /* nobody passes on that an author has signed two histories */
-    MUTATION_SAY_ANYWAY,      /* says more while the disk is full than may wait */
-    MUTATION_BIG_WINDOWS,     /* keeps more events in memory than it may */
-    MUTATION_STOPPED_CLOCK,   /* one node's clock stands still: it waits for ever */
-    MUTATION_EFFECT_FIRST,    /* shows what comes as it comes */
-    MUTATION_NEVER_LATE,      /* does not say that a line comes late */
-    MUTATION_SHOWS_NOT_ALL,   /* now and then a line is not shown */
-    MUTATION_CHATTER,         /* nobody is ever quiet */
-    MUTATION_TAKES_PAST_CUT,  /* takes all of a revoked member's streams */
-    MUTATION_KEEPS_CUT,       /* deletes nothing from the disk */
-    MUTATION_NO_WITNESS,      /* nobody tells of members whom only he knows */
+    MUTATION_ACK_BEFORE_DISK,  /* says stored at once, and writes later: a crash loses it */
+    MUTATION_APPLY_TWICE,      /* shows what came last a second time */
+    MUTATION_SAME_EPOCH,       /* a restarted node goes on in its old stream from what it has */
+    MUTATION_DEAF_LINK,        /* one node's links carry nothing after the trouble */
+    MUTATION_NO_VERIFY,        /* takes any signature; a hostile node forges */
+    MUTATION_CLOCK_DRAGGED,    /* stamps far ahead are believed */
+    MUTATION_NO_PROOFS,        /* nobody passes on that an author has signed two histories */
+    MUTATION_SAY_ANYWAY,       /* says more while the disk is full than may wait */
+    MUTATION_BIG_WINDOWS,      /* keeps more events in memory than it may */
+    MUTATION_STOPPED_CLOCK,    /* one node's clock stands still: it waits for ever */
+    MUTATION_EFFECT_FIRST,     /* shows what comes as it comes */
+    MUTATION_NEVER_LATE,       /* does not say that a line comes late */
+    MUTATION_SHOWS_NOT_ALL,    /* now and then a line is not shown */
+    MUTATION_CHATTER,          /* nobody is ever quiet */
+    MUTATION_TAKES_PAST_CUT,   /* takes all of a revoked member's streams */
+    MUTATION_KEEPS_CUT,        /* deletes nothing from the disk */
+    MUTATION_NO_WITNESS,       /* nobody tells of members whom only he knows */
+    MUTATION_UNKNOWN_KEEP_OUT, /* who is not known to be a member any more links with nobody */
     MUTATIONS_COUNT,
 } SimMutation;
 
@@ -55,6 +56,7 @@ typedef struct SimConfig {
     uint32_t operations_per_s;
     uint32_t operations_for_s;
     bool private_network; /* with members who are let in late, and one who is revoked */
+    bool churn;           /* then: who come and go all the time, and several who are revoked */
     bool partitions;      /* of half the nodes, 5 s in every 10 */
     SimMutation mutation;
     FILE *trace; /* NULL: none */

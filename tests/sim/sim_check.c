@@ -230,6 +230,9 @@ bool check_all_equal(const World *world)
         if (root_known && replica_root(node->replica) != root) {
             return false;
         }
+        if (world->config.private_network && !private_agrees(world, i)) {
+            return false;
+        }
         root = replica_root(node->replica);
         root_known = true;
     }
@@ -242,13 +245,46 @@ bool check_all_equal(const World *world)
     return true;
 }
 
+/* What each node holds, of those that count. */
+static void tell_heads(const World *world)
+{
+    for (int i = 0; i < world->config.nodes; i++) {
+        const Replica *replica = world->nodes[i].replica;
+        const StreamId *id;
+        if (replica == NULL || (world->config.private_network && !private_counts(world, i))) {
+            continue;
+        }
+        fprintf(world->config.trace, "node %d has root %016" PRIx64 ":", i, replica_root(replica));
+        for (size_t j = 0; (id = replica_stream_at(replica, j)) != NULL; j++) {
+            uint64_t durable = replica_durable(replica, id);
+            if (durable > 0 || replica_is_frozen(replica, id)) {
+                fprintf(world->config.trace, " %02x/%" PRIx64 "/%" PRIu64 "%s", id->origin[0],
+                        id->epoch, durable, replica_is_frozen(replica, id) ? " frozen" : "");
+            }
+        }
+        fprintf(world->config.trace, "\n");
+    }
+}
+
 /* For the reader of a trace: who lacks what. */
 void check_tell_differences(World *world)
 {
+    bool is_private = world->config.private_network;
+    if (world->config.trace == NULL) {
+        return;
+    }
+    if (is_private) {
+        private_tell_differences(world);
+    }
+    tell_heads(world);
     for (const Known *known = world->known; known != NULL; known = known->hh.next) {
         for (int i = 0; i < world->config.nodes; i++) {
             const Node *node = &world->nodes[i];
-            if (world->config.trace != NULL && !known->excused &&
+            if (is_private && (!private_counts(world, i) ||
+                               !private_event_counts(world, &known->key.stream, known->key.seq))) {
+                continue;
+            }
+            if (!known->excused &&
                 (node->replica == NULL ||
                  replica_durable(node->replica, &known->key.stream) < known->key.seq)) {
                 fprintf(

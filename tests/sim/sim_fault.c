@@ -78,8 +78,8 @@ static void node_clone(World *world, int at)
         return;
     }
     if (world->config.private_network &&
-        (original == private_founder(world) || original == world->revoked || at == world->revoked ||
-         at == world->late || original == world->late)) {
+        (world->config.churn || original == private_founder(world) || original == world->revoked ||
+         at == world->revoked || at == world->late || original == world->late)) {
         return;
     }
     world->clones++;

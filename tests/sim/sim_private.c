@@ -7,7 +7,7 @@
  * shown where an edge comes up. The one who is revoked goes on in half of the worlds: it writes
  * past its cut and in new epochs, with a clock that goes back, and passes on all it has; it does
  * not want to hear of it. The founder is honest, and its disk is not lost: what it alone holds
- * counts. */
+ * counts. In some worlds members come and go all the time (sim_churn.c). */
 #include "sim_world.h"
 
 enum {
@@ -121,16 +121,18 @@ void private_tell_cuts(World *world, int at)
     }
 }
 
-static bool is_deaf_to(const World *world, int at, const LogEvent *event)
+static bool is_deaf_to(const Node *node, const LogEvent *event)
 {
-    return event->fields.kind == LOG_REVOKE && at == world->revoked && world->revoked_is_hostile;
+    uint8_t key[EVENT_KEY_BYTES];
+    return event->fields.kind == LOG_REVOKE && node->is_defiant &&
+           members_about(node->members, event, key) && memcmp(key, node->key, EVENT_KEY_BYTES) == 0;
 }
 
 void private_take(World *world, int at, const LogEvent *event)
 {
     Node *node = &world->nodes[at];
     uint8_t key[EVENT_KEY_BYTES];
-    if (is_deaf_to(world, at, event) || !members_take(node->members, event)) {
+    if (is_deaf_to(node, event) || !members_take(node->members, event)) {
         return;
     }
     node->members_changed = true;
@@ -140,9 +142,17 @@ void private_take(World *world, int at, const LogEvent *event)
     }
 }
 
-static bool is_good(const Node *node, const Node *other)
+bool private_is_good(const Node *node, const Node *other)
 {
     return members_state(node->members, other->key) == MEMBER_GOOD;
+}
+
+/* It knows that it was revoked, and links with nobody. */
+static bool keeps_out(const World *world, const Node *node)
+{
+    MemberState state = members_state(node->members, node->key);
+    bool mutant = world->config.mutation == MUTATION_UNKNOWN_KEEP_OUT && state == MEMBER_NONE;
+    return world->config.churn && (state == MEMBER_REVOKED || mutant);
 }
 
 /* The gate of both: may these two link? */
@@ -154,8 +164,8 @@ bool private_may_link(World *world, int a, int b)
     show_proof(world, b, one->key);
     private_settle(world, a);
     private_settle(world, b);
-    return one->replica != NULL && other->replica != NULL && is_good(one, other) &&
-           is_good(other, one);
+    return one->replica != NULL && other->replica != NULL && private_is_good(one, other) &&
+           private_is_good(other, one) && !keeps_out(world, one) && !keeps_out(world, other);
 }
 
 static void check_cuts_hold(World *world, int at)
@@ -186,7 +196,8 @@ void private_settle(World *world, int at)
         private_witness_later(world, at);
         for (size_t i = 0; i < node->edges_count; i++) {
             const Edge *edge = &world->edges[node->edges[i]];
-            if (edge->up && !is_good(node, &world->nodes[edge_other(edge, at)])) {
+            const Node *other = &world->nodes[edge_other(edge, at)];
+            if (edge->up && (!private_is_good(node, other) || keeps_out(world, node))) {
                 edge_down(world, node->edges[i]);
             }
         }
@@ -209,7 +220,7 @@ static void say(World *world, int at, int kind, const Bytes *body)
     node_step(world, at, (ReplicaInput){.kind = REPLICA_SAY, .fields = &fields});
 }
 
-static void let_in(World *world, int by, int who)
+void private_let_in(World *world, int by, int who)
 {
     const Node *node = &world->nodes[by];
     EventSigner signer;
@@ -226,8 +237,7 @@ void private_said(World *world, int at)
     const Node *node = &world->nodes[at];
     for (int i = 0; i < world->config.nodes; i++) {
         Node *other = &world->nodes[i];
-        bool waits = proof_of(world, other->key) == NULL &&
-                     members_state(node->members, other->key) == MEMBER_GOOD;
+        bool waits = proof_of(world, other->key) == NULL && private_is_good(node, other);
         Bytes *proof = waits ? members_proof(node->members, other->key) : NULL;
         if (proof != NULL) {
             proof_add(world, other->key, proof);
@@ -286,7 +296,7 @@ void private_let_in_late(World *world)
     bool can = node->replica != NULL && replica_may_say(node->replica) &&
                members_state(node->members, node->key) == MEMBER_GOOD;
     if (can) {
-        let_in(world, by, world->late);
+        private_let_in(world, by, world->late);
     }
     if (proof_of(world, world->nodes[world->late].key) == NULL && !world->healing) {
         world_post(world, 500, (Task){.kind = TASK_LET_IN});
@@ -323,10 +333,26 @@ static size_t name_others(const Node *founder, const Node *victim, MemberCut *cu
     return count;
 }
 
-static void say_revocation(World *world)
+/* The founder answers for those whom they leave in. */
+static void say_adopted(World *world, const uint8_t *key, const MemberCut *cuts, size_t count)
 {
     const Node *founder = &world->nodes[private_founder(world)];
-    const Node *victim = &world->nodes[world->revoked];
+    EventSigner signer;
+    event_signer_init(&signer, founder->seed);
+    Bytes **bodies = NULL;
+    size_t bodies_count = 0;
+    members_adopt(founder->members, &signer, key, cuts, count, &bodies, &bodies_count);
+    for (size_t i = 0; i < bodies_count; i++) {
+        say(world, private_founder(world), LOG_MEMBER, bodies[i]);
+        bytes_unref(bodies[i]);
+    }
+    mem_free(bodies);
+}
+
+void private_say_revocation(World *world, int who)
+{
+    const Node *founder = &world->nodes[private_founder(world)];
+    const Node *victim = &world->nodes[who];
     MemberCut cuts[CUTS_MAX];
     size_t count = 0;
     bool since = world_chance(world, 400);
@@ -340,6 +366,7 @@ static void say_revocation(World *world)
     uint64_t id = world_random(world);
     Bytes **parts = NULL;
     size_t parts_count = 0;
+    say_adopted(world, victim->key, cuts, count);
     if (revocation_new(victim->key, (const uint8_t *)&id, cuts, count, &parts, &parts_count) ==
         ERR_OK) {
         for (size_t i = 0; i < parts_count; i++) {
@@ -348,22 +375,19 @@ static void say_revocation(World *world)
         }
         mem_free(parts);
     }
-    world_trace(world, "revoke", world->revoked, count, since);
+    world_trace(world, "revoke", who, count, since);
 }
 
-/* It is on the founder's disk, and on its way. */
-static void revoked_goes_on(World *world)
+void private_revoked_goes_on(World *world, int who)
 {
     world->report.revocations++;
-    if (!world->revoked_is_hostile) {
+    if (!world->nodes[who].is_defiant) {
         return;
     }
-    world->nodes[world->revoked].skew_ms -= BACK_DATED_MS;
-    world_post(world, world_between(world, 100, 4000),
-               (Task){.kind = TASK_NEW_EPOCH, .node = world->revoked});
+    world->nodes[who].skew_ms -= BACK_DATED_MS;
+    world_post(world, world_between(world, 100, 4000), (Task){.kind = TASK_NEW_EPOCH, .node = who});
     for (int i = 0; i < 10; i++) {
-        world_post(world, world_between(world, 0, 8000),
-                   (Task){.kind = TASK_SAY, .node = world->revoked});
+        world_post(world, world_between(world, 0, 8000), (Task){.kind = TASK_SAY, .node = who});
     }
 }
 
@@ -372,11 +396,12 @@ void private_revoke(World *world)
     const Node *founder = &world->nodes[private_founder(world)];
     const Node *victim = &world->nodes[world->revoked];
     if (members_state(founder->members, victim->key) == MEMBER_REVOKED) {
-        revoked_goes_on(world);
+        private_revoked_goes_on(world, world->revoked);
         return;
     }
-    if (founder->replica != NULL && replica_may_say(founder->replica) && is_good(founder, victim)) {
-        say_revocation(world);
+    if (founder->replica != NULL && replica_may_say(founder->replica) &&
+        private_is_good(founder, victim)) {
+        private_say_revocation(world, world->revoked);
     }
     if (!world->healing) { /* a crash may take it */
         world_post(world, 300, (Task){.kind = TASK_REVOKE});
@@ -389,6 +414,7 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
 {
     Node *node = &world->nodes[at];
     world_trace(world, "cut", at, stream->epoch, hi);
+    churn_note_cut(world, stream);
     world->report.streams_cut++;
     Applied *applied;
     HASH_FIND(hh, node->applied, stream, sizeof(*stream), applied);
@@ -415,11 +441,43 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
 
 /* ---- checkers ---- */
 
-/* At at it is applied: does it count, as far as that node knows? */
+bool private_agrees(const World *world, int at)
+{
+    const Members *members = world->nodes[at].members;
+    for (int i = 0; i < world->config.nodes; i++) {
+        const uint8_t *key = world->nodes[i].key;
+        if (members_state(members, key) != members_state(truth(world), key)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void private_tell_differences(const World *world)
+{
+    static const char *const names[] = {"none", "good", "revoked"};
+    for (int i = 0; i < world->config.nodes; i++) {
+        const Node *node = &world->nodes[i];
+        for (int j = 0; j < world->config.nodes; j++) {
+            MemberState here = members_state(node->members, world->nodes[j].key);
+            MemberState there = members_state(truth(world), world->nodes[j].key);
+            if (here != there) {
+                fprintf(world->config.trace,
+                        "node %d (%s) has node %d for %s, and the founder for %s\n", i,
+                        names[members_state(truth(world), node->key)], j, names[here],
+                        names[there]);
+            }
+        }
+    }
+}
+
+/* At at it is applied: does it count, as far as that node knows? What comes in one frame with the
+ * news is cut when all of the frame is taken (check_cuts_hold). */
 void private_check_applied(World *world, int at, const LogEvent *event)
 {
     const Node *node = &world->nodes[at];
-    if (event->fields.seq > node_cut(world, node, &event->fields.stream, NULL)) {
+    if (!node->members_changed &&
+        event->fields.seq > node_cut(world, node, &event->fields.stream, NULL)) {
         world_fail(world, "node %d applies number %" PRIu64 " of a stream past its cut", at,
                    event->fields.seq);
     }
@@ -445,7 +503,8 @@ bool private_is_cut(const World *world, int at, const StreamId *stream)
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
 {
     unsigned losing = FAULT_DISK_LOST | FAULT_RESTORE | FAULT_CLONE | FAULT_MUTE;
-    if (world->report.revocations == 0 || (world->swarm & losing) == 0) {
+    bool may = world->report.revocations > 0 && (world->swarm & losing) != 0;
+    if (!may && !churn_has_cut(world, stream)) {
         return false;
     }
     for (int i = 0; i < world->config.nodes; i++) {
@@ -460,8 +519,8 @@ bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
 void private_check_end(World *world)
 {
     for (int i = 0; i < world->config.nodes; i++) {
-        if (!private_counts(world, i)) {
-            continue;
+        if (!private_counts(world, i) || node_is_hostile(world, i, FAULT_MUTE)) {
+            continue; /* nobody has waited for a mute one */
         }
         for (const DiskStream *stream = world->nodes[i].disk; stream != NULL;
              stream = stream->hh.next) {
@@ -485,7 +544,7 @@ static void choose(World *world)
 {
     int nodes = world->config.nodes;
     world->revoked = (int)(world_random(world) % (uint64_t)(nodes - 1));
-    world->revoked_is_hostile = world_chance(world, 600);
+    bool is_defiant = world_chance(world, 600);
     world->late = -1;
     /* Those who are away must not part those who are left. */
     if ((world->swarm & (FAULT_MUTE | FAULT_EQUIVOCATOR)) != 0) {
@@ -500,6 +559,9 @@ static void choose(World *world)
     if (world_chance(world, 100)) {
         world->revoked = -1; /* nobody */
     }
+    if (world->revoked >= 0) {
+        world->nodes[world->revoked].is_defiant = is_defiant;
+    }
     world->late_is_lost = (world->swarm & FAULT_DISK_LOST) != 0 && world_chance(world, 500) &&
                           world->late_inviter != private_founder(world);
 }
@@ -509,7 +571,11 @@ void private_begin(World *world)
     const uint8_t salt[16] = {1};
     EventSigner signer;
     const char *reason = "";
-    choose(world);
+    if (world->config.churn) {
+        churn_begin(world);
+    } else {
+        choose(world);
+    }
     event_signer_init(&signer, world->nodes[private_founder(world)].seed);
     if (genesis_new("sim", signer.public_key, salt, WALL_MS, &world->genesis, &reason) != ERR_OK) {
         world_fail(world, "no network: %s", reason);
@@ -519,8 +585,9 @@ void private_begin(World *world)
 void private_let_all_in(World *world)
 {
     for (int i = 0; i < private_founder(world); i++) {
-        if (i != world->late && !(i == TWIN && node_is_hostile(world, i, FAULT_EQUIVOCATOR))) {
-            let_in(world, private_founder(world), i);
+        if (i != world->late && !world->nodes[i].begins_outside &&
+            !(i == TWIN && node_is_hostile(world, i, FAULT_EQUIVOCATOR))) {
+            private_let_in(world, private_founder(world), i);
         }
     }
     if (world->late >= 0) {
@@ -531,10 +598,14 @@ void private_let_all_in(World *world)
         world_post(world, world_between(world, NEWS_MIN_MS, world->config.trouble_ms * 3 / 4),
                    (Task){.kind = TASK_REVOKE});
     }
+    if (world->config.churn) {
+        world_post(world, CHURN_EVERY_MS, (Task){.kind = TASK_CHURN});
+    }
 }
 
 void private_done(World *world)
 {
+    churn_done(world);
     for (size_t i = 0; i < world->proofs_count; i++) {
         bytes_unref(world->proofs[i].proof);
     }

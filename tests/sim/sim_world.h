@@ -52,6 +52,7 @@ typedef enum TaskKind {
     TASK_LET_IN,
     TASK_REVOKE,
     TASK_NEW_EPOCH,
+    TASK_CHURN,
     TASK_CUT,
     TASK_WITNESS,
     TASK_LOSE_DISK,
@@ -158,7 +159,10 @@ typedef struct Node {
     bool members_changed;
     bool looks_later; /* whether all members are known to all */
     bool has_said;
-    unsigned depth; /* of steps within steps */
+    bool is_defiant;     /* of its own revocation it does not want to hear */
+    bool begins_outside; /* and is let in later, if at all */
+    bool went_on;        /* after its revocation */
+    unsigned depth;      /* of steps within steps */
     uint64_t last_ticket;
 } Node;
 
@@ -228,10 +232,10 @@ typedef struct World {
     size_t proofs_count;
     CutContext *cuts; /* by node */
     int revoked;
-    bool revoked_is_hostile;
     int late;
     int late_inviter;
     bool late_is_lost; /* that he was let in, with the disk that held it, as soon as he knows */
+    Applied *cut;      /* streams of which some node has deleted something; with churn */
     SimReport report;
 } World;
 
@@ -376,6 +380,22 @@ bool private_event_counts(const World *world, const StreamId *stream, uint64_t s
 bool private_is_cut(const World *world, int at, const StreamId *stream);
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq);
 void private_done(World *world);
+/* Does it know as much as the founder of who is a member? */
+bool private_agrees(const World *world, int at);
+void private_tell_differences(const World *world);
+bool private_is_good(const Node *node, const Node *other);
+void private_let_in(World *world, int by, int who);
+void private_say_revocation(World *world, int who);
+/* It is on the founder's disk, and on its way. */
+void private_revoked_goes_on(World *world, int who);
+
+/* sim_churn.c: members who come and go all the time. */
+enum { CHURN_EVERY_MS = 300 };
+void churn_begin(World *world);
+void churn_round(World *world);
+void churn_note_cut(World *world, const StreamId *stream);
+bool churn_has_cut(const World *world, const StreamId *stream);
+void churn_done(World *world);
 
 /* sim_overlay.c */
 void overlay_make(World *world);

@@ -241,11 +241,61 @@ static void garbled_revocations_are_passed_over(void **state)
     people_done(&people);
 }
 
+/* Whether the removed one's own stream has come or not. */
+static void founder_answers_for_whom_the_cut_leaves_in(void **state)
+{
+    (void)state;
+    enum { FOUNDER, REMOVED, WITHIN, BEHIND, AT_DOOR, OF_FOUNDER };
+    People people;
+    people_init(&people, 6);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, FOUNDER, REMOVED, 5, 1));
+    people_take(members, people_invites(&people, FOUNDER, OF_FOUNDER, 5, 2));
+    people_take(members, people_invites(&people, REMOVED, OF_FOUNDER, 5, 2));
+    people_take(members, people_invites(&people, REMOVED, WITHIN, 5, 10));
+    people_take(members, people_invites(&people, REMOVED, WITHIN, 6, 1)); /* once more */
+    people_take(members, people_invites(&people, REMOVED, BEHIND, 6, 2));
+    const size_t chain[] = {FOUNDER, REMOVED, AT_DOOR};
+    Bytes *proof = proof_of(&people, chain, 3);
+    const char *reason = "";
+    assert_int_equal(members_take_proof(members, people_key(&people, AT_DOOR), bytes_data(proof),
+                                        bytes_len(proof), &reason),
+                     ERR_OK);
+    const MemberCut cuts[] = {{.epoch = 5, .seq = 10}, {.epoch = 6, .seq = 1}};
+    Bytes **bodies = NULL;
+    size_t count = 0;
+    members_adopt(members, &people.signers[FOUNDER], people_key(&people, REMOVED), cuts, 2, &bodies,
+                  &count);
+    assert_int_equal(count, 1);
+    LogEvent *revocation[1];
+    (void)people_revokes(&people, REMOVED, 1, cuts, 2, 4, revocation);
+    Members *newcomer = people_members(&people); /* who has heard of the founder's stream alone */
+    people_take(newcomer, people_invites(&people, FOUNDER, REMOVED, 5, 1));
+    people_take(newcomer, people_event(&people, FOUNDER, 5, 3, LOG_MEMBER, bodies[0]));
+    people_take(newcomer, revocation[0]);
+    assert_int_equal(people_state(newcomer, &people, REMOVED), MEMBER_REVOKED);
+    assert_int_equal(people_state(newcomer, &people, WITHIN), MEMBER_GOOD);
+    const Member *within = members_find(newcomer, people_key(&people, WITHIN));
+    assert_string_equal(within->name, "p2");
+    assert_int_equal(within->since_ms, PEOPLE_WALL_MS + WITHIN); /* as it was */
+    assert_string_equal(within->addresses[0], "host:50051");
+    mem_free(bodies);
+    members_adopt(members, &people.signers[FOUNDER], people_key(&people, REMOVED), NULL, 0, &bodies,
+                  &count);
+    assert_int_equal(count, 0);
+    assert_null(bodies);
+    bytes_unref(proof);
+    members_free(newcomer);
+    members_free(members);
+    people_done(&people);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_is_named_of_which_nothing_counts),
         cmocka_unit_test(revocation_cuts_streams_and_invitations),
+        cmocka_unit_test(founder_answers_for_whom_the_cut_leaves_in),
         cmocka_unit_test(membership_at_the_door_goes_with_its_inviter),
         cmocka_unit_test(revocation_counts_when_all_parts_are_there),
         cmocka_unit_test(lower_cut_of_two_revocations_counts),
