@@ -56,8 +56,8 @@ void log_rooms_known(Step *step)
 void log_cut(Step *step, const StreamId *stream)
 {
     Core *core = step->core;
-    fold_cut(core->fold, stream, members_cut(core->members, stream, NULL), step->event->mono_ms,
-             step->event->wall_ms, &core->fold_out);
+    uint64_t hi = core->members != NULL ? members_cut(core->members, stream, NULL) : UINT64_MAX;
+    fold_cut(core->fold, stream, hi, step->event->mono_ms, step->event->wall_ms, &core->fold_out);
     release(step, &core->fold_out);
 }
 
@@ -90,6 +90,15 @@ static void tell_frozen(Step *step, const LogEvent *event)
     }
     memcpy(step->core->frozen_told, place, sizeof(place));
     network_witness_later(step); /* whom it has let in may not be known to all */
+    if (memcmp(event->fields.stream.origin, step->core->key, EVENT_KEY_BYTES) == 0) {
+        step_notice(step, NOTICE_WARNING,
+                    "this node's key has signed two different events for one place (%s): a copy of "
+                    "its data directory, or of this machine, is running. What was said here lately "
+                    "may be missing at others; what is said from now on is not. End the copy, or, "
+                    "if it is not yours, have this node removed and join with a new data directory",
+                    place);
+        return;
+    }
     step_notice(step, NOTICE_WARNING,
                 "the node at which %.*s wrote has signed two different events for one place (%s): "
                 "nothing more of that stream is taken",

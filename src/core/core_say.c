@@ -188,6 +188,13 @@ void log_reject_pending(Step *step, const char *text)
     }
 }
 
+static const char *why_cut(const Core *core)
+{
+    return network_is_in(core)
+               ? "a copy of this node says something else in its place: say it again"
+               : network_why_out(core);
+}
+
 void log_cut_pending(Step *step, const StreamId *stream, uint64_t hi)
 {
     Core *core = step->core;
@@ -207,13 +214,13 @@ void log_cut_pending(Step *step, const StreamId *stream, uint64_t hi)
             typed += !pending->message->by_client;
             seen_forget_id(core->seen, &pending->message->id);
         }
-        reject_pending(step, pending, network_why_out(core));
+        reject_pending(step, pending, why_cut(core));
         pending_free(core, pending);
     }
     if (typed > 0) {
         core->input_failed = true;
         step_notice(step, NOTICE_ERROR, "%zu %s not sent: %s", typed,
-                    typed == 1 ? "line was" : "lines were", network_why_out(core));
+                    typed == 1 ? "line was" : "lines were", why_cut(core));
     }
     if (core->kept_message != NULL && core->kept_seq > hi &&
         stream_id_compare(&core->kept_stream, stream) == 0) {

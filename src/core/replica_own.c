@@ -106,6 +106,17 @@ void own_end(RStep *step)
     event_unref(TAKE(replica->last_said));
 }
 
+void own_leave(RStep *step)
+{
+    Replica *replica = step->replica;
+    if (replica->group_count > 0) {
+        ReplicaOutput *output = rstep_add(step, REPLICA_CUT);
+        output->stream = replica->own->id;
+        output->from = replica->said - replica->group_count;
+    }
+    own_end(step);
+}
+
 void own_say(RStep *step)
 {
     Replica *replica = step->replica;

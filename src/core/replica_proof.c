@@ -14,7 +14,8 @@
  * content, for ever. Who comes later holds none of it. So the streams of such an author do not
  * count in the root, and that there is a proof counts instead: then roots are equal where all
  * know of it. The author's other streams go on, told by HAVE alone; everybody else's are not
- * touched. One proof for each author travels; what is proven of another of its streams freezes
+ * touched. Where it is this node's own stream, what it says next is in another (own_leave). One
+ * proof for each author travels; what is proven of another of its streams freezes
  * that stream where it is seen. */
 #include "core/replica_state.h"
 
@@ -114,6 +115,9 @@ static void tell_frozen(RStep *step, const Stream *stream, LogEvent *event, cons
 
 static void freeze(RStep *step, Stream *stream)
 {
+    if (stream == step->replica->own) {
+        own_leave(step); /* nobody takes it any more: a copy of this node runs somewhere */
+    }
     if (!stream->frozen) {
         stream->frozen = true;
         pull_end(step, stream);

@@ -339,6 +339,16 @@ static void other_history(RStep *step, Stream *stream, size_t index, RunVerdict 
     pull_review(step, stream);
 }
 
+/* Somebody else writes with this node's key, in this very stream: a machine that was copied while
+ * it ran, or a thief. What is on its way to the disk has these places there, so not yet. */
+static bool own_is_left(RStep *step, const Stream *stream)
+{
+    if (stream == step->replica->own && step->replica->storing_own == 0) {
+        own_leave(step);
+    }
+    return stream != step->replica->own;
+}
+
 /* False, and the link is gone, where the run breaks a rule. */
 static bool receive_run(RStep *step, size_t index, const FrameRun *run)
 {
@@ -358,6 +368,9 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
     replica->stats.events_repeated += stream != NULL ? fit.repeats : 0;
     if (fit.repeats == part.count && fit.conflict == 0) {
         return_credit(link, run_bytes(run, run->count));
+        if (stream != NULL && stream == replica->own) {
+            pull_stop(step, stream); /* it was doubted for nothing */
+        }
         return true;
     }
     RunVerdict verdict = judge_run(step, stream, &part, run);
@@ -369,6 +382,10 @@ static bool receive_run(RStep *step, size_t index, const FrameRun *run)
     if (verdict == RUN_OTHER || (fit.conflict != 0 && limited)) {
         return_credit(link, run_bytes(run, run->count));
         other_history(step, stream, index, verdict, fit);
+        return true;
+    }
+    if (!own_is_left(step, stream)) {
+        return_credit(link, run_bytes(run, run->count));
         return true;
     }
     if (fit.conflict != 0) {
@@ -398,16 +415,18 @@ static void leave_used_epoch(RStep *step, const Stream *stream, uint64_t hi)
     }
 }
 
-/* The peer holds another event there than we do, or lies: let us see it. */
+/* The peer holds another event there than we do, or more of our own stream than we have said; or
+ * lies: let us see it. */
 static void doubt(RStep *step, size_t index, Stream *stream, const FrameHave *have)
 {
+    const Replica *replica = step->replica;
     const EventHash *here = have->hi <= stream->applied ? hash_here(stream, have->hi) : NULL;
-    if (here == NULL || have->head == 0 || have->head == event_hash_head(here) ||
-        pull_is_own(step->replica, stream)) {
-        return;
+    bool is_other = here != NULL && have->head != 0 && have->head != event_hash_head(here);
+    bool is_more = stream == replica->own && have->hi > replica->said;
+    if (is_other || is_more) {
+        link_stream(&replica->links[index], stream)->doubt = is_other ? have->hi : 0;
+        pull_from(step, stream, index);
     }
-    link_stream(&step->replica->links[index], stream)->doubt = have->hi;
-    pull_from(step, stream, index);
 }
 
 static void receive_haves(RStep *step, size_t index, const FrameIn *frame)

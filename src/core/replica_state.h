@@ -235,11 +235,13 @@ void own_said(RStep *step);
 void own_stored(RStep *step, Batch *batch);
 /* Of a group that is being stored, what is past hi is not to be applied. */
 void own_cut_batch(Batch *batch, uint64_t hi);
-/* The own stream was cut. Its numbers may be on other disks, and must not be signed a second time:
- * so nothing more is ever said in it. Where this node counts again later, it says what it says in a
- * new epoch, and takes what others hold of this one as it takes anybody's. What was said and not
- * given to the store is not said. */
+/* The own stream was cut, or somebody else writes it too. Its numbers may be on other disks, and
+ * must not be signed a second time: so nothing more is ever said in it. What this node says next,
+ * where it may, is in a new epoch, and what others hold of this one it takes as it takes anybody's.
+ * What was said and not given to the store is not said. */
 void own_end(RStep *step);
+/* The same, where no cut tells of what is not said. */
+void own_leave(RStep *step);
 
 /* replica_proof.c */
 /* The run, whose signature is good, names another event for place seq than this node holds. */

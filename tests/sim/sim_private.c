@@ -540,6 +540,37 @@ void private_check_end(World *world)
 
 /* ---- the world ---- */
 
+/* With the one who is revoked, or where he is: whom he lets in, and who has his key. */
+static bool goes(const World *world, int at)
+{
+    return at == world->revoked || at == world->late ||
+           (at == TWIN && node_is_hostile(world, at, FAULT_EQUIVOCATOR));
+}
+
+/* Would the others be parted without them? */
+static bool are_parted(const World *world)
+{
+    AUTO_FREE bool *reached = mem_array((size_t)world->config.nodes, sizeof(bool));
+    reached[private_founder(world)] = true;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < world->edges_count; i++) {
+            const Edge *edge = &world->edges[i];
+            int to = reached[edge->a] ? edge->b : edge->a;
+            if (reached[edge->a] != reached[edge->b] && !goes(world, to)) {
+                reached[to] = true;
+                more = true;
+            }
+        }
+    }
+    for (int i = 0; i < world->config.nodes; i++) {
+        if (!reached[i] && !goes(world, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void choose(World *world)
 {
     int nodes = world->config.nodes;
@@ -561,6 +592,9 @@ static void choose(World *world)
     }
     if (world->revoked >= 0) {
         world->nodes[world->revoked].is_defiant = is_defiant;
+    }
+    if (world->late >= 0 && world->late_inviter == world->revoked && are_parted(world)) {
+        world->late = -1;
     }
     world->late_is_lost = (world->swarm & FAULT_DISK_LOST) != 0 && world_chance(world, 500) &&
                           world->late_inviter != private_founder(world);

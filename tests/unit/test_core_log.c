@@ -56,6 +56,39 @@ static void send_message_is_answered_once_it_is_durable(void **state)
     trace_done(&trace);
 }
 
+/* A machine that was copied while it ran: both write one stream, and the proof is on its way. */
+static void node_of_which_a_copy_runs_goes_on_in_another_stream(void **state)
+{
+    (void)state;
+    CoreTrace trace = alone();
+    const EventSigner signer = trace_signer("ann");
+    trace_mesh_up(&trace, 5, "10.0.0.5:50051");
+    trace_hello(&trace, 5, "bob");
+    EventFields fields = trace.disk[0]->fields;
+    fields.body = (const uint8_t *)"other";
+    fields.body_len = 5;
+    LogEvent *other = event_new(&fields);
+    event_sign(other, &signer);
+    FrameProof proof = {.a = {.events = &trace.disk[0], .count = 1},
+                        .b = {.events = &other, .count = 1}};
+    trace.disk_stands_still = true;
+    trace_line(&trace, "one");
+    trace_line(&trace, "two"); /* behind it */
+    trace_receive(&trace, trace_client_draft("bot", "hi", ID));
+    const char *text = trace_frame(&trace, 5, &(FrameOut){.proofs = &proof, .proofs_count = 1});
+    assert_non_null(strstr(text, "cut behind 2\n"));
+    assert_non_null(strstr(text, "reject unavailable: a copy of this node says something else"));
+    assert_non_null(strstr(text, "error: 1 line was not sent: a copy of this node"));
+    assert_non_null(strstr(text, "warning: this node's key has signed two different events"));
+    assert_string_equal(trace_disk_works(&trace), "show ann: one\nkept 0/1 ann: one\n");
+    assert_string_equal(trace_line(&trace, "three"), "show ann: three\nkept 0/1 ann: three\n");
+    assert_string_equal(trace_receive(&trace, trace_client_draft("bot", "hi", ID)),
+                        "show bot: hi\naccept\nkept 0/1 bot: hi\n");
+    assert_int_equal(trace.unanswered, 0);
+    event_unref(other);
+    trace_done(&trace);
+}
+
 /* ---- repeats ---- */
 
 static void repeat_of_a_clients_line_is_accepted_and_not_shown(void **state)
@@ -316,6 +349,7 @@ int main(void)
         cmocka_unit_test(own_line_is_shown_once_it_is_durable),
         cmocka_unit_test(line_goes_to_classic_peers_once_it_is_durable),
         cmocka_unit_test(send_message_is_answered_once_it_is_durable),
+        cmocka_unit_test(node_of_which_a_copy_runs_goes_on_in_another_stream),
         cmocka_unit_test(repeat_of_a_clients_line_is_accepted_and_not_shown),
         cmocka_unit_test(repeat_is_answered_when_the_first_is_durable),
         cmocka_unit_test(repeat_after_a_restart_is_known_from_the_store),

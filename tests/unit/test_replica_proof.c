@@ -39,6 +39,41 @@ static Mesh mesh_of_twins(void)
     return mesh;
 }
 
+static LogEvent *event_after(const StreamHead *head, const EventSigner *signer, const char *body)
+{
+    EventFields fields = {.stream = head->stream,
+                          .seq = head->hi + 1,
+                          .prev_hash = head->last_hash,
+                          .hlc = UINT64_C(1700000001000) << HLC_COUNTER_BITS,
+                          .room = "lobby",
+                          .room_len = 5,
+                          .kind = LOG_TEXT,
+                          .sender = "ann",
+                          .sender_len = 3,
+                          .body = (const uint8_t *)body,
+                          .body_len = strlen(body)};
+    LogEvent *event = event_new(&fields);
+    event_sign(event, signer);
+    event->verified = false;
+    return event;
+}
+
+static LogEvent *event_of(const StreamId *stream, const EventSigner *signer, const char *body)
+{
+    return event_after(&(StreamHead){.stream = *stream}, signer, body);
+}
+
+static void feed(Mesh *mesh, size_t to, size_t from, const FrameOut *frame)
+{
+    Bytes *bytes = frame_encode(frame);
+    mesh_step(mesh, to,
+              (ReplicaInput){.kind = REPLICA_FRAME,
+                             .link = from,
+                             .data = bytes_data(bytes),
+                             .len = bytes_len(bytes)});
+    bytes_unref(bytes);
+}
+
 static bool is_frozen(const Mesh *mesh, size_t at)
 {
     StreamId id = stream_of(1, AUTHOR_EPOCH);
@@ -71,9 +106,105 @@ static void streams_of_others_go_on(void **state)
     mesh_say(&mesh, 1, "and now?");
     assert_string_equal(mesh.peers[2].last, "and now?");
     assert_string_equal(mesh.peers[3].last, "and now?");
-    mesh_say(&mesh, 0, "never mind");
+    mesh_done(&mesh);
+}
+
+/* Each of the two goes on in a stream of its own: so neither can take the other's voice. */
+static void whose_stream_is_frozen_goes_on_in_another(void **state)
+{
+    (void)state;
+    Mesh mesh = mesh_of_twins();
+    mesh.disks_stand_still = true;
+    mesh_say(&mesh, 0, "on its way to the disk");
+    mesh_say(&mesh, 0, "behind it");
+    mesh_link(&mesh, 1, 2);
     mesh_wait(&mesh, 1000);
-    assert_string_equal(mesh.peers[1].last, "and now?");
+    assert_true(is_frozen(&mesh, 0));
+    assert_int_equal(mesh.peers[0].cuts, 1); /* what is not said after all */
+    assert_int_equal(mesh.peers[0].cut_from, 2);
+    mesh.disks_stand_still = false;
+    mesh_step(&mesh, 0, (ReplicaInput){.kind = REPLICA_STORED, .ticket = mesh.tickets[0]});
+    mesh_say(&mesh, 0, "hear me");
+    mesh_wait(&mesh, 1000);
+    assert_string_equal(mesh.peers[1].last, "hear me");
+    assert_string_equal(mesh.peers[2].last, "hear me");
+    mesh_say(&mesh, 3, "and me");
+    mesh_wait(&mesh, 1000);
+    assert_string_equal(mesh.peers[1].last, "and me");
+    assert_string_equal(mesh.peers[0].last, "and me");
+    StreamId one;
+    StreamId other;
+    replica_own(mesh.peers[0].replica, &one);
+    replica_own(mesh.peers[3].replica, &other);
+    assert_int_not_equal(stream_id_compare(&one, &other), 0);
+    assert_string_equal(mesh.dropped, "");
+    mesh_done(&mesh);
+}
+
+/* Longer than what it has said itself: nobody else has a reason to ask for its part. */
+static void who_hears_of_more_of_its_own_than_it_said_looks_at_it(void **state)
+{
+    (void)state;
+    Mesh mesh = mesh_new();
+    mesh_replace(&mesh, 3, 1, AUTHOR_EPOCH, NULL);
+    mesh_say(&mesh, 0, "short");
+    mesh_say(&mesh, 3, "long");
+    mesh_say(&mesh, 3, "longer");
+    mesh_link(&mesh, 2, 3);
+    mesh_wait(&mesh, 500);
+    mesh_link(&mesh, 0, 2);
+    mesh_wait(&mesh, 1000);
+    assert_true(is_frozen(&mesh, 0));
+    assert_true(is_frozen(&mesh, 2));
+    assert_int_equal(replica_root(mesh.peers[0].replica), replica_root(mesh.peers[2].replica));
+    assert_string_equal(mesh.dropped, "");
+    mesh_done(&mesh);
+}
+
+/* As a machine that was copied while it ran: what the copy says fits, and is not this node's. */
+static void what_a_copy_has_said_is_taken_and_the_stream_left(void **state)
+{
+    (void)state;
+    const EventSigner author = signer_of(1);
+    Mesh mesh = mesh_new();
+    mesh_link(&mesh, 0, 1);
+    mesh_say(&mesh, 0, "both");
+    StreamHead head;
+    StreamId own = stream_of(1, AUTHOR_EPOCH);
+    assert_true(replica_head(mesh.peers[0].replica, &own, &head));
+    LogEvent *copy = event_after(&head, &author, "copy");
+    FrameHave have = {.stream = own, .lo = 1, .hi = 2, .head = event_hash_head(&copy->hash)};
+    FrameRun run = {.events = &copy, .count = 1};
+    feed(&mesh, 0, 1, &(FrameOut){.haves = &have, .haves_count = 1});
+    feed(&mesh, 0, 1, &(FrameOut){.runs = &run, .runs_count = 1});
+    assert_string_equal(mesh.peers[0].last, "copy");
+    mesh_say(&mesh, 0, "mine");
+    mesh_wait(&mesh, 1000);
+    assert_int_equal(replica_said(mesh.peers[0].replica), 1);
+    assert_string_equal(mesh.peers[1].last, "mine");
+    assert_int_equal(replica_applied(mesh.peers[1].replica, &own), 2);
+    assert_false(is_frozen(&mesh, 0));
+    event_unref(copy);
+    mesh_done(&mesh);
+}
+
+/* Who only says that there is more costs one question, and changes nothing. */
+static void lie_about_ones_own_stream_does_no_harm(void **state)
+{
+    (void)state;
+    Mesh mesh = mesh_new();
+    mesh_link(&mesh, 0, 1);
+    mesh_say(&mesh, 0, "one");
+    StreamId own = stream_of(1, AUTHOR_EPOCH);
+    FrameHave have = {.stream = own, .lo = 1, .hi = 1000};
+    feed(&mesh, 0, 1, &(FrameOut){.haves = &have, .haves_count = 1});
+    mesh_settle(&mesh);
+    mesh_say(&mesh, 0, "two");
+    mesh_wait(&mesh, 20000);
+    assert_int_equal(replica_said(mesh.peers[0].replica), 2);
+    assert_string_equal(mesh.peers[1].last, "two");
+    assert_int_equal(replica_behind(mesh.peers[0].replica), 0);
+    assert_string_equal(mesh.dropped, "");
     mesh_done(&mesh);
 }
 
@@ -106,35 +237,6 @@ static void proof_that_was_kept_is_known_after_a_restart(void **state)
     assert_int_equal(replica_load_proofs(replica, bytes_data(proof), bytes_len(proof) / 2),
                      ERR_INVALID);
     mesh_done(&mesh);
-}
-
-static LogEvent *event_of(const StreamId *stream, const EventSigner *signer, const char *body)
-{
-    EventFields fields = {.stream = *stream,
-                          .seq = 1,
-                          .hlc = 1,
-                          .room = "lobby",
-                          .room_len = 5,
-                          .kind = LOG_TEXT,
-                          .sender = "ann",
-                          .sender_len = 3,
-                          .body = (const uint8_t *)body,
-                          .body_len = strlen(body)};
-    LogEvent *event = event_new(&fields);
-    event_sign(event, signer);
-    event->verified = false;
-    return event;
-}
-
-static void feed(Mesh *mesh, size_t to, size_t from, const FrameOut *frame)
-{
-    Bytes *bytes = frame_encode(frame);
-    mesh_step(mesh, to,
-              (ReplicaInput){.kind = REPLICA_FRAME,
-                             .link = from,
-                             .data = bytes_data(bytes),
-                             .len = bytes_len(bytes)});
-    bytes_unref(bytes);
 }
 
 static void feed_proof(Mesh *mesh, LogEvent *a, LogEvent *b)
@@ -208,6 +310,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_histories_of_equal_length_are_found_and_proven),
         cmocka_unit_test(streams_of_others_go_on),
+        cmocka_unit_test(whose_stream_is_frozen_goes_on_in_another),
+        cmocka_unit_test(who_hears_of_more_of_its_own_than_it_said_looks_at_it),
+        cmocka_unit_test(what_a_copy_has_said_is_taken_and_the_stream_left),
+        cmocka_unit_test(lie_about_ones_own_stream_does_no_harm),
         cmocka_unit_test(who_comes_later_learns_of_it),
         cmocka_unit_test(proof_that_was_kept_is_known_after_a_restart),
         cmocka_unit_test(lying_proof_freezes_nobody_and_costs_the_link),
