@@ -488,6 +488,15 @@ bool private_counts(const World *world, int at)
     return truth(world) == NULL || members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
 }
 
+bool private_has_revoked(const World *world)
+{
+    bool has = false;
+    for (int i = 0; i < world->config.nodes && truth(world) != NULL && !has; i++) {
+        has = members_state(truth(world), world->nodes[i].key) == MEMBER_REVOKED;
+    }
+    return has;
+}
+
 bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq)
 {
     return truth(world) == NULL || members_cut(truth(world), stream, NULL) >= seq;
@@ -503,7 +512,7 @@ bool private_is_cut(const World *world, int at, const StreamId *stream)
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
 {
     unsigned losing = FAULT_DISK_LOST | FAULT_RESTORE | FAULT_CLONE | FAULT_MUTE;
-    bool may = world->report.revocations > 0 && (world->swarm & losing) != 0;
+    bool may = private_has_revoked(world) && (world->swarm & losing) != 0;
     if (!may && !churn_has_cut(world, stream)) {
         return false;
     }

@@ -210,7 +210,7 @@ void check_all_shown(World *world)
         return; /* some of it is not due yet */
     }
     /* Causes that were cut off never come: line after line waits for its own. */
-    uint64_t rounds = world->report.revocations > 0 ? CUT_CAUSES_MAX : 1;
+    uint64_t rounds = private_has_revoked(world) ? CUT_CAUSES_MAX : 1;
     uint64_t end_ms = world->now_ms + rounds * SHOWN_AT_LAST_MS;
     for (int i = 0; i < world->config.nodes && world->report.ok; i++) {
         if (node_is_hostile(world, i, FAULT_EQUIVOCATOR) ||

@@ -376,6 +376,7 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
 void private_check_applied(World *world, int at, const LogEvent *event);
 void private_check_end(World *world);
 bool private_counts(const World *world, int at);
+bool private_has_revoked(const World *world);
 bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq);
 bool private_is_cut(const World *world, int at, const StreamId *stream);
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq);
