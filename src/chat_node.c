@@ -105,12 +105,15 @@ static bool has_terminal(const Settings *settings)
 
 static void choose_name(App *app)
 {
-    if (app->settings.name == NULL && has_terminal(&app->settings)) {
+    const char *chosen = app->settings.name;
+    if (chosen == NULL && network_start_name(&app->settings, app->name)) {
+        return;
+    }
+    if (chosen == NULL && has_terminal(&app->settings)) {
         ask_name(app, user_name());
         return;
     }
-    const char *name = app->settings.name != NULL ? app->settings.name : user_name();
-    snprintf(app->name, sizeof(app->name), "%s", name);
+    snprintf(app->name, sizeof(app->name), "%s", chosen != NULL ? chosen : user_name());
 }
 
 /* ---- leaving ---- */
@@ -464,7 +467,7 @@ static void app_greet(App *app)
         strbuf_clear(&text);
     }
     strbuf_addf(&text, "%s is here, on port %u, with %zu other %s to link to. /help lists commands",
-                app->name, (unsigned)settings->port, app->nodes.nodes_count,
+                node_name(app->node), (unsigned)settings->port, app->nodes.nodes_count,
                 app->nodes.nodes_count == 1 ? "node" : "nodes");
     node_notice(app->node, NOTICE_INFO, text.text);
 }

@@ -194,6 +194,7 @@ static Err save(const Join *join, const char *address, const GateWelcomed *welco
         NetworkFile network = {.genesis = bytes_new(welcomed->genesis, welcomed->genesis_len),
                                .proof = bytes_new(welcomed->proof, welcomed->proof_len),
                                .port = join->port};
+        snprintf(network.name, sizeof(network.name), "%s", join->asks.name);
         err = network_file_save(join->directory, &network, ret_error);
         network_file_done(&network);
     }

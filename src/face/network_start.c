@@ -55,11 +55,12 @@ static Err write_no_nodes(const char *directory, char **ret_error)
 }
 
 static Err save_network(const char *directory, const uint8_t key[EVENT_KEY_BYTES],
-                        const Settings *settings, char **ret_error)
+                        const Settings *settings, const char *name, char **ret_error)
 {
     uint8_t salt[SALT_BYTES];
     const char *reason = "";
     NetworkFile network = {.port = settings->port};
+    snprintf(network.name, sizeof(network.name), "%s", name);
     randombytes_buf(salt, sizeof(salt));
     if (genesis_new(settings->network, key, salt, loop_wall_ms(), &network.genesis, &reason) !=
         ERR_OK) {
@@ -74,8 +75,8 @@ static Err save_network(const char *directory, const uint8_t key[EVENT_KEY_BYTES
     return err;
 }
 
-static Err init_network(const Settings *settings, const char *directory, char **ret_invitation,
-                        char **ret_error)
+static Err init_network(const Settings *settings, const char *directory, const char *name,
+                        char **ret_invitation, char **ret_error)
 {
     OwnAddresses addresses = {0};
     Err err = take_addresses(settings, &addresses, ret_error);
@@ -89,7 +90,7 @@ static Err init_network(const Settings *settings, const char *directory, char **
     }
     EventSigner signer;
     event_signer_init(&signer, prepared_dir_seed(prepared));
-    err = save_network(directory, signer.public_key, settings, ret_error);
+    err = save_network(directory, signer.public_key, settings, name, ret_error);
     if (err == ERR_OK) {
         AUTO_STRBUF StrBuf line = {0};
         Invites *invites = invites_new(directory);
@@ -107,14 +108,20 @@ static Err init_network(const Settings *settings, const char *directory, char **
 
 /* ---- loading ---- */
 
-/* The port is in the file for `chat_node invite`, which may know the directory alone. */
-static Err note_port(const Settings *settings, NetworkStart *start, char **ret_error)
+/* The port is in the file for `chat_node invite`, which may know the directory alone. The name
+ * stays the one by which the node has come in; an older file has none. */
+static Err note_start(const Settings *settings, const char *name, NetworkStart *start,
+                      char **ret_error)
 {
-    if (start->network.port == settings->port) {
+    NetworkFile *network = &start->network;
+    if (network->port == settings->port && network->name[0] != '\0') {
         return ERR_OK;
     }
-    start->network.port = settings->port;
-    return network_file_save(start->directory, &start->network, ret_error);
+    network->port = settings->port;
+    if (network->name[0] == '\0') {
+        snprintf(network->name, sizeof(network->name), "%s", name);
+    }
+    return network_file_save(start->directory, network, ret_error);
 }
 
 static Err check_genesis(NetworkStart *start, char **ret_error)
@@ -131,7 +138,7 @@ static Err check_genesis(NetworkStart *start, char **ret_error)
     return ERR_OK;
 }
 
-static Err load(const Settings *settings, NetworkStart *start, char **ret_error)
+static Err load(const Settings *settings, const char *name, NetworkStart *start, char **ret_error)
 {
     Err err = network_file_load(start->directory, &start->network, ret_error);
     if (err == ERR_NOT_FOUND) {
@@ -144,7 +151,7 @@ static Err load(const Settings *settings, NetworkStart *start, char **ret_error)
         err = check_genesis(start, ret_error);
     }
     if (err == ERR_OK) {
-        err = note_port(settings, start, ret_error);
+        err = note_start(settings, name, start, ret_error);
     }
     if (err == ERR_OK) {
         err = network_program_pem(start->directory, &start->program_pem, ret_error);
@@ -156,19 +163,37 @@ static Err load(const Settings *settings, NetworkStart *start, char **ret_error)
     return err;
 }
 
+bool network_start_name(const Settings *settings, char ret_name[MESSAGE_SENDER_MAX_BYTES + 1])
+{
+    AUTO_FREE char *directory = NULL;
+    AUTO_FREE char *error = NULL; /* network_start_open will meet it again, and say it */
+    NetworkFile network = {0};
+    if (settings->start != START_NODE ||
+        data_dir_of(settings->data, settings->port, &directory, &error) != ERR_OK ||
+        network_file_load(directory, &network, &error) != ERR_OK) {
+        return false;
+    }
+    bool known = network.name[0] != '\0';
+    if (known) {
+        memcpy(ret_name, network.name, sizeof(network.name));
+    }
+    network_file_done(&network);
+    return known;
+}
+
 Err network_start_open(const Settings *settings, const char *name, NetworkStart *ret_start,
                        char **ret_error)
 {
     NetworkStart start = {0};
     Err err = data_dir_of(settings->data, settings->port, &start.directory, ret_error);
     if (err == ERR_OK && settings->start == START_INIT) {
-        err = init_network(settings, start.directory, &start.invitation, ret_error);
+        err = init_network(settings, start.directory, name, &start.invitation, ret_error);
     }
     if (err == ERR_OK && settings->start == START_JOIN) {
         err = network_join(settings, start.directory, name, ret_error);
     }
     if (err == ERR_OK) {
-        err = load(settings, &start, ret_error);
+        err = load(settings, name, &start, ret_error);
     }
     if (err == ERR_OK) {
         *ret_start = start;

@@ -21,6 +21,10 @@ typedef struct NetworkStart {
     char *invitation;    /* INIT: the line to be shown; else NULL */
 } NetworkStart;
 
+/* The name by which the node has come into its network, where it is started again; false: it is not
+ * known. */
+bool network_start_name(const Settings *settings, char ret_name[MESSAGE_SENDER_MAX_BYTES + 1]);
+
 /* name: of the person at this node, by which a newcomer is let in. On failure the caller owns
  * *ret_error, for a person, of one line or more.
  * ERR_INVALID: what was typed is wrong. ERR_EXISTS: the directory holds another conversation.

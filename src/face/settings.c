@@ -31,7 +31,8 @@ enum {
 const char *argp_program_version = "chat_node " CHAT_VERSION;
 
 static const struct argp_option OPTIONS[] = {
-    {"name", 'n', "NAME", 0, "Go by NAME (asked for on a terminal; else $USER)", 0},
+    {"name", 'n', "NAME", 0,
+     "Go by NAME (of a private network: as it came in; asked for on a terminal; else $USER)", 0},
     {"data", OPTION_DATA, "DIR", 0,
      "Keep the conversation in DIR (default: $XDG_DATA_HOME/chat_node/PORT)", 0},
     {"listen", OPTION_LISTEN, "ADDRESS", 0,

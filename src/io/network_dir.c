@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { VERSION = 1, VARIANT = sodium_base64_VARIANT_ORIGINAL };
@@ -39,6 +40,16 @@ static Bytes *read_bytes(const json_t *object, const char *key, size_t max)
     return bytes_new(data, len);
 }
 
+/* It may have been written by hand, or by a version that did not keep it. */
+static void read_name(const json_t *root, NetworkFile *network)
+{
+    const char *name = json_string_value(json_object_get(root, "name"));
+    const char *reason = "";
+    if (name != NULL && message_check_name(name, strlen(name), &reason) == ERR_OK) {
+        snprintf(network->name, sizeof(network->name), "%s", name);
+    }
+}
+
 static Err parse(const char *path, const PrivateText *text, NetworkFile *ret_network,
                  char **ret_error)
 {
@@ -53,6 +64,7 @@ static Err parse(const char *path, const PrivateText *text, NetworkFile *ret_net
     NetworkFile network = {.genesis = read_bytes(root, "genesis", GENESIS_MAX_BYTES),
                            .proof = read_bytes(root, "proof", MEMBER_PROOF_MAX_BYTES),
                            .port = port > 0 && port <= UINT16_MAX ? (uint16_t)port : 0};
+    read_name(root, &network);
     if (json_integer_value(json_object_get(root, "version")) != VERSION) {
         *ret_error = strbuf_format("%s is of a later version of chat_node: take that one", path);
         err = ERR_INVALID;
@@ -107,6 +119,7 @@ Err network_file_save(const char *directory, const NetworkFile *network, char **
     json_t *root = json_object();
     json_object_set_new_nocheck(root, "version", json_integer(VERSION));
     json_object_set_new_nocheck(root, "port", json_integer(network->port));
+    json_object_set_new_nocheck(root, "name", json_string_nocheck(network->name));
     set_bytes(root, "genesis", network->genesis);
     set_bytes(root, "proof", network->proof);
     return write_json(path, root, ret_error);

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "core/event.h"
+#include "core/message.h"
 
 #include <stdint.h>
 
@@ -25,6 +26,7 @@ typedef struct NetworkFile {
     Bytes *genesis;
     Bytes *proof;  /* an encoded MemberProof; the founder's has no bytes */
     uint16_t port; /* on which the node listened last */
+    char name[MESSAGE_SENDER_MAX_BYTES + 1]; /* of who has made it, or joined; "": not known */
 } NetworkFile;
 
 /* A zeroed one is fine. */

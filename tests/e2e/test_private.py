@@ -7,6 +7,7 @@ import stat
 import time
 
 import grpc
+import pexpect
 import pytest
 
 import bots
@@ -37,6 +38,27 @@ def test_two_commands_and_two_people_chat(net, cluster):
     bob.wait_for(lambda: any("ann: hello" in row for row in bob.out), "what ann had said")
     bob.write("hi ann\n")
     ann.wait_for(lambda: any("bob: hi ann" in row for row in ann.out), "what bob said")
+
+
+def test_who_starts_again_goes_by_the_same_name_and_is_not_asked(net, cluster):
+    """Also the founder, whom no membership names; and at a terminal."""
+    net.make("ann")
+    ann = cluster.child([harness.CHAT_NODE, str(net.port("ann")), *net.args("ann")], label="ann")
+    ann.wait_for(lambda: any("-- ann is here, on port" in row for row in ann.err), "ann's start")
+    net.join_only("bob", net.invite("ann"))
+    bob = pexpect.spawn(harness.CHAT_NODE, [str(net.port("bob")), *net.args("bob")],
+                        cwd=str(cluster.folder), timeout=harness.scaled(10),
+                        env={**os.environ, "TERM": "xterm", "NO_COLOR": "1"})
+    bob.expect(r"-- bob is here, on port")
+    assert b"Your name" not in bob.before
+    bob.expect(r"connected to home")
+    bob.send(b"hi\r")
+    ann.wait_for(lambda: any("bob: hi" in row for row in ann.out), "what bob said")
+    ann.write("hello\n")
+    bob.expect(r"ann: hello")
+    bob.send(b"/quit\r")
+    bob.expect(pexpect.EOF)
+    bob.close()
 
 
 def test_an_invitation_is_not_used_up_where_the_port_is_taken(net):

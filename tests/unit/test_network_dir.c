@@ -13,7 +13,8 @@ static NetworkFile some_network(size_t proof_len)
     memset(data, 0xa5, sizeof(data));
     return (NetworkFile){.genesis = bytes_new("\0genesis\xff", 9),
                          .proof = bytes_new(data, proof_len),
-                         .port = 50051};
+                         .port = 50051,
+                         .name = "ann"};
 }
 
 static void network_comes_back_as_it_was_saved(void **state)
@@ -32,7 +33,28 @@ static void network_comes_back_as_it_was_saved(void **state)
         assert_int_equal(bytes_len(loaded.proof), lens[i]);
         assert_memory_equal(bytes_data(loaded.proof), bytes_data(saved.proof), lens[i]);
         assert_int_equal(loaded.port, 50051);
+        assert_string_equal(loaded.name, "ann");
         network_file_done(&saved);
+        network_file_done(&loaded);
+    }
+    temp_dir_done(&dir);
+}
+
+static void name_that_is_missing_or_none_is_not_known(void **state)
+{
+    (void)state;
+    TempDir dir = temp_dir_new();
+    static const char *const names[] = {"", ", \"name\": 7", ", \"name\": \"\\u001b[2J\"",
+                                        ", \"name\": \"\""};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char text[200];
+        char *error = NULL;
+        NetworkFile loaded = {0};
+        snprintf(text, sizeof(text), "{\"version\": 1, \"genesis\": \"AA==\", \"proof\": \"\"%s}",
+                 names[i]);
+        temp_put(&dir, "network", text, 0600);
+        assert_int_equal(network_file_load(dir.path, &loaded, &error), ERR_OK);
+        assert_string_equal(loaded.name, "");
         network_file_done(&loaded);
     }
     temp_dir_done(&dir);
@@ -178,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(network_comes_back_as_it_was_saved),
+        cmocka_unit_test(name_that_is_missing_or_none_is_not_known),
         cmocka_unit_test(without_the_file_it_is_open_mode),
         cmocka_unit_test(a_file_that_is_wrong_is_never_taken_for_open_mode),
         cmocka_unit_test(nodes_json_has_each_node_once_and_is_read_again),
