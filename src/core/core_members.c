@@ -251,6 +251,7 @@ static void cut_key(Step *step, const FormerMember *member)
                     member->name, fingerprint);
     }
     mesh_close_key(step, member->key, reason.text);
+    presences_end(core->presences, member->key, step->event->mono_ms);
     memcpy(step_add(step, ACTION_CUT_KEY)->key, member->key, EVENT_KEY_BYTES);
 }
 

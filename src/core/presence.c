@@ -254,6 +254,18 @@ bool presences_own_is_due(const Presences *presences, uint64_t mono_ms)
 
 /* ---- time ---- */
 
+void presences_end(Presences *presences, const uint8_t key[EVENT_KEY_BYTES], uint64_t mono_ms)
+{
+    for (size_t i = presences->here_count; i > 0; i--) {
+        Known *known = presences->here[i - 1];
+        FramePresence row = known->row;
+        if (memcmp(row.key, key, EVENT_KEY_BYTES) == 0) {
+            row.gone = true;
+            known_set(presences, known, &row, mono_ms);
+        }
+    }
+}
+
 bool presences_expire(Presences *presences, uint64_t mono_ms, FramePresence *ret_row)
 {
     while (presences->by_age != NULL) {

@@ -62,6 +62,8 @@ bool presences_own_is_due(const Presences *presences, uint64_t mono_ms);
 
 /* Takes out one that was not heard of for PRESENCE_GONE_MS, as it was; false: none. */
 bool presences_expire(Presences *presences, uint64_t mono_ms, FramePresence *ret_row);
+/* Those with that key are gone: who is no member is not here, whatever it may have said. */
+void presences_end(Presences *presences, const uint8_t key[EVENT_KEY_BYTES], uint64_t mono_ms);
 /* When the own row is due or one expires, monotonic; it may be in the past. 0: never. */
 uint64_t presences_wake_at(const Presences *presences);
 

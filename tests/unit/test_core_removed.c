@@ -53,6 +53,25 @@ static void what_waits_for_the_disk_of_a_removed_member_is_answered(void **state
     tea_done(&tea);
 }
 
+static void removed_member_is_not_here_any_more(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, THREE, 3);
+    world_start(tea.world, ANN);
+    tea_knock(&tea, ANN, BOB, tea.proofs[BOB]);
+    world_start(tea.world, BOB);
+    world_wait(tea.world, 1000);
+    expect(world_line(tea.world, ANN, "/names"), "bob");
+    world_line(tea.world, ANN, "/revoke bob");
+    expect_not(world_line(tea.world, ANN, "/names"), "bob");
+    tea_knock(&tea, ANN, CYD, tea.proofs[CYD]);
+    strbuf_clear(&tea.world->text);
+    world_start(tea.world, CYD);
+    expect_not(world_wait(tea.world, 5000), "cyd| info: bob is here");
+    tea_done(&tea);
+}
+
 static void banned_members_words_go_everywhere(void **state)
 {
     (void)state;
@@ -279,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(revoked_member_is_out_and_what_it_said_stays),
         cmocka_unit_test(what_waits_for_the_disk_of_a_removed_member_is_answered),
+        cmocka_unit_test(removed_member_is_not_here_any_more),
         cmocka_unit_test(banned_members_words_go_everywhere),
         cmocka_unit_test(newcomer_waits_for_nothing_that_was_cut_off),
         cmocka_unit_test(whom_a_removed_member_let_in_goes_too),

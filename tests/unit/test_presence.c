@@ -333,6 +333,23 @@ static void who_invents_nodes_crowds_out_only_his_own(void **state)
     assert_int_equal(hear_by(*state, row_of(30000, 5, "x", false), 7, 4).err, ERR_LIMIT);
 }
 
+static void who_is_no_member_is_gone_with_all_its_nodes(void **state)
+{
+    const uint8_t key[EVENT_KEY_BYTES] = {7};
+    FramePresence phone = row_of(1, 5, "eve", false);
+    FramePresence laptop = row_of(2, 5, "eve", false);
+    memcpy(phone.key, key, sizeof(key));
+    memcpy(laptop.key, key, sizeof(key));
+    (void)hear(*state, phone, 0);
+    (void)hear(*state, laptop, 0);
+    (void)hear(*state, row_of(3, 5, "bob", false), 0);
+    presences_end(*state, key, 10);
+    assert_int_equal(count_of(*state, "eve"), 0);
+    assert_int_equal(count_of(*state, "bob"), 1);
+    assert_heard(hear(*state, phone, 20), false, PRESENCE_SAME, "eve"); /* still on its way */
+    assert_int_equal(count_of(*state, "eve"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +369,7 @@ int main(void)
         TEST(version_does_not_begin_again_at_its_end),
         TEST(nodes_are_bounded_until_some_expire),
         TEST(who_invents_nodes_crowds_out_only_his_own),
+        TEST(who_is_no_member_is_gone_with_all_its_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
