@@ -24,18 +24,6 @@ int private_founder(const World *world)
     return world->config.nodes - 1;
 }
 
-static const Members *truth(const World *world)
-{
-    return world->nodes[private_founder(world)].members;
-}
-
-static uint64_t node_cut(const World *world, const Node *node, const StreamId *stream,
-                         EventHash *ret_hash)
-{
-    (void)world;
-    return members_cut(node->members, stream, ret_hash);
-}
-
 /* ReplicaConfig.cut */
 uint64_t private_cut(void *context, const StreamId *stream, EventHash *ret_hash)
 {
@@ -168,21 +156,6 @@ bool private_may_link(World *world, int a, int b)
            private_is_good(other, one) && !keeps_out(world, one) && !keeps_out(world, other);
 }
 
-static void check_cuts_hold(World *world, int at)
-{
-    const Node *node = &world->nodes[at];
-    const StreamId *id;
-    for (size_t i = 0; (id = replica_stream_at(node->replica, i)) != NULL; i++) {
-        uint64_t limit = node_cut(world, node, id, NULL);
-        if (replica_applied(node->replica, id) > limit ||
-            replica_durable(node->replica, id) > limit) {
-            world_fail(world,
-                       "node %d holds number %" PRIu64 " of a stream that counts up to %" PRIu64,
-                       at, replica_applied(node->replica, id), limit);
-        }
-    }
-}
-
 void private_settle(World *world, int at)
 {
     Node *node = &world->nodes[at];
@@ -192,7 +165,7 @@ void private_settle(World *world, int at)
         if (node->replica == NULL) {
             return;
         }
-        check_cuts_hold(world, at);
+        private_check_cuts_hold(world, at);
         private_witness_later(world, at);
         for (size_t i = 0; i < node->edges_count; i++) {
             const Edge *edge = &world->edges[node->edges[i]];
@@ -437,114 +410,6 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
     pending_add(node, pending);
     world_post(world, world_between(world, 1, CUT_MAX_MS),
                (Task){.kind = TASK_CUT, .node = at, .life = node->life, .ticket = pending->ticket});
-}
-
-/* ---- checkers ---- */
-
-bool private_agrees(const World *world, int at)
-{
-    const Members *members = world->nodes[at].members;
-    for (int i = 0; i < world->config.nodes; i++) {
-        const uint8_t *key = world->nodes[i].key;
-        if (members_state(members, key) != members_state(truth(world), key)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void private_tell_differences(const World *world)
-{
-    static const char *const names[] = {"none", "good", "revoked"};
-    for (int i = 0; i < world->config.nodes; i++) {
-        const Node *node = &world->nodes[i];
-        for (int j = 0; j < world->config.nodes; j++) {
-            MemberState here = members_state(node->members, world->nodes[j].key);
-            MemberState there = members_state(truth(world), world->nodes[j].key);
-            if (here != there) {
-                fprintf(world->config.trace,
-                        "node %d (%s) has node %d for %s, and the founder for %s\n", i,
-                        names[members_state(truth(world), node->key)], j, names[here],
-                        names[there]);
-            }
-        }
-    }
-}
-
-/* At at it is applied: does it count, as far as that node knows? What comes in one frame with the
- * news is cut when all of the frame is taken (check_cuts_hold). */
-void private_check_applied(World *world, int at, const LogEvent *event)
-{
-    const Node *node = &world->nodes[at];
-    if (!node->members_changed &&
-        event->fields.seq > node_cut(world, node, &event->fields.stream, NULL)) {
-        world_fail(world, "node %d applies number %" PRIu64 " of a stream past its cut", at,
-                   event->fields.seq);
-    }
-}
-
-bool private_counts(const World *world, int at)
-{
-    return truth(world) == NULL || members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
-}
-
-bool private_has_revoked(const World *world)
-{
-    bool has = false;
-    for (int i = 0; i < world->config.nodes && truth(world) != NULL && !has; i++) {
-        has = members_state(truth(world), world->nodes[i].key) == MEMBER_REVOKED;
-    }
-    return has;
-}
-
-bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq)
-{
-    return truth(world) == NULL || members_cut(truth(world), stream, NULL) >= seq;
-}
-
-bool private_is_cut(const World *world, int at, const StreamId *stream)
-{
-    return members_cut(world->nodes[at].members, stream, NULL) != UINT64_MAX;
-}
-
-/* Whoever may replace a disk takes with it what nobody else holds; those who are none of the
- * network any more do not give it back. */
-bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
-{
-    unsigned losing = FAULT_DISK_LOST | FAULT_RESTORE | FAULT_CLONE | FAULT_MUTE;
-    bool may = private_has_revoked(world) && (world->swarm & losing) != 0;
-    if (!may && !churn_has_cut(world, stream)) {
-        return false;
-    }
-    for (int i = 0; i < world->config.nodes; i++) {
-        if (private_counts(world, i) && !node_is_hostile(world, i, FAULT_MUTE) &&
-            disk_holds(world->nodes[i].disk, stream, seq)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void private_check_end(World *world)
-{
-    for (int i = 0; i < world->config.nodes; i++) {
-        if (!private_counts(world, i) || node_is_hostile(world, i, FAULT_MUTE)) {
-            continue; /* nobody has waited for a mute one */
-        }
-        for (const DiskStream *stream = world->nodes[i].disk; stream != NULL;
-             stream = stream->hh.next) {
-            EventHash hash;
-            uint64_t limit = members_cut(truth(world), &stream->id, &hash);
-            bool other = stream->count == limit &&
-                         memcmp(&stream->events[limit - 1]->hash, &hash, sizeof(hash)) != 0;
-            if (stream->count > limit || other) {
-                world_fail(world,
-                           "node %d has number %zu of a stream on its disk, which counts up to "
-                           "%" PRIu64 "%s",
-                           i, stream->count, limit, other ? ", and another one" : "");
-            }
-        }
-    }
 }
 
 /* ---- the world ---- */

@@ -373,6 +373,15 @@ void private_said(World *world, int at);
 void private_witness_later(World *world, int at);
 void private_witness(World *world, int at);
 void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi);
+void private_done(World *world);
+bool private_is_good(const Node *node, const Node *other);
+void private_let_in(World *world, int by, int who);
+void private_say_revocation(World *world, int who);
+/* It is on the founder's disk, and on its way. */
+void private_revoked_goes_on(World *world, int who);
+
+/* sim_private_check.c */
+void private_check_cuts_hold(World *world, int at);
 void private_check_applied(World *world, int at, const LogEvent *event);
 void private_check_end(World *world);
 bool private_counts(const World *world, int at);
@@ -380,15 +389,9 @@ bool private_has_revoked(const World *world);
 bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq);
 bool private_is_cut(const World *world, int at, const StreamId *stream);
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq);
-void private_done(World *world);
 /* Does it know as much as the founder of who is a member? */
 bool private_agrees(const World *world, int at);
 void private_tell_differences(const World *world);
-bool private_is_good(const Node *node, const Node *other);
-void private_let_in(World *world, int by, int who);
-void private_say_revocation(World *world, int who);
-/* It is on the founder's disk, and on its way. */
-void private_revoked_goes_on(World *world, int who);
 
 /* sim_churn.c: members who come and go all the time. */
 enum { CHURN_EVERY_MS = 300 };
