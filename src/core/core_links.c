@@ -239,6 +239,7 @@ void links_answered(Step *step)
     shade_twins(step, link);
     link->failures = 0;
     link->report_retry = false;
+    link->refusal_told = false;
     link->down_reason[0] = '\0';
     link->rtt_us = 0;
     link_measure(link, event->rtt_us);
@@ -292,6 +293,7 @@ void links_down(Step *step)
     bool was_up = link->state == LINK_UP;
     link->proved = false;
     bool first_failure = link->failures == 0;
+    bool is_refused = event->refused && !link->refusal_told;
     link->mesh_at_ms = 0;
     mesh_lost(step, link_index(step->core, link));
     link_wait(link, event->text, event->text_len, event->mono_ms, event->random);
@@ -303,10 +305,14 @@ void links_down(Step *step)
     } else if (link->report_retry) {
         step_notice(step, NOTICE_WARNING, "still no connection to %s: %s", link->address,
                     link->down_reason);
+    } else if (is_refused) { /* also where it was up before: something has changed there */
+        step_notice(step, NOTICE_WARNING, "no connection to %s: %s; trying again", link->address,
+                    link->down_reason);
     } else if (first_failure) {
         step_notice(step, NOTICE_INFO, "no connection to %s yet: %s; trying again", link->address,
                     link->down_reason);
     }
+    link->refusal_told = link->refusal_told || event->refused;
     link->report_retry = false;
 }
 

@@ -284,7 +284,7 @@ static void tell_own_state(Step *step, MemberState state)
         step_notice(step, NOTICE_ERROR,
                     "nothing here says that this node is a member of %s: who has let it in was "
                     "removed. It takes no new lines. Others may know more, and are asked; if they "
-                    "turn it away, be invited again, with a new data directory",
+                    "turn it away, be invited again: chat_node join LINE, in this data directory",
                     network);
         return;
     case MEMBER_GOOD:

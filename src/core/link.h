@@ -94,6 +94,7 @@ typedef struct Link {
     uint32_t rtt_us;
     uint64_t retry_at_ms;
     uint64_t probe_at_ms;
+    bool refusal_told;    /* that one of the two does not let the other in, since it was up */
     bool report_retry;    /* somebody asked with /retry: say how it went */
     bool shadow;          /* down, and its peer was last reached by another link, which is UP */
     bool sending;         /* the queue's head is on its way */

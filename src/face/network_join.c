@@ -33,6 +33,7 @@ typedef struct Attempt {
 
 struct Join {
     const char *directory;
+    const NetworkFile *before; /* of which this directory's node was; NULL: of none */
     uint16_t port;
     Invite invite;
     GateJoin asks;
@@ -180,16 +181,25 @@ static Err check_welcome(const Join *join, const GateWelcomed *welcomed, const c
     return err;
 }
 
-/* The network last: with it the node has joined. */
-static Err save(const Join *join, const char *address, const GateWelcomed *welcomed,
-                char **ret_error)
+/* Of a node that is let in again they stay as its person has them. */
+static Err save_nodes(const Join *join, const char *address, const GateWelcomed *welcomed,
+                      char **ret_error)
 {
     const char *nodes[NETWORK_NODES_MAX] = {address};
     size_t count = 1;
     for (size_t i = 0; i < welcomed->nodes_count && count < NETWORK_NODES_MAX; i++) {
         nodes[count++] = welcomed->nodes[i];
     }
-    Err err = network_write_nodes(join->directory, nodes, count, ret_error);
+    AUTO_FREE char *path = network_nodes_path(join->directory);
+    bool stays = join->before != NULL && access(path, F_OK) == 0;
+    return stays ? ERR_OK : network_write_nodes(join->directory, nodes, count, ret_error);
+}
+
+/* The network last: with it the node has joined. */
+static Err save(const Join *join, const char *address, const GateWelcomed *welcomed,
+                char **ret_error)
+{
+    Err err = save_nodes(join, address, welcomed, ret_error);
     if (err == ERR_OK) {
         NetworkFile network = {.genesis = bytes_new(welcomed->genesis, welcomed->genesis_len),
                                .proof = bytes_new(welcomed->proof, welcomed->proof_len),
@@ -206,6 +216,14 @@ static void take_welcome(Attempt *attempt, const GateWelcomed *welcomed)
     Join *join = attempt->join;
     const char *reason = "";
     char *error = NULL;
+    const NetworkFile *before = join->before;
+    if (before != NULL &&
+        (bytes_len(before->genesis) != welcomed->genesis_len ||
+         memcmp(bytes_data(before->genesis), welcomed->genesis, welcomed->genesis_len) != 0)) {
+        join_fail(join, ERR_EXISTS, join->directory,
+                  "is a node's of another network: name another directory with --data");
+        return;
+    }
     if (check_welcome(join, welcomed, &reason) != ERR_OK) {
         join_fail(join, ERR_INVALID, "what the inviter has sent is no network to join", reason);
         return;
@@ -306,6 +324,7 @@ static Err join_prepared(Join *join, const PreparedDir *prepared, char **ret_err
     memcpy(join->key, signer.public_key, EVENT_KEY_BYTES);
     event_signer_done(&signer);
     join->loop = prepared_dir_loop(prepared);
+    join->before = prepared_dir_network(prepared);
     Err err = gate_open(&(GateOptions){.loop = join->loop,
                                        .seed = prepared_dir_seed(prepared),
                                        .connections_max = CONNECTIONS_MAX,
@@ -334,7 +353,7 @@ Err network_join(const Settings *settings, const char *directory, const char *na
     snprintf(join.asks.name, sizeof(join.asks.name), "%s", name);
     join.asks.port = settings->port;
     PreparedDir *prepared = NULL;
-    err = prepared_dir_open(directory, &prepared, ret_error);
+    err = prepared_dir_open(directory, join.invite.inviter, &prepared, ret_error);
     if (err == ERR_OK) {
         err = join_prepared(&join, prepared, ret_error);
         prepared_dir_close(prepared);

@@ -84,7 +84,7 @@ static Err init_network(const Settings *settings, const char *directory, const c
         return err;
     }
     PreparedDir *prepared = NULL;
-    err = prepared_dir_open(directory, &prepared, ret_error);
+    err = prepared_dir_open(directory, NULL, &prepared, ret_error);
     if (err != ERR_OK) {
         return err;
     }

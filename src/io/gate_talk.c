@@ -245,6 +245,8 @@ static void heard_refusal(GateConn *conn, const char *refusal)
     size_t len = strlen(refusal);
     if (conn->dial == NULL) {
         strbuf_add_string(&text, "it would not come in: ");
+    } else if (!conn->dial->joins) {
+        strbuf_add_string(&text, "it does not let this node in: ");
     }
     if (len > WIRE_GATE_REFUSAL_MAX_BYTES) {
         len = WIRE_GATE_REFUSAL_MAX_BYTES;

@@ -183,7 +183,10 @@ static void dialled(void *context, Err err, int fd, const GatePeer *peer, const 
     NodeConnection *connection = context;
     connection->dialling = NULL;
     if (err != ERR_OK) {
-        report_down(connection, text);
+        report(connection, &(Event){.kind = EVENT_LINK_DOWN,
+                                    .text = text,
+                                    .text_len = strlen(text),
+                                    .refused = err == ERR_DENIED});
         return;
     }
     connection->peer = *peer;

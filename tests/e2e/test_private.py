@@ -105,6 +105,37 @@ def test_a_third_links_with_both(net):
     ann.wait_notice(r"carl .*let in by bob")
 
 
+def test_who_goes_with_its_inviter_is_let_in_again_where_it_is(net):
+    """With its key and what it has; who was removed itself is not."""
+    ann, bob = net.nodes("ann", "bob")
+    carl = net.join("carl", by="bob")
+    carl.wait_connected(2)
+    ann.say("before")
+    carl.wait_content("before")
+    ann.command("/ban bob")
+    ann.wait_notice(r"carl .*is no member any more: who let it in was removed")
+    # Whether the news or the end of the link is first: they are told.
+    bob.wait_notice(r"this node is no member of home any more"
+                    r"|does not let this node in: it was removed from this network")
+    carl.wait_notice(r"nothing here says that this node is a member of home"
+                     r"|does not let this node in: who has let it in was removed")
+    carl.stop()
+    bob.stop()
+    key = net.id("carl")
+    refused = net.join_only("bob", net.invite("ann"), check=False)
+    assert refused.returncode == 1 and "removed from its network, for good" in refused.stderr
+    net.join_only("carl", net.invite("ann"))
+    assert net.id("carl") == key
+    carl = net.start("carl")
+    carl.wait_connected(1)
+    carl.say("again")
+    ann.wait_content("again")
+    ann.say("welcome")
+    carl.wait_content("welcome")
+    assert "before" in net.ask("carl", "history").stdout
+    harness.wait_equal_logs([ann, carl])
+
+
 def test_an_invitation_lets_in_one(net):
     net.found("ann")
     line = net.invite("ann")

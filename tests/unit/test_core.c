@@ -105,6 +105,30 @@ static void line_whose_answer_was_lost_is_sent_again(void **state)
     trace_done(&trace);
 }
 
+/* A peer that has let it in before, and does not any more, is no peer that is away. */
+static void refusal_of_a_peer_that_is_there_is_told_once(void **state)
+{
+    (void)state;
+    CoreTrace trace = two_links();
+    const Event refused = {
+        .kind = EVENT_LINK_DOWN, .text = "removed", .text_len = 7, .refused = true};
+    trace_up(&trace, 0, "bob");
+    trace_down(&trace, 0, "cut");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_string_equal(trace_step(&trace, refused),
+                        "disconnect 0\nwarning: no connection to b:2: removed; trying again\n");
+    for (int i = 0; i < 3; i++) {
+        trace_timer_after(&trace, LINK_RETRY_MAX_MS);
+        assert_string_equal(trace_step(&trace, refused), "disconnect 0\n");
+    }
+    trace_timer_after(&trace, LINK_RETRY_MAX_MS);
+    trace_up(&trace, 0, "bob");
+    trace_down(&trace, 0, "cut");
+    trace_timer_after(&trace, LINK_RETRY_MIN_MS);
+    assert_non_null(strstr(trace_step(&trace, refused), "warning: no connection to b:2"));
+    trace_done(&trace);
+}
+
 /* b is of our kind, c is classic. */
 static CoreTrace one_ours_one_classic(void)
 {
@@ -450,6 +474,7 @@ int main(void)
         cmocka_unit_test(lines_wait_for_a_peer_that_is_away),
         cmocka_unit_test(queue_of_a_peer_that_turns_out_to_be_of_our_kind_is_dropped),
         cmocka_unit_test(line_whose_answer_was_lost_is_sent_again),
+        cmocka_unit_test(refusal_of_a_peer_that_is_there_is_told_once),
         cmocka_unit_test(line_without_id_goes_on_to_no_classic_peer),
         cmocka_unit_test(line_with_id_goes_on_to_classic_peers_once),
         cmocka_unit_test(equal_lines_a_day_apart_are_two),

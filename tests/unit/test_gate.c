@@ -82,7 +82,7 @@ static void who_is_turned_away_hears_why(void **state)
     dial(world);
     wait_flag(world, &world->a.called);
     assert_int_equal(world->a.err, ERR_DENIED);
-    assert_string_equal(world->a.text, "you are none of us");
+    assert_string_equal(world->a.text, "it does not let this node in: you are none of us");
     wait_count(world, &world->b.refused, 1);
     assert_memory_equal(world->b.refusal, "127.0.0.1:", 10);
     assert_has(world->b.refusal, " was turned away: you are none of us");
@@ -112,7 +112,8 @@ static void another_network_learns_nothing(void **state)
     dial(world);
     wait_flag(world, &world->a.called);
     assert_int_equal(world->a.err, ERR_DENIED);
-    assert_string_equal(world->a.text, "this node does not belong to your network");
+    assert_string_equal(world->a.text, "it does not let this node in: this node does not belong to "
+                                       "your network");
     wait_count(world, &world->b.refused, 1);
     assert_has(world->b.refusal, "it does not belong to this network");
     assert_int_equal(world->a.knocks + world->b.knocks, 0);

@@ -171,8 +171,8 @@ static void only_an_empty_directory_becomes_a_private_nodes(void **state)
     PreparedDir *second = NULL;
     uint8_t key[EVENT_KEY_BYTES];
     EventSigner signer;
-    assert_int_equal(prepared_dir_open(dir.path, &prepared, &error), ERR_OK);
-    assert_int_equal(prepared_dir_open(dir.path, &second, &error), ERR_IN_USE);
+    assert_int_equal(prepared_dir_open(dir.path, NULL, &prepared, &error), ERR_OK);
+    assert_int_equal(prepared_dir_open(dir.path, NULL, &second, &error), ERR_IN_USE);
     mem_free(TAKE(error));
     event_signer_init(&signer, prepared_dir_seed(prepared));
     assert_int_equal(network_own_key(dir.path, key, &error), ERR_OK);
@@ -180,18 +180,18 @@ static void only_an_empty_directory_becomes_a_private_nodes(void **state)
     event_signer_done(&signer);
     prepared_dir_close(prepared);
     /* Again, where joining did not go well the first time. */
-    assert_int_equal(prepared_dir_open(dir.path, &prepared, &error), ERR_OK);
+    assert_int_equal(prepared_dir_open(dir.path, NULL, &prepared, &error), ERR_OK);
     assert_memory_not_equal(prepared_dir_seed(prepared), (uint8_t[EVENT_SEED_BYTES]){0},
                             EVENT_SEED_BYTES);
     prepared_dir_close(prepared);
     NetworkFile network = some_network(0);
     assert_int_equal(network_file_save(dir.path, &network, &error), ERR_OK);
     network_file_done(&network);
-    assert_int_equal(prepared_dir_open(dir.path, &prepared, &error), ERR_EXISTS);
+    assert_int_equal(prepared_dir_open(dir.path, NULL, &prepared, &error), ERR_EXISTS);
     assert_non_null(strstr(error, "--data"));
     mem_free(TAKE(error));
     temp_put(&dir, "network", "{}", 0600);
-    assert_int_equal(prepared_dir_open(dir.path, &prepared, &error), ERR_INVALID);
+    assert_int_equal(prepared_dir_open(dir.path, NULL, &prepared, &error), ERR_INVALID);
     mem_free(TAKE(error));
     temp_dir_done(&dir);
 }

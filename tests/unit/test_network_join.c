@@ -217,8 +217,42 @@ static void newcomer_joins_and_knows_where_to_link_to(void **state)
     assert_non_null(strstr(nodes, "192.0.2.7"));
     assert_non_null(strstr(nodes, "127.0.0.1"));
     network_start_done(&start);
-    assert_refused(&inviter, "bob", inviter.line, ERR_EXISTS, "private network already");
     assert_refused(&inviter, "carl", inviter.line, ERR_DENIED, "somebody else has used");
+    inviter_done(&inviter);
+}
+
+/* It is not known whether it still is a member: those who know do not link with it. */
+static void who_is_in_may_join_again_and_keeps_what_it_has(void **state)
+{
+    (void)state;
+    Inviter inviter = inviter_new();
+    Inviter other = inviter_new();
+    NetworkStart start = {0};
+    AUTO_FREE char *error = NULL;
+    AUTO_FREE char *nodes_path = sub_directory(&inviter.dir, "bob/nodes.json");
+    AUTO_FREE char *directory = sub_directory(&inviter.dir, "bob");
+    uint8_t key[EVENT_KEY_BYTES];
+    uint8_t key_again[EVENT_KEY_BYTES];
+    assert_int_equal(join(&inviter, "bob", inviter.line, &start, &error), ERR_OK);
+    network_start_done(&start);
+    assert_int_equal(network_own_key(directory, key, &error), ERR_OK);
+    FILE *file = fopen(nodes_path, "w");
+    assert_true(fputs("[{\"host\": \"mine\", \"port\": 1}]", file) > 0);
+    fclose(file);
+    /* The other network's invitation is not used up. */
+    assert_refused(&inviter, "bob", other.line, ERR_EXISTS, "inviter is not known to be a member");
+    assert_int_equal(join(&inviter, "bob", inviter.line, &start, &error), ERR_OK);
+    network_start_done(&start);
+    assert_int_equal(network_own_key(directory, key_again, &error), ERR_OK);
+    assert_memory_equal(key, key_again, sizeof(key));
+    char nodes[100] = {0};
+    file = fopen(nodes_path, "r");
+    assert_true(fread(nodes, 1, sizeof(nodes) - 1, file) > 0);
+    fclose(file);
+    assert_non_null(strstr(nodes, "mine"));
+    assert_int_equal(join(&other, "carl", other.line, &start, &error), ERR_OK);
+    network_start_done(&start);
+    inviter_done(&other);
     inviter_done(&inviter);
 }
 
@@ -260,6 +294,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(newcomer_joins_and_knows_where_to_link_to),
+        cmocka_unit_test(who_is_in_may_join_again_and_keeps_what_it_has),
         cmocka_unit_test(newcomer_that_was_cut_off_joins_again),
         cmocka_unit_test(another_node_at_the_address_is_told_nothing),
     };
