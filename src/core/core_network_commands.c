@@ -343,6 +343,18 @@ static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts
     }
 }
 
+/* With what all its revocations leave. */
+void network_revoke_again(Step *step, const uint8_t *key)
+{
+    size_t count = 0;
+    const MemberCut *cuts = members_cuts(step->core->members, key, &count);
+    AUTO_FREE MemberCut *copy = mem_array(count, sizeof(MemberCut));
+    if (count > 0) {
+        memcpy(copy, cuts, count * sizeof(MemberCut));
+    }
+    say_revocation(step, key, copy, count);
+}
+
 static bool is_named(const MemberCut *cuts, size_t count, uint64_t epoch)
 {
     for (size_t i = 0; i < count; i++) {

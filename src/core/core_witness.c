@@ -4,7 +4,8 @@
  *
  *   a proof at the door, a frozen stream --> WITNESS_MS --> still in no event? --> MEMBER event
  *
- * It holds the inviter's signature, so it counts whoever says it, as at the door. */
+ * It holds the inviter's signature, so it counts whoever says it, as at the door. What a founder
+ * has revoked in a stream that is frozen (a copy of his machine ran), he says again himself. */
 #include "core/core_state.h"
 
 #include <string.h>
@@ -43,6 +44,20 @@ static void witness(Step *step, Bytes *body)
     bytes_unref(body);
 }
 
+/* Where this is the founder's node. Who comes later is given nothing of a frozen stream. */
+static void revoke_again(Step *step)
+{
+    const Core *core = step->core;
+    bool is_founder = memcmp(core->key, members_founder(core->members), EVENT_KEY_BYTES) == 0;
+    for (size_t i = 0; is_founder && i < members_count(core->members); i++) {
+        uint8_t key[EVENT_KEY_BYTES];
+        memcpy(key, members_at(core->members, i)->key, sizeof(key));
+        if (members_revocation_is_lost(core->members, key, is_lost, step->core)) {
+            network_revoke_again(step, key);
+        }
+    }
+}
+
 void network_timer(Step *step)
 {
     Core *core = step->core;
@@ -50,6 +65,7 @@ void network_timer(Step *step)
         return;
     }
     core->witness_at_ms = 0;
+    revoke_again(step);
     size_t said = 0;
     for (size_t i = 0; network_is_in(core) && i < members_count(core->members); i++) {
         const uint8_t *key = members_at(core->members, i)->key;

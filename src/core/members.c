@@ -266,6 +266,13 @@ Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES])
     return pack(&proof.base);
 }
 
+static StreamId stream_of(const uint8_t *key, uint64_t epoch)
+{
+    StreamId stream = {.epoch = epoch};
+    memcpy(stream.origin, key, EVENT_KEY_BYTES);
+    return stream;
+}
+
 Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
                       bool (*is_lost)(void *context, const StreamId *stream), void *context)
 {
@@ -275,8 +282,7 @@ Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES]
         return NULL;
     }
     for (const Claim *claim = person->claims; claim != NULL; claim = claim->next_of_who) {
-        StreamId stream = {.epoch = claim->spot.epoch};
-        memcpy(stream.origin, claim->by->key, EVENT_KEY_BYTES);
+        StreamId stream = stream_of(claim->by->key, claim->spot.epoch);
         if (!claim->by->rooted || claim->by->revoked) {
             continue; /* within a cut it is in the log; else it counts for nothing */
         }
@@ -290,6 +296,28 @@ Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES]
     }
     Chat__SignedMembership whole = signed_of(best);
     return pack(&whole.base);
+}
+
+bool members_revocation_is_lost(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                                bool (*is_lost)(void *context, const StreamId *stream),
+                                void *context)
+{
+    const Roll *roll = settled(members);
+    const Person *person = person_find(roll, key);
+    if (person == NULL || !person->revoked) {
+        return false;
+    }
+    for (const Removal *removal = person->removals; removal != NULL; removal = removal->next) {
+        bool stays = removal->there == removal->parts_count;
+        for (size_t i = 0; stays && i < removal->parts_count; i++) {
+            StreamId stream = stream_of(roll->founder->key, removal->parts[i].spot.epoch);
+            stays = !is_lost(context, &stream);
+        }
+        if (stays) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static Bytes *encode_part(const uint8_t *key, const uint8_t id[8], uint32_t part, uint32_t parts,

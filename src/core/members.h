@@ -92,6 +92,12 @@ Bytes *members_proof(const Members *members, const uint8_t key[EVENT_KEY_BYTES])
 Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
                       bool (*is_lost)(void *context, const StreamId *stream), void *context);
 
+/* Was that key revoked by events of streams that are lost alone? Then the founder has to say it
+ * again: who comes later would not know. */
+bool members_revocation_is_lost(const Members *members, const uint8_t key[EVENT_KEY_BYTES],
+                                bool (*is_lost)(void *context, const StreamId *stream),
+                                void *context);
+
 typedef enum MemberState { MEMBER_NONE, MEMBER_GOOD, MEMBER_REVOKED } MemberState;
 MemberState members_state(const Members *members, const uint8_t key[EVENT_KEY_BYTES]);
 

@@ -72,6 +72,51 @@ static void removed_member_is_not_here_any_more(void **state)
     tea_done(&tea);
 }
 
+/* Ann's machine was copied while it ran. Who comes later gets nothing of the stream in which bob
+ * was removed. */
+static void founder_whose_stream_is_frozen_removes_again_in_another(void **state)
+{
+    (void)state;
+    Tea tea;
+    tea_init(&tea, THREE, 3);
+    world_start(tea.world, ANN);
+    tea_knock(&tea, ANN, BOB, tea.proofs[BOB]);
+    tea_knock(&tea, ANN, CYD, tea.proofs[CYD]);
+    world_start(tea.world, CYD);
+    world_line(tea.world, ANN, "/revoke bob");
+    world_wait(tea.world, 1000);
+    const EventSigner signer = trace_signer("ann");
+    CoreTrace *ann = &tea.world->nodes[ANN].trace;
+    EventFields fields = ann->disk[0]->fields;
+    fields.body = (const uint8_t *)"other";
+    fields.body_len = 5;
+    LogEvent *other = event_new(&fields);
+    event_sign(other, &signer);
+    FrameProof proof = {.a = {.events = &ann->disk[0], .count = 1},
+                        .b = {.events = &other, .count = 1}};
+    Bytes *frame = frame_encode(&(FrameOut){.proofs = &proof, .proofs_count = 1});
+    expect(tea_step(&tea, ANN,
+                    (Event){.kind = EVENT_FRAME,
+                            .mesh = 0,
+                            .data = bytes_data(frame),
+                            .len = bytes_len(frame)}),
+           "ann| warning: this node's key has signed two different events");
+    size_t before = ann->disk_count;
+    world_wait(tea.world, 60000);
+    size_t again = 0;
+    for (size_t i = before; i < ann->disk_count; i++) {
+        again += ann->disk[i]->fields.kind == LOG_REVOKE &&
+                 ann->disk[i]->fields.stream.epoch > fields.stream.epoch;
+    }
+    assert_int_equal(again, 1);
+    before = ann->disk_count;
+    world_wait(tea.world, 120000);
+    assert_int_equal(ann->disk_count, before); /* once will do */
+    event_unref(other);
+    bytes_unref(frame);
+    tea_done(&tea);
+}
+
 static void banned_members_words_go_everywhere(void **state)
 {
     (void)state;
@@ -299,6 +344,7 @@ int main(void)
         cmocka_unit_test(revoked_member_is_out_and_what_it_said_stays),
         cmocka_unit_test(what_waits_for_the_disk_of_a_removed_member_is_answered),
         cmocka_unit_test(removed_member_is_not_here_any_more),
+        cmocka_unit_test(founder_whose_stream_is_frozen_removes_again_in_another),
         cmocka_unit_test(banned_members_words_go_everywhere),
         cmocka_unit_test(newcomer_waits_for_nothing_that_was_cut_off),
         cmocka_unit_test(whom_a_removed_member_let_in_goes_too),

@@ -134,6 +134,43 @@ static void forged_membership_is_nothing_whoever_tells_it(void **state)
     people_done(&people);
 }
 
+static bool epoch_is_lost(void *context, const StreamId *stream)
+{
+    const uint64_t *epoch = context;
+    return stream->epoch == *epoch;
+}
+
+static bool revocation_is_lost(const Members *members, const People *people, uint64_t epoch)
+{
+    return members_revocation_is_lost(members, people_key(people, 1), epoch_is_lost, &epoch);
+}
+
+static void revocation_is_lost_with_all_streams_that_tell_of_it(void **state)
+{
+    (void)state;
+    enum { REVOKES_EPOCH = 1, AGAIN_EPOCH = 8 };
+    People people;
+    people_init(&people, 2);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, 0, 1, 5, 1));
+    assert_false(revocation_is_lost(members, &people, REVOKES_EPOCH)); /* there is none */
+    LogEvent *event = NULL;
+    (void)people_revokes(&people, 1, 1, NULL, 0, 2, &event);
+    people_take(members, event);
+    assert_true(revocation_is_lost(members, &people, REVOKES_EPOCH));
+    assert_false(revocation_is_lost(members, &people, AGAIN_EPOCH));
+    Bytes **parts = NULL;
+    size_t count = 0;
+    assert_int_equal(
+        revocation_new(people_key(&people, 1), (const uint8_t[8]){2}, NULL, 0, &parts, &count),
+        ERR_OK);
+    people_take(members, people_event(&people, 0, AGAIN_EPOCH, 1, LOG_REVOKE, parts[0]));
+    mem_free(parts);
+    assert_false(revocation_is_lost(members, &people, REVOKES_EPOCH));
+    members_free(members);
+    people_done(&people);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +178,7 @@ int main(void)
         cmocka_unit_test(the_inviters_own_event_makes_telling_needless),
         cmocka_unit_test(what_was_told_does_not_outlive_its_inviter),
         cmocka_unit_test(forged_membership_is_nothing_whoever_tells_it),
+        cmocka_unit_test(revocation_is_lost_with_all_streams_that_tell_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
