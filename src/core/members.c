@@ -408,7 +408,7 @@ void members_adopt(const Members *members, const EventSigner *founder,
             claim_within(who, by, cuts, cuts_count) != claim) {
             continue;
         }
-        bodies = mem_resize(bodies, count + 1, sizeof(*bodies));
+        bodies = mem_resize(bodies, count + 1, sizeof(Bytes *));
         bodies[count++] = membership_new(members, founder, who->key, claim->name,
                                          (const char *const *)claim->addresses,
                                          claim->addresses_count, claim->time_ms);
