@@ -147,9 +147,8 @@ typedef struct Event {
     const char *const *snippets; /* SEARCH: of each event */
     const RoomRow *rooms;        /* ROOMS */
     size_t rooms_count;
-    bool more; /* ANSWER: there were more than the query's count; RECEIVED */
-    bool
-        refused; /* LINK_DOWN: it is there, and does not let this node in, or the other way round */
+    bool more;    /* ANSWER: there were more than the query's count; RECEIVED */
+    bool refused; /* LINK_DOWN: it is there, and one of the two does not let the other in */
     bool classic; /* LINK_ANSWERED: knows no Hello, so the next three are empty */
     const uint8_t *node_id;
     size_t node_id_len;

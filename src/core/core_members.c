@@ -78,8 +78,7 @@ const char *network_why_out(const Core *core)
     return network_is_removed(core)
                ? "this node was removed from its network: nothing that is said here counts"
                : "nothing here says that this node is a member of its network: nothing that is "
-                 "said "
-                 "here counts";
+                 "said here counts";
 }
 
 /* ---- names ---- */

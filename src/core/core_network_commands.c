@@ -312,7 +312,26 @@ static Err say_bodies(Step *step, Err err, LogKind kind, Bytes **bodies, size_t 
     return err;
 }
 
-static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts, size_t count)
+/* Whom that one had let in, and who are members by the founder's word now. */
+static void tell_who_stays(Step *step, const uint8_t *key, size_t adopted)
+{
+    const Core *core = step->core;
+    size_t count = adopted;
+    for (size_t i = 0; i < members_count(core->members); i++) {
+        const Member *member = members_at(core->members, i);
+        count += member->is_adopted && !member->revoked && same_key(member->inviter, key);
+    }
+    if (count > 0) {
+        AUTO_STRBUF StrBuf who = {0};
+        network_add_name(core, &who, key);
+        step_notice(step, NOTICE_INFO,
+                    "%zu whom %s had let in %s: /members lists them, and each can be removed too",
+                    count, who.text, count == 1 ? "stays a member" : "stay members");
+    }
+}
+
+static Err say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts, size_t count,
+                          size_t *ret_adopted, const char **ret_reason)
 {
     const uint8_t id[8] = {
         (uint8_t)step->event->random,         (uint8_t)(step->event->random >> 8),
@@ -324,18 +343,27 @@ static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts
     Bytes **parts = NULL;
     Bytes **adopted = NULL;
     size_t parts_count = 0;
-    size_t adopted_count = 0;
-    const char *reason = "it has written more streams than one revocation can name: /ban it";
+    *ret_reason = "it has written more streams than one revocation can name: /ban it";
     Err err = revocation_new(key, id, cuts, count, &parts, &parts_count);
-    members_adopt(core->members, &core->signer, key, cuts, count, &adopted, &adopted_count);
-    err = say_bodies(step, err, LOG_MEMBER, adopted, adopted_count, &reason);
-    err = say_bodies(step, err, LOG_REVOKE, parts, parts_count, &reason);
+    members_adopt(core->members, &core->signer, key, cuts, count, &adopted, ret_adopted);
+    err = say_bodies(step, err, LOG_MEMBER, adopted, *ret_adopted, ret_reason);
+    err = say_bodies(step, err, LOG_REVOKE, parts, parts_count, ret_reason);
     log_input(step, (ReplicaInput){.kind = REPLICA_SAID});
-    if (err != ERR_OK) {
+    return err;
+}
+
+static void remove_member(Step *step, const uint8_t *key, const MemberCut *cuts, size_t count)
+{
+    size_t adopted = 0;
+    const char *reason = "";
+    if (say_revocation(step, key, cuts, count, &adopted, &reason) != ERR_OK) {
         step_notice(step, NOTICE_ERROR, "nobody was removed: %s", reason);
-    } else if (step->replies) { /* at the terminal it is told when it counts */
+        return;
+    }
+    tell_who_stays(step, key, adopted);
+    if (step->replies) { /* at the terminal it is told when it counts */
         AUTO_STRBUF StrBuf who = {0};
-        network_add_name(core, &who, key);
+        network_add_name(step->core, &who, key);
         step_notice(step, NOTICE_INFO,
                     "%s is removed as soon as that is on the disk here, and at "
                     "other nodes when they hear of it",
@@ -343,16 +371,17 @@ static void say_revocation(Step *step, const uint8_t *key, const MemberCut *cuts
     }
 }
 
-/* With what all its revocations leave. */
-void network_revoke_again(Step *step, const uint8_t *key)
+bool network_revoke_again(Step *step, const uint8_t *key)
 {
     size_t count = 0;
+    size_t adopted = 0;
+    const char *reason = "";
     const MemberCut *cuts = members_cuts(step->core->members, key, &count);
     AUTO_FREE MemberCut *copy = mem_array(count, sizeof(MemberCut));
     if (count > 0) {
         memcpy(copy, cuts, count * sizeof(MemberCut));
     }
-    say_revocation(step, key, copy, count);
+    return say_revocation(step, key, copy, count, &adopted, &reason) == ERR_OK;
 }
 
 static bool is_named(const MemberCut *cuts, size_t count, uint64_t epoch)
@@ -395,7 +424,7 @@ static void revoke_from_now(Step *step, const uint8_t *key)
                 (MemberCut){.epoch = head.stream.epoch, .seq = head.hi, .hash = head.last_hash};
         }
     }
-    say_revocation(step, key, cuts, name_others(core, key, cuts, count));
+    remove_member(step, key, cuts, name_others(core, key, cuts, count));
 }
 
 static void revoke_since(Step *step, const uint8_t *key, int64_t since_ms)
@@ -427,7 +456,7 @@ void network_answer_cuts(Step *step)
             cuts[i] = (MemberCut){
                 .epoch = last->fields.stream.epoch, .seq = last->fields.seq, .hash = last->hash};
         }
-        say_revocation(step, key, cuts, name_others(core, key, cuts, event->events_count));
+        remove_member(step, key, cuts, name_others(core, key, cuts, event->events_count));
     }
     if (step->replies) {
         command_replied(step);
@@ -507,6 +536,6 @@ void network_ban(Step *step, const char *rest, size_t len)
         const Core *core = step->core;
         AUTO_FREE MemberCut *cuts =
             mem_array(replica_streams_count(core->replica), sizeof(MemberCut));
-        say_revocation(step, key, cuts, name_others(core, key, cuts, 0));
+        remove_member(step, key, cuts, name_others(core, key, cuts, 0));
     }
 }

@@ -410,7 +410,8 @@ void network_invite(Step *step, const char *rest, size_t len);
 void network_members(Step *step);
 void network_revoke(Step *step, const char *rest, size_t len);
 void network_ban(Step *step, const char *rest, size_t len);
-void network_revoke_again(Step *step, const uint8_t *key);
+/* With what all its revocations leave. False: not now. */
+bool network_revoke_again(Step *step, const uint8_t *key);
 void network_id(Step *step);
 void network_whois(Step *step, const char *rest, size_t len);
 void network_answer_cuts(Step *step);

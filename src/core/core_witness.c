@@ -52,8 +52,9 @@ static void revoke_again(Step *step)
     for (size_t i = 0; is_founder && i < members_count(core->members); i++) {
         uint8_t key[EVENT_KEY_BYTES];
         memcpy(key, members_at(core->members, i)->key, sizeof(key));
-        if (members_revocation_is_lost(core->members, key, is_lost, step->core)) {
-            network_revoke_again(step, key);
+        if (members_revocation_is_lost(core->members, key, is_lost, step->core) &&
+            !network_revoke_again(step, key)) {
+            network_witness_later(step);
         }
     }
 }

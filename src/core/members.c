@@ -210,9 +210,9 @@ static void sign(const EventSigner *signer, const Bytes *membership,
     crypto_sign_detached(ret_signature, NULL, words, domain + len, signer->secret);
 }
 
-Bytes *membership_new(const Members *members, const EventSigner *inviter,
-                      const uint8_t key[EVENT_KEY_BYTES], const char *name,
-                      const char *const *addresses, size_t addresses_count, int64_t wall_ms)
+static Bytes *make_membership(const Members *members, const EventSigner *inviter,
+                              const uint8_t *key, const char *name, const char *const *addresses,
+                              size_t addresses_count, int64_t wall_ms, const uint8_t *introducer)
 {
     assert(addresses_count <= MEMBER_ADDRESSES_MAX && member_name_is_good(name, strlen(name)));
     char *rows[MEMBER_ADDRESSES_MAX];
@@ -227,6 +227,9 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
     membership.time_ms = wall_ms > 0 ? (uint64_t)wall_ms : 0;
     membership.addresses = rows;
     membership.n_addresses = addresses_count;
+    if (introducer != NULL) {
+        membership.introducer = binary(introducer, EVENT_KEY_BYTES);
+    }
     Bytes *encoded = pack(&membership.base);
     uint8_t signature[EVENT_SIGNATURE_BYTES];
     sign(inviter, encoded, signature);
@@ -236,6 +239,13 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
     Bytes *bytes = pack(&whole.base);
     bytes_unref(encoded);
     return bytes;
+}
+
+Bytes *membership_new(const Members *members, const EventSigner *inviter,
+                      const uint8_t key[EVENT_KEY_BYTES], const char *name,
+                      const char *const *addresses, size_t addresses_count, int64_t wall_ms)
+{
+    return make_membership(members, inviter, key, name, addresses, addresses_count, wall_ms, NULL);
 }
 
 static Chat__SignedMembership signed_of(const Claim *claim)
@@ -409,9 +419,9 @@ void members_adopt(const Members *members, const EventSigner *founder,
             continue;
         }
         bodies = mem_resize(bodies, count + 1, sizeof(Bytes *));
-        bodies[count++] = membership_new(members, founder, who->key, claim->name,
-                                         (const char *const *)claim->addresses,
-                                         claim->addresses_count, claim->time_ms);
+        bodies[count++] = make_membership(members, founder, who->key, claim->name,
+                                          (const char *const *)claim->addresses,
+                                          claim->addresses_count, claim->time_ms, key);
     }
     *ret_bodies = bodies;
     *ret_count = count;

@@ -121,6 +121,7 @@ typedef struct Member {
     uint8_t key[EVENT_KEY_BYTES];
     char name[MEMBER_NAME_MAX_BYTES + 1]; /* "": the founder, or not known */
     uint8_t inviter[EVENT_KEY_BYTES];     /* zeros: the founder, or not known */
+    bool is_adopted; /* that one was removed since, and the founder answers for it */
     int64_t since_ms;
     bool revoked;
     const char *const *addresses;

@@ -105,6 +105,9 @@ static const char *broken_rule(const Roll *roll, const Chat__Membership *members
     if (membership->key.len != EVENT_KEY_BYTES || membership->inviter.len != EVENT_KEY_BYTES) {
         return "the proof is damaged: a key has 32 bytes";
     }
+    if (membership->introducer.len != 0 && membership->introducer.len != EVENT_KEY_BYTES) {
+        return "the proof is damaged: a key has 32 bytes";
+    }
     if (!member_name_is_good(membership->name, name_len)) {
         return "the proof is damaged: a name has 1 to 64 bytes of printable UTF-8";
     }
@@ -138,6 +141,12 @@ Err membership_read(const Roll *roll, const uint8_t *membership, size_t len,
     claim->membership = bytes_new(membership, len);
     memcpy(claim->signature, signature, EVENT_SIGNATURE_BYTES);
     claim->time_ms = (int64_t)decoded->time_ms;
+    /* From anybody else it would only hide who has let it in. */
+    claim->is_adopted = decoded->introducer.len > 0 &&
+                        memcmp(decoded->inviter.data, roll->founder->key, EVENT_KEY_BYTES) == 0;
+    if (claim->is_adopted) {
+        memcpy(claim->introducer, decoded->introducer.data, EVENT_KEY_BYTES);
+    }
     claim->name = mem_copy_text(decoded->name, name_len);
     read_addresses(decoded, claim);
     ret_text->claim = claim;

@@ -161,7 +161,9 @@ static void fill_member(const Roll *roll, Person *person)
     memcpy(member->key, person->key, EVENT_KEY_BYTES);
     if (claim != NULL) {
         memcpy(member->name, claim->name, strlen(claim->name) + 1);
-        memcpy(member->inviter, claim->by->key, EVENT_KEY_BYTES);
+        member->is_adopted = claim->is_adopted;
+        memcpy(member->inviter, claim->is_adopted ? claim->introducer : claim->by->key,
+               EVENT_KEY_BYTES);
         member->since_ms = claim->time_ms;
         member->addresses = (const char *const *)claim->addresses;
         member->addresses_count = claim->addresses_count;

@@ -27,6 +27,8 @@ typedef struct Claim {
     Bytes *membership; /* encoded */
     uint8_t signature[EVENT_SIGNATURE_BYTES];
     int64_t time_ms;
+    bool is_adopted; /* the founder answers for whom another has let in */
+    uint8_t introducer[EVENT_KEY_BYTES];
     char *name;
     char *addresses[MEMBER_ADDRESSES_MAX];
     size_t addresses_count;

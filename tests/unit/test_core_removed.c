@@ -224,7 +224,10 @@ static void who_lost_the_log_stays_a_member_though_its_inviter_is_removed(void *
     (void)state;
     Tea tea;
     tea_start_with_bobs_guest(&tea);
-    expect_not(world_line(tea.world, ANN, "/revoke bob"), "is no member any more: who let");
+    const char *removed = world_line(tea.world, ANN, "/revoke bob");
+    expect_not(removed, "is no member any more: who let");
+    expect(removed, "ann| info: 1 whom bob (8af9-1507-8059-7d33) had let in stays a member");
+    expect(world_line(tea.world, ANN, "/members"), "let in by bob");
     world_wait(tea.world, 1000);
     world_kill(tea.world, CYD);
     tea.world->nodes[CYD].durable = 0;

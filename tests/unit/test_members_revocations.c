@@ -279,6 +279,8 @@ static void founder_answers_for_whom_the_cut_leaves_in(void **state)
     assert_string_equal(within->name, "p2");
     assert_int_equal(within->since_ms, PEOPLE_WALL_MS + WITHIN); /* as it was */
     assert_string_equal(within->addresses[0], "host:50051");
+    assert_true(within->is_adopted);
+    assert_memory_equal(within->inviter, people_key(&people, REMOVED), EVENT_KEY_BYTES);
     mem_free(bodies);
     members_adopt(members, &people.signers[FOUNDER], people_key(&people, REMOVED), NULL, 0, &bodies,
                   &count);
@@ -290,12 +292,51 @@ static void founder_answers_for_whom_the_cut_leaves_in(void **state)
     people_done(&people);
 }
 
+/* As the founder says it when he removes who had let it in. */
+static Bytes *say_that_somebody_else_has_let_it_in(const People *people, size_t by, size_t who,
+                                                   size_t introducer)
+{
+    Members *members = people_members(people);
+    Bytes **bodies = NULL;
+    size_t count = 0;
+    people_take(members, people_invites(people, 0, introducer, 5, 1));
+    people_take(members, people_invites(people, introducer, who, 5, 1));
+    const MemberCut cut = {.epoch = 5, .seq = 1};
+    members_adopt(members, &people->signers[by], people_key(people, introducer), &cut, 1, &bodies,
+                  &count);
+    assert_int_equal(count, 1);
+    Bytes *body = bodies[0];
+    mem_free(bodies);
+    members_free(members);
+    return body;
+}
+
+static void nobody_but_the_founder_names_another_as_who_has_let_in(void **state)
+{
+    (void)state;
+    enum { FOUNDER, SLANDERER, GUEST, OTHER };
+    People people;
+    people_init(&people, 4);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, FOUNDER, SLANDERER, 5, 1));
+    people_take(members, people_invites(&people, FOUNDER, OTHER, 5, 2));
+    Bytes *body = say_that_somebody_else_has_let_it_in(&people, SLANDERER, GUEST, OTHER);
+    people_take(members, people_event(&people, SLANDERER, 5, 1, LOG_MEMBER, body));
+    const Member *guest = members_find(members, people_key(&people, GUEST));
+    assert_non_null(guest);
+    assert_false(guest->is_adopted);
+    assert_memory_equal(guest->inviter, people_key(&people, SLANDERER), EVENT_KEY_BYTES);
+    members_free(members);
+    people_done(&people);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_is_named_of_which_nothing_counts),
         cmocka_unit_test(revocation_cuts_streams_and_invitations),
         cmocka_unit_test(founder_answers_for_whom_the_cut_leaves_in),
+        cmocka_unit_test(nobody_but_the_founder_names_another_as_who_has_let_in),
         cmocka_unit_test(membership_at_the_door_goes_with_its_inviter),
         cmocka_unit_test(revocation_counts_when_all_parts_are_there),
         cmocka_unit_test(lower_cut_of_two_revocations_counts),
