@@ -139,6 +139,9 @@ static void log_output(Step *step, ReplicaOutput *output)
         if (core_keyring(step->core) != NULL) {
             keyring_cut(step->core->keyring, &output->stream, output->from);
         }
+        if (step->core->members != NULL) {
+            members_cut_events(step->core->members, &output->stream, output->from);
+        }
         log_cut(step, &output->stream);
         if (memcmp(output->stream.origin, step->core->key, EVENT_KEY_BYTES) == 0) {
             log_cut_pending(step, &output->stream, output->from);

@@ -296,7 +296,8 @@ Bytes *members_untold(const Members *members, const uint8_t key[EVENT_KEY_BYTES]
         if (!claim->by->rooted || claim->by->revoked) {
             continue; /* within a cut it is in the log; else it counts for nothing */
         }
-        if (claim->at_door ? claim->told : !is_lost(context, &stream)) {
+        stream = claim->at_door ? claim->told_in : stream;
+        if ((!claim->at_door || claim->told) && !is_lost(context, &stream)) {
             return NULL;
         }
         best = best == NULL || claim_compare(claim, best) < 0 ? claim : best;

@@ -73,6 +73,11 @@ Bytes *membership_new(const Members *members, const EventSigner *inviter,
  * passed over too: it is in the log, and says nothing. */
 bool members_take(Members *members, const LogEvent *event);
 
+/* What was applied of that stream past hi counts no more, and is deleted: what it said of members
+ * is forgotten with it, so that all who hold the same log know the same, whatever they held before.
+ * When it comes again, it is taken again. */
+void members_cut_events(Members *members, const StreamId *stream, uint64_t hi);
+
 /* Whom a MEMBER or REVOKE event is about. False: it says nothing. Whether it counts is another
  * question. */
 bool members_about(const Members *members, const LogEvent *event, uint8_t ret_key[EVENT_KEY_BYTES]);

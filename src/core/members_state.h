@@ -22,7 +22,9 @@ typedef struct Claim {
     struct Person *who;
     struct Person *by;
     bool at_door; /* shown there, or told by somebody who has seen it there: it has no spot */
-    bool told;    /* at_door: it is in an event, not its inviter's */
+    bool told;    /* at_door: it is in an event, not its inviter's: */
+    StreamId told_in;
+    uint64_t told_seq;
     Spot spot;
     Bytes *membership; /* encoded */
     uint8_t signature[EVENT_SIGNATURE_BYTES];

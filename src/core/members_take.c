@@ -143,14 +143,25 @@ static Claim *worst_of(const Person *person)
     return worst;
 }
 
+/* Where it was told last: one of those places will do, and the newest stays longest. */
+static void claim_tell(Claim *claim, const StreamId *stream, uint64_t seq)
+{
+    claim->told = true;
+    claim->told_in = *stream;
+    claim->told_seq = seq;
+}
+
 bool claim_add(Roll *roll, Claim *claim)
 {
     Person *who = claim->who;
     Claim *alike = find_alike(claim);
-    bool told = claim->told || (alike != NULL && alike->told);
-    claim->told = told;
+    if (alike != NULL && alike->told && !claim->told) {
+        claim_tell(claim, &alike->told_in, alike->told_seq);
+    }
     if (alike != NULL && claim_compare(alike, claim) <= 0) {
-        alike->told = told;
+        if (claim->told) {
+            claim_tell(alike, &claim->told_in, claim->told_seq);
+        }
         claim_free(claim);
         return false;
     }
@@ -222,9 +233,43 @@ static bool take_membership(Roll *roll, const LogEvent *event)
         text.claim->spot = spot_of(event);
     } else {
         text.claim->at_door = true;
-        text.claim->told = true;
+        claim_tell(text.claim, &fields->stream, fields->seq);
     }
     return claim_place(roll, &text);
+}
+
+static void cut_invited(Roll *roll, const StreamId *stream, uint64_t hi)
+{
+    const Person *by = person_find(roll, stream->origin);
+    Claim *claim = by != NULL ? by->invited : NULL;
+    while (claim != NULL) {
+        Claim *next = claim->next_of_by;
+        if (!claim->at_door && claim->spot.epoch == stream->epoch && claim->spot.seq > hi) {
+            roll->settled = false;
+            claim_remove(roll, claim); /* by may go with the last */
+        }
+        claim = next;
+    }
+}
+
+static void cut_told(const Roll *roll, const StreamId *stream, uint64_t hi)
+{
+    for (const Person *person = roll->persons; person != NULL; person = person->hh.next) {
+        Claim *claim;
+        LL_FOREACH2(person->claims, claim, next_of_who)
+        {
+            if (claim->told && claim->told_seq > hi &&
+                stream_id_compare(&claim->told_in, stream) == 0) {
+                claim->told = false;
+            }
+        }
+    }
+}
+
+void members_cut_events(Members *members, const StreamId *stream, uint64_t hi)
+{
+    cut_invited(members->roll, stream, hi);
+    cut_told(members->roll, stream, hi);
 }
 
 /* ---- revocations ---- */

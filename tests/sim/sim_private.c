@@ -388,6 +388,7 @@ void private_cut_disk(World *world, int at, const StreamId *stream, uint64_t hi)
     Node *node = &world->nodes[at];
     world_trace(world, "cut", at, stream->epoch, hi);
     churn_note_cut(world, stream);
+    members_cut_events(node->members, stream, hi);
     world->report.streams_cut++;
     Applied *applied;
     HASH_FIND(hh, node->applied, stream, sizeof(*stream), applied);

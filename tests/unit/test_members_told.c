@@ -9,11 +9,9 @@ static bool none_is_lost(void *context, const StreamId *stream)
     return false;
 }
 
-static bool all_are_lost(void *context, const StreamId *stream)
+static bool is_of(void *context, const StreamId *stream)
 {
-    (void)context;
-    (void)stream;
-    return true;
+    return memcmp(stream->origin, context, EVENT_KEY_BYTES) == 0;
 }
 
 static Bytes *untold(const Members *members, const People *people, size_t who)
@@ -76,10 +74,76 @@ static void the_inviters_own_event_makes_telling_needless(void **state)
     people_take(members, people_invites(&people, 1, 2, 5, 1));
     assert_null(untold(members, &people, 2));
     /* But for streams that do not reach everybody. */
-    Bytes *body = members_untold(members, people_key(&people, 2), all_are_lost, NULL);
+    uint8_t lost[EVENT_KEY_BYTES];
+    memcpy(lost, people_key(&people, 1), sizeof(lost));
+    Bytes *body = members_untold(members, people_key(&people, 2), is_of, lost);
     assert_non_null(body);
     people_take(members, people_event(&people, 0, 7, 1, LOG_MEMBER, body));
-    assert_null(members_untold(members, people_key(&people, 2), all_are_lost, NULL));
+    assert_null(members_untold(members, people_key(&people, 2), is_of, lost));
+    members_free(members);
+    people_done(&people);
+}
+
+static StreamId stream_of(const People *people, size_t who, uint64_t epoch)
+{
+    StreamId stream = {.epoch = epoch};
+    memcpy(stream.origin, people_key(people, who), EVENT_KEY_BYTES);
+    return stream;
+}
+
+/* By a member who was removed since, or has signed two histories. */
+static void what_was_told_where_it_is_cut_is_told_again(void **state)
+{
+    (void)state;
+    enum { FOUNDER, INVITER, GUEST, WITNESS };
+    People people;
+    people_init(&people, 4);
+    Members *members = people_members(&people);
+    show_at_door(members, &people, GUEST);
+    Bytes *body = untold(members, &people, GUEST);
+    people_take(members, people_event(&people, WITNESS, 7, 3, LOG_MEMBER, body));
+    assert_null(untold(members, &people, GUEST));
+    StreamId told_in = stream_of(&people, WITNESS, 7);
+    members_cut_events(members, &told_in, 3);
+    assert_null(untold(members, &people, GUEST));
+    uint8_t lost[EVENT_KEY_BYTES];
+    memcpy(lost, told_in.origin, sizeof(lost));
+    body = members_untold(members, people_key(&people, GUEST), is_of, lost);
+    assert_non_null(body);
+    bytes_unref(body);
+    members_cut_events(members, &told_in, 2);
+    body = untold(members, &people, GUEST);
+    assert_non_null(body);
+    people_take(members, people_event(&people, FOUNDER, 7, 1, LOG_MEMBER, body));
+    assert_null(untold(members, &people, GUEST));
+    assert_int_equal(people_state(members, &people, GUEST), MEMBER_GOOD);
+    members_free(members);
+    people_done(&people);
+}
+
+/* All who hold the same log know the same, also those who held more once. */
+static void what_a_cut_stream_has_said_is_forgotten_until_it_comes_again(void **state)
+{
+    (void)state;
+    enum { FOUNDER, INVITER, GUEST, OTHER };
+    People people;
+    people_init(&people, 4);
+    Members *members = people_members(&people);
+    people_take(members, people_invites(&people, FOUNDER, INVITER, 5, 1));
+    people_take(members, people_invites(&people, INVITER, OTHER, 5, 3));
+    people_take(members, people_invites(&people, INVITER, GUEST, 5, 4));
+    StreamId stream = stream_of(&people, INVITER, 5);
+    members_cut_events(members, &stream, 3);
+    assert_int_equal(people_state(members, &people, GUEST), MEMBER_NONE);
+    assert_int_equal(people_state(members, &people, OTHER), MEMBER_GOOD);
+    StreamId another = stream_of(&people, INVITER, 6);
+    members_cut_events(members, &another, 0);
+    assert_int_equal(people_state(members, &people, OTHER), MEMBER_GOOD);
+    assert_true(people_take(members, people_invites(&people, INVITER, GUEST, 5, 4)));
+    assert_int_equal(people_state(members, &people, GUEST), MEMBER_GOOD);
+    members_cut_events(members, &stream, 0);
+    assert_int_equal(people_state(members, &people, OTHER), MEMBER_NONE);
+    assert_int_equal(members_count(members), 2);
     members_free(members);
     people_done(&people);
 }
@@ -176,6 +240,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_door_has_seen_is_told_once_and_counts_everywhere),
         cmocka_unit_test(the_inviters_own_event_makes_telling_needless),
+        cmocka_unit_test(what_was_told_where_it_is_cut_is_told_again),
+        cmocka_unit_test(what_a_cut_stream_has_said_is_forgotten_until_it_comes_again),
         cmocka_unit_test(what_was_told_does_not_outlive_its_inviter),
         cmocka_unit_test(forged_membership_is_nothing_whoever_tells_it),
         cmocka_unit_test(revocation_is_lost_with_all_streams_that_tell_of_it),
