@@ -205,10 +205,65 @@ static void nor_where_there_is_more_than_may_be_kept(void **state)
     }
 }
 
+static bool is_past(const LogEvent *event, const StreamId *stream, uint64_t hi)
+{
+    return event->fields.kind == LOG_MEMBER && event->fields.seq > hi &&
+           stream_id_compare(&event->fields.stream, stream) == 0;
+}
+
+/* Some streams are cut, and may come again. */
+static void check_cut(uint64_t seed)
+{
+    People people;
+    people_init(&people, CROWD);
+    uint64_t random = seed;
+    Story story = {.count = 0};
+    for (size_t i = 0; i < 40; i++) {
+        story_invite(&story, &people, &random);
+    }
+    story_revoke(&story, &people, &random, 1);
+    Members *cut = play(&story, &people, &random);
+    Members *without = people_members(&people);
+    Members *all = play(&story, &people, &random);
+    StreamId stream = {.epoch = 1 + below(&random, EPOCHS)};
+    memcpy(stream.origin, people_key(&people, below(&random, CROWD)), EVENT_KEY_BYTES);
+    uint64_t hi = below(&random, 40);
+    members_cut_events(cut, &stream, hi);
+    for (size_t i = 0; i < story.count; i++) {
+        if (!is_past(story.events[i], &stream, hi)) {
+            members_take(without, story.events[i]);
+        }
+    }
+    check_equal(&people, without, cut);
+    for (size_t i = 0; i < story.count; i++) {
+        if (is_past(story.events[i], &stream, hi)) {
+            members_take(cut, story.events[i]);
+        }
+    }
+    check_equal(&people, all, cut);
+    members_free(cut);
+    members_free(without);
+    members_free(all);
+    for (size_t i = 0; i < story.count; i++) {
+        event_unref(story.events[i]);
+    }
+    people_done(&people);
+}
+
+static void what_is_cut_is_as_if_it_had_never_been_said(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        print_message("%d%c", (int)(2000 + seed), seed % 25 == 0 ? '\n' : ' ');
+        check_cut(2000 + seed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_do_not_depend_on_the_order),
+        cmocka_unit_test(what_is_cut_is_as_if_it_had_never_been_said),
         cmocka_unit_test(nor_where_there_is_more_than_may_be_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
