@@ -97,6 +97,9 @@ static void run_task(World *world, const Task *task)
     case TASK_LET_IN:
         private_let_in_late(world);
         return;
+    case TASK_LET_REST_IN:
+        private_let_rest_in(world);
+        return;
     case TASK_LOSE_DISK:
         fault_lose_disk(world, task->node);
         return;

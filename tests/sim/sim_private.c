@@ -16,6 +16,7 @@ enum {
     LATE_MIN_MS = 2000,
     WITNESS_MS = 2000,
     CUTS_MAX = 64,
+    LET_IN_AGAIN_MS = 1000,
     CUT_MAX_MS = 400, /* until the disk has deleted it */
 };
 
@@ -491,14 +492,32 @@ void private_begin(World *world)
     }
 }
 
-void private_let_all_in(World *world)
+/* Those who are to be in from the beginning; a crash may have come before it was on the disk. */
+void private_let_rest_in(World *world)
 {
+    const Node *founder = &world->nodes[private_founder(world)];
+    bool missing = false;
     for (int i = 0; i < private_founder(world); i++) {
-        if (i != world->late && !world->nodes[i].begins_outside &&
-            !(i == TWIN && node_is_hostile(world, i, FAULT_EQUIVOCATOR))) {
+        const Node *node = &world->nodes[i];
+        bool has_twins_key = i == TWIN && node_is_hostile(world, i, FAULT_EQUIVOCATOR);
+        if (i == world->late || node->begins_outside || has_twins_key ||
+            proof_of(world, node->key) != NULL) {
+            continue;
+        }
+        missing = true;
+        if (founder->replica != NULL && replica_may_say(founder->replica) &&
+            members_state(founder->members, node->key) == MEMBER_NONE) {
             private_let_in(world, private_founder(world), i);
         }
     }
+    if (missing) {
+        world_post(world, LET_IN_AGAIN_MS, (Task){.kind = TASK_LET_REST_IN});
+    }
+}
+
+void private_let_all_in(World *world)
+{
+    private_let_rest_in(world);
     if (world->late >= 0) {
         world_post(world, world_between(world, LATE_MIN_MS, world->config.trouble_ms / 2),
                    (Task){.kind = TASK_LET_IN});

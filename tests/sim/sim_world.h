@@ -50,6 +50,7 @@ typedef enum TaskKind {
     TASK_CHECK,
     TASK_FOLD,
     TASK_LET_IN,
+    TASK_LET_REST_IN,
     TASK_REVOKE,
     TASK_NEW_EPOCH,
     TASK_CHURN,
@@ -360,6 +361,7 @@ int private_founder(const World *world);
 uint64_t private_cut(void *context, const StreamId *stream, EventHash *ret_hash);
 void private_begin(World *world); /* once all have their seeds */
 void private_let_all_in(World *world);
+void private_let_rest_in(World *world);
 void private_let_in_late(World *world);
 void private_revoke(World *world);
 void private_start(World *world, int at);
