@@ -269,6 +269,16 @@ static void names_of_lobby(Core *core, StrBuf *here)
     }
 }
 
+/* Of those who went into the room, the next who is a member of the network; *at goes on. */
+static const RoomMember *next_member(const Core *core, const char *room, size_t *at)
+{
+    const RoomMember *member;
+    do {
+        member = rooms_member(core->rooms, room, (*at)++);
+    } while (member != NULL && !network_counts(core, member->key));
+    return member;
+}
+
 void rooms_names(Step *step, const char *name, size_t len)
 {
     Core *core = step->core;
@@ -294,7 +304,7 @@ void rooms_names(Step *step, const char *name, size_t len)
         return;
     }
     const RoomMember *member;
-    for (size_t i = 0; (member = rooms_member(core->rooms, room, i)) != NULL; i++) {
+    for (size_t at = 0; (member = next_member(core, room, &at)) != NULL;) {
         const FramePresence *presence = presence_of(core, member->key);
         add_name(core, presence != NULL ? &here : &away, member->key,
                  presence != NULL ? presence->name : member->name);
@@ -326,8 +336,7 @@ static void add_age(StrBuf *out, int64_t age_ms)
 static size_t members_of(const Core *core, const char *room)
 {
     size_t count = 0;
-    while (rooms_member(core->rooms, room, count) != NULL) {
-        count++;
+    for (size_t at = 0; next_member(core, room, &at) != NULL; count++) {
     }
     return count;
 }

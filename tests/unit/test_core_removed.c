@@ -62,9 +62,14 @@ static void removed_member_is_not_here_any_more(void **state)
     tea_knock(&tea, ANN, BOB, tea.proofs[BOB]);
     world_start(tea.world, BOB);
     world_wait(tea.world, 1000);
+    world_line(tea.world, ANN, "/join dev");
+    world_line(tea.world, BOB, "/join dev");
+    world_wait(tea.world, 1000);
     expect(world_line(tea.world, ANN, "/names"), "bob");
+    expect(world_line(tea.world, ANN, "/names dev"), "#dev: here: ann, bob\n");
     world_line(tea.world, ANN, "/revoke bob");
     expect_not(world_line(tea.world, ANN, "/names"), "bob");
+    expect(world_line(tea.world, ANN, "/names dev"), "#dev: here: ann\n");
     tea_knock(&tea, ANN, CYD, tea.proofs[CYD]);
     strbuf_clear(&tea.world->text);
     world_start(tea.world, CYD);
