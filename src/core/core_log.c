@@ -225,13 +225,13 @@ void log_store_state(Step *step)
 
 /* ---- how far own lines are ---- */
 
-/* It was linked with this node once, and is not now: away, or on its way back. */
+/* It was linked with this node once, and is not now: away, or on its way back; not removed. */
 static bool is_missed(const Core *core, const Link *link)
 {
     static const uint8_t no_key[EVENT_KEY_BYTES];
     return link_counts(link) && !link->classic &&
            memcmp(link->peer_key, no_key, EVENT_KEY_BYTES) != 0 &&
-           !mesh_is_linked(core, link->peer_key);
+           network_counts(core, link->peer_key) && !mesh_is_linked(core, link->peer_key);
 }
 
 /* Those nodes that are there, and those that have been: of our kind only. */

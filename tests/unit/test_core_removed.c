@@ -20,7 +20,9 @@ static void revoked_member_is_out_and_what_it_said_stays(void **state)
     expect_not(text, "show");
     expect(world_line(tea.world, BOB, "two"),
            "bob| error: not sent: this node was removed from its network");
-    expect(world_line(tea.world, CYD, "three"), "ann| show cyd: three\n");
+    text = world_line(tea.world, CYD, "three");
+    expect(text, "ann| show cyd: three\n");
+    expect(text, "cyd| kept 1/1 cyd: three\n"); /* bob is not waited for */
     world_wait(tea.world, 3000);
     expect(tea_knock(&tea, CYD, BOB, tea.proofs[BOB]), "turn away 7: it was removed");
     expect(tea_knock(&tea, BOB, CYD, tea.proofs[CYD]),
