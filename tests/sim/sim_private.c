@@ -469,7 +469,10 @@ static void choose(World *world)
     if (world->revoked >= 0) {
         world->nodes[world->revoked].is_defiant = is_defiant;
     }
-    if (world->late >= 0 && world->late_inviter == world->revoked && are_parted(world)) {
+    bool goes_too = world->late >= 0 && world->revoked >= 0 &&
+                    memcmp(world->nodes[world->late_inviter].seed,
+                           world->nodes[world->revoked].seed, EVENT_SEED_BYTES) == 0;
+    if (goes_too && are_parted(world)) {
         world->late = -1;
     }
     world->late_is_lost = (world->swarm & FAULT_DISK_LOST) != 0 && world_chance(world, 500) &&
