@@ -136,6 +136,35 @@ def test_who_goes_with_its_inviter_is_let_in_again_where_it_is(net):
     harness.wait_equal_logs([ann, carl])
 
 
+def test_a_lost_log_comes_again_though_the_inviter_was_removed(net):
+    """The founder answers for whom the removed one had let in."""
+    ann, bob = net.nodes("ann", "bob")
+    carl = net.join("carl", by="bob")
+    carl.wait_connected(2)
+    bob.say("from bob")
+    carl.say("from carl")
+    ann.wait_content("from carl")
+    carl.wait_content("from bob")
+    ann.command("/revoke bob")
+    ann.wait_notice(r"1 whom bob .* had let in stays a member")
+    ann.wait_notice(r"ann removed bob")
+    carl.wait_notice(r"ann removed bob")
+    bob.stop()
+    carl.stop()
+    for file in net.data("carl").glob("log.db*"):
+        file.unlink()
+    carl = net.start("carl")
+    carl.wait_content("from bob")
+    carl.wait_content("from carl")
+    carl.say("still here")
+    ann.wait_content("still here")
+    harness.wait_equal_logs([ann, carl])
+    said = [line for line in carl.out if '"level":"error"' in line]
+    assert said == []
+    carl.command("/members")
+    carl.wait_notice(r"carl .*let in by bob")
+
+
 def test_an_invitation_lets_in_one(net):
     net.found("ann")
     line = net.invite("ann")
