@@ -15,8 +15,8 @@
  * count in the root, and that there is a proof counts instead: then roots are equal where all
  * know of it. The author's other streams go on, told by HAVE alone; everybody else's are not
  * touched. Where it is this node's own stream, what it says next is in another (own_leave). One
- * proof for each author travels; what is proven of another of its streams freezes
- * that stream where it is seen. */
+ * proof for each author travels; what is proven of another of its streams freezes that stream where
+ * it is seen. */
 #include "core/replica_state.h"
 
 #include <string.h>
