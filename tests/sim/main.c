@@ -202,7 +202,9 @@ static SimConfig config_of(const Arguments *arguments, uint64_t seed)
     config.private_network = arguments->private_only || shared;
     config.churn = config.private_network && config.faults &&
                    (arguments->churn || (config.seed % 3 == 0 && !arguments->nodes_given));
-    config.degree = config.churn ? 0 : config.degree; /* those who go must not part the others */
+    if (config.churn && !arguments->nodes_given) {
+        config.degree = config.seed % 2 == 0 ? 0 : 4;
+    }
     config.trace = arguments->trace ? stdout : NULL;
     return config;
 }
@@ -221,7 +223,6 @@ static int self_test(const Arguments *arguments)
             config.private_network |= mutation >= MUTATION_TAKES_PAST_CUT;
             if (mutation == MUTATION_UNKNOWN_KEEP_OUT) {
                 config.churn = true;
-                config.degree = 0;
             }
             report = sim_run(&config);
         }

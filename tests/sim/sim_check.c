@@ -212,10 +212,13 @@ static bool must_be_held(const World *world, const Known *known)
     return known->acknowledged && !known->excused && counts;
 }
 
-bool check_all_equal(const World *world)
+bool check_all_equal(World *world)
 {
     uint64_t root = 0;
     bool root_known = false;
+    if (world->config.churn) {
+        private_note_reached(world);
+    }
     for (int i = 0; i < world->config.nodes; i++) {
         const Node *node = &world->nodes[i];
         if (world->config.private_network && !private_counts(world, i)) {

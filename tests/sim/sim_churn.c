@@ -4,8 +4,8 @@
  *      ^                                |
  *      +---- who let it in goes --------+      and may be let in again, by somebody else
  *
- * Everybody is linked with everybody, so who goes does not part the others. Who was let in and has
- * nothing to show for it yet, since a crash came in between, asks again. What all have deleted
+ * Who is parted from the founder by those who went does not count at the end. Who was let in and
+ * has nothing to show for it yet, since a crash came in between, asks again. What all have deleted
  * while its author did not count is lost, also where he counts again. */
 #include "sim_world.h"
 
@@ -41,10 +41,13 @@ static void let_somebody_in(World *world)
     int by = any_node(world);
     int who = any_node(world);
     const Node *node = &world->nodes[by];
+    Node *guest = &world->nodes[who];
     const char *reason = "";
-    if (may_act(node) && members_state(node->members, world->nodes[who].key) == MEMBER_NONE &&
+    bool asks = members_state(guest->members, guest->key) == MEMBER_NONE;
+    if (asks && may_act(node) && members_state(node->members, guest->key) == MEMBER_NONE &&
         members_may_invite(node->members, node->key, &reason)) {
         world_trace(world, "let in", who, (uint64_t)by, 0);
+        guest->waits_for = 1 + by;
         private_let_in(world, by, who);
     }
 }

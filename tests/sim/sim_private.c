@@ -39,21 +39,33 @@ uint64_t private_cut(void *context, const StreamId *stream, EventHash *ret_hash)
 
 /* ---- proofs ---- */
 
-static const Bytes *proof_of(const World *world, const uint8_t *key)
+static ProofOfKey *proof_row(const World *world, const uint8_t *key)
 {
     for (size_t i = 0; i < world->proofs_count; i++) {
         if (memcmp(world->proofs[i].key, key, EVENT_KEY_BYTES) == 0) {
-            return world->proofs[i].proof;
+            return &world->proofs[i];
         }
     }
     return NULL;
 }
 
-static void proof_add(World *world, const uint8_t *key, Bytes *proof)
+static const Bytes *proof_of(const World *world, const uint8_t *key)
 {
-    world->proofs = mem_resize(world->proofs, world->proofs_count + 1, sizeof(*world->proofs));
-    ProofOfKey *row = &world->proofs[world->proofs_count++];
-    memcpy(row->key, key, EVENT_KEY_BYTES);
+    const ProofOfKey *row = proof_row(world, key);
+    return row != NULL ? row->proof : NULL;
+}
+
+/* In place of the one that it had. */
+static void proof_put(World *world, const uint8_t *key, Bytes *proof)
+{
+    ProofOfKey *row = proof_row(world, key);
+    if (row == NULL) {
+        world->proofs = mem_resize(world->proofs, world->proofs_count + 1, sizeof(*world->proofs));
+        row = &world->proofs[world->proofs_count++];
+        *row = (ProofOfKey){.proof = NULL};
+        memcpy(row->key, key, EVENT_KEY_BYTES);
+    }
+    bytes_unref(row->proof);
     row->proof = proof;
 }
 
@@ -211,10 +223,12 @@ void private_said(World *world, int at)
     const Node *node = &world->nodes[at];
     for (int i = 0; i < world->config.nodes; i++) {
         Node *other = &world->nodes[i];
-        bool waits = proof_of(world, other->key) == NULL && private_is_good(node, other);
-        Bytes *proof = waits ? members_proof(node->members, other->key) : NULL;
+        bool waits = proof_of(world, other->key) == NULL || other->waits_for == at + 1;
+        Bytes *proof =
+            waits && private_is_good(node, other) ? members_proof(node->members, other->key) : NULL;
         if (proof != NULL) {
-            proof_add(world, other->key, proof);
+            other->waits_for = 0;
+            proof_put(world, other->key, proof);
             if (i == world->late && at == world->late_inviter && world->late_is_lost) {
                 world_post(world, 0, (Task){.kind = TASK_LOSE_DISK, .node = at});
             }

@@ -64,9 +64,39 @@ void private_check_applied(World *world, int at, const LogEvent *event)
     }
 }
 
-bool private_counts(const World *world, int at)
+static bool is_member(const World *world, int at)
 {
     return truth(world) == NULL || members_state(truth(world), world->nodes[at].key) == MEMBER_GOOD;
+}
+
+bool private_counts(const World *world, int at)
+{
+    return is_member(world, at) && (!world->config.churn || world->nodes[at].is_reached);
+}
+
+/* From one who passes on what it has. */
+static bool reaches(const World *world, int from, int to)
+{
+    return world->nodes[from].is_reached && !world->nodes[to].is_reached && is_member(world, to) &&
+           !node_is_hostile(world, from, FAULT_MUTE | FAULT_CENSOR);
+}
+
+void private_note_reached(World *world)
+{
+    for (int i = 0; i < world->config.nodes; i++) {
+        world->nodes[i].is_reached = i == private_founder(world);
+    }
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < world->edges_count; i++) {
+            const Edge *edge = &world->edges[i];
+            bool forth = reaches(world, edge->a, edge->b);
+            if (forth || reaches(world, edge->b, edge->a)) {
+                world->nodes[forth ? edge->b : edge->a].is_reached = true;
+                more = true;
+            }
+        }
+    }
 }
 
 bool private_has_revoked(const World *world)
@@ -88,13 +118,24 @@ bool private_is_cut(const World *world, int at, const StreamId *stream)
     return members_cut(world->nodes[at].members, stream, NULL) != UINT64_MAX;
 }
 
+/* Its author is none of those who count: those who went part him from them. */
+static bool is_parted(const World *world, const StreamId *stream)
+{
+    bool counts = false;
+    for (int i = 0; i < world->config.nodes && !counts; i++) {
+        counts = private_counts(world, i) &&
+                 memcmp(world->nodes[i].key, stream->origin, EVENT_KEY_BYTES) == 0;
+    }
+    return world->config.churn && !counts;
+}
+
 /* Whoever may replace a disk takes with it what nobody else holds; those who are none of the
  * network any more do not give it back. */
 bool private_is_lost(const World *world, const StreamId *stream, uint64_t seq)
 {
     unsigned losing = FAULT_DISK_LOST | FAULT_RESTORE | FAULT_CLONE | FAULT_MUTE;
     bool may = private_has_revoked(world) && (world->swarm & losing) != 0;
-    if (!may && !churn_has_cut(world, stream)) {
+    if (!may && !churn_has_cut(world, stream) && !is_parted(world, stream)) {
         return false;
     }
     for (int i = 0; i < world->config.nodes; i++) {

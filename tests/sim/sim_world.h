@@ -163,6 +163,8 @@ typedef struct Node {
     bool is_defiant;     /* of its own revocation it does not want to hear */
     bool begins_outside; /* and is let in later, if at all */
     bool went_on;        /* after its revocation */
+    bool is_reached;     /* private_note_reached */
+    int waits_for;       /* 1 + who lets it in again, and gives it a new proof; 0: nobody */
     unsigned depth;      /* of steps within steps */
     uint64_t last_ticket;
 } Node;
@@ -298,7 +300,7 @@ void disk_commit(World *world, int at, uint64_t ticket);
 bool node_is_hostile(const World *world, int at, unsigned how);
 void check_written(World *world, int at, const LogEvent *event);
 void check_shown(World *world, int at, int from, const LogEvent *event);
-bool check_all_equal(const World *world);
+bool check_all_equal(World *world);
 bool check_is_equivocal(const World *world, const StreamId *id);
 void check_tell_differences(World *world);
 void check_end(World *world);
@@ -386,6 +388,9 @@ void private_revoked_goes_on(World *world, int who);
 void private_check_cuts_hold(World *world, int at);
 void private_check_applied(World *world, int at, const LogEvent *event);
 void private_check_end(World *world);
+/* Where members come and go those who are left may be parted: who is reached from the founder by
+ * way of those who are members counts. Anew, by what the founder knows now. */
+void private_note_reached(World *world);
 bool private_counts(const World *world, int at);
 bool private_has_revoked(const World *world);
 bool private_event_counts(const World *world, const StreamId *stream, uint64_t seq);
