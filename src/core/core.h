@@ -189,6 +189,8 @@ typedef enum ActionKind {
     ACTION_IGNORED,    /* text: all whose lines are not shown, to be kept for CoreConfig.ignored */
     ACTION_CUT,        /* stream, from: what is stored of it past that number goes */
     ACTION_CUT_KEY,    /* key: a member no more: its connections are to end */
+    ACTION_PROOF,      /* frame: what this node shows at doors from now on (CoreConfig.proof), to be
+                          kept */
     ACTION_QUIT,       /* exit_code */
 } ActionKind;
 

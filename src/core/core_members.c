@@ -31,6 +31,8 @@ void network_open(Core *core, const CoreConfig *config)
     assert(err == ERR_OK);
     core->signer = config->signer;
     core->told_state = MEMBER_GOOD;
+    core->proof =
+        bytes_new(config->proof_len > 0 ? config->proof : (const uint8_t *)"", config->proof_len);
     for (size_t i = 0; i < config->control_count; i++) {
         const LogEvent *event = config->control_events[i];
         if (event->fields.kind == LOG_MEMBER || event->fields.kind == LOG_REVOKE) {
@@ -50,6 +52,7 @@ void network_close(Core *core)
 {
     members_free(core->members);
     mem_free(core->members_before);
+    bytes_unref(core->proof);
     event_signer_done(&core->signer);
 }
 
@@ -161,17 +164,16 @@ static void cut_causes(Step *step, const uint8_t *key)
     }
 }
 
-/* Is anything left of what was said there? */
+/* Is anything left of what was said there, here or elsewhere? */
 static bool some_stays(const Core *core, const uint8_t *key)
 {
-    for (size_t i = 0; i < replica_streams_count(core->replica); i++) {
-        const StreamId *stream = replica_stream_at(core->replica, i);
-        if (memcmp(stream->origin, key, EVENT_KEY_BYTES) == 0 &&
-            members_cut(core->members, stream, NULL) > 0) {
-            return true;
-        }
+    size_t count = 0;
+    const MemberCut *cuts = members_cuts(core->members, key, &count);
+    bool stays = false;
+    for (size_t i = 0; i < count && !stays; i++) {
+        stays = cuts[i].seq > 0;
     }
-    return false;
+    return stays;
 }
 
 static void tell_removed(Step *step, const EventFields *fields, const uint8_t *key)
@@ -309,6 +311,24 @@ static void leave_if_removed(Step *step)
     }
 }
 
+/* By what is known now. Where somebody in the chain by which it came in was removed since, and the
+ * founder answers for this node, or another has let it in again, that is what counts at doors which
+ * know of the removal alone. */
+static void renew_proof(Step *step)
+{
+    Core *core = step->core;
+    Bytes *proof = core->members != NULL ? members_proof(core->members, core->key) : NULL;
+    if (proof == NULL ||
+        (bytes_len(proof) == bytes_len(core->proof) &&
+         memcmp(bytes_data(proof), bytes_data(core->proof), bytes_len(proof)) == 0)) {
+        bytes_unref(proof);
+        return;
+    }
+    bytes_unref(core->proof);
+    core->proof = proof;
+    step_add(step, ACTION_PROOF)->frame = bytes_ref(proof);
+}
+
 void network_begin(Step *step)
 {
     const Members *members = step->core->members;
@@ -319,6 +339,7 @@ void network_begin(Step *step)
         log_input(step, (ReplicaInput){.kind = REPLICA_TIMER}); /* before the disk is asked */
     }
     leave_if_removed(step);
+    renew_proof(step);
 }
 
 void network_settle(Step *step)
@@ -329,6 +350,7 @@ void network_settle(Step *step)
         names_take_members(core);
         cut_who_went(step);
         leave_if_removed(step);
+        renew_proof(step);
         log_input(step, (ReplicaInput){.kind = REPLICA_MEMBERS});
         network_witness_later(step);
     }

@@ -140,6 +140,7 @@ struct Core {
     EventSigner signer;     /* for memberships; all zeros in open mode */
     bool members_changed;   /* what they say may have: to be looked at when the step is over */
     MemberState told_state; /* of this node's own, as the person knows it; GOOD before */
+    Bytes *proof;           /* what it shows at doors; NULL: open mode */
     /* Before the first revocation of this step: who was a member then. NULL: there was none. */
     FormerMember *members_before;
     size_t members_before_count;

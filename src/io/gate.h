@@ -109,7 +109,8 @@ Err gate_open(const GateOptions *options, Gate **ret_gate, char **ret_text);
  * Its thread posts to the loop until then: rpc_close comes after it. */
 void gate_close(Gate *gate, void (*done)(void *context), void *context);
 
-/* What this node shows: an encoded MemberProof, a reference is taken. Before gate_listen. */
+/* What this node shows: an encoded MemberProof, a reference is taken. Before gate_listen, and when
+ * it has another. */
 void gate_set_proof(Gate *gate, Bytes *proof);
 /* Are there tokens? Without one programs are refused in the handshake. */
 void gate_serve_programs(Gate *gate, bool serve);

@@ -167,6 +167,7 @@ void node_do(Node *node, Action *action, const Event *event, StepResult *result)
     case ACTION_TURN_AWAY:
     case ACTION_WELCOME:
     case ACTION_CUT_KEY:
+    case ACTION_PROOF:
         node_gate_do(node->gate, action);
         return;
     case ACTION_REPLY:

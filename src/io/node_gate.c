@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "io/invites.h"
 #include "io/loop.h"
+#include "io/network_dir.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct NodeGate {
     Gate *gate;
     Invites *invites;
     Bytes *genesis;
+    char *data_dir;
     char *listen;
     uint16_t port;
     uint8_t key[EVENT_KEY_BYTES];
@@ -157,6 +159,24 @@ static void welcome(NodeGate *gate, const Action *action)
                  (const char *const *)gate->nodes, gate->nodes_count);
 }
 
+/* For the next start, whose log may be lost. */
+static void keep_proof(const NodeGate *gate, Bytes *proof)
+{
+    NetworkFile network = {0};
+    AUTO_FREE char *error = NULL;
+    Err err = network_file_load(gate->data_dir, &network, &error);
+    if (err == ERR_OK) {
+        bytes_unref(network.proof);
+        network.proof = bytes_ref(proof);
+        err = network_file_save(gate->data_dir, &network, &error);
+    }
+    if (err != ERR_OK) {
+        log_warning("the proof that this node is a member was not kept: %s",
+                    error != NULL ? error : err_text(err));
+    }
+    network_file_done(&network);
+}
+
 void node_gate_do(NodeGate *gate, const Action *action)
 {
     switch (action->kind) {
@@ -171,6 +191,10 @@ void node_gate_do(NodeGate *gate, const Action *action)
         return;
     case ACTION_CUT_KEY:
         gate_cut(gate->gate, action->key);
+        return;
+    case ACTION_PROOF:
+        gate_set_proof(gate->gate, action->frame);
+        keep_proof(gate, action->frame);
         return;
     default:
         return;
@@ -234,6 +258,7 @@ Err node_gate_open(const NodeGateOptions *options, NodeGate **ret_gate, char **r
     event_signer_done(&signer);
     gate->invites = invites_new(options->data_dir);
     gate->genesis = bytes_new(network->genesis, network->genesis_len);
+    gate->data_dir = mem_copy_string(options->data_dir);
     gate->listen = network->listen != NULL ? mem_copy_string(network->listen) : NULL;
     gate->port = network->port;
     keep_nodes(gate, options);
@@ -260,6 +285,7 @@ void node_gate_free(NodeGate *gate)
     }
     invites_free(gate->invites);
     bytes_unref(gate->genesis);
+    mem_free(gate->data_dir);
     mem_free(gate->listen);
     mem_free(gate);
 }

@@ -34,7 +34,7 @@ void node_gate_free(NodeGate *gate);
 Gate *node_gate_gate(NodeGate *gate);
 void node_gate_on_entered(NodeGate *gate, NodeEntered entered, void *context);
 Err node_gate_listen(NodeGate *gate, const char *address, char **ret_text);
-/* LET_IN, TURN_AWAY, WELCOME, CUT_KEY. */
+/* LET_IN, TURN_AWAY, WELCOME, CUT_KEY, PROOF. */
 void node_gate_do(NodeGate *gate, const Action *action);
 /* Makes an invitation, and adds what to tell of it to ret_text: its line, or (not ERR_OK) why there
  * is none. */

@@ -145,10 +145,13 @@ def test_a_lost_log_comes_again_though_the_inviter_was_removed(net):
     carl.say("from carl")
     ann.wait_content("from carl")
     carl.wait_content("from bob")
+    shown = (net.data("carl") / "network").read_text()
     ann.command("/revoke bob")
     ann.wait_notice(r"1 whom bob .* had let in stays a member")
     ann.wait_notice(r"ann removed bob")
     carl.wait_notice(r"ann removed bob")
+    harness.eventually(lambda: (net.data("carl") / "network").read_text() != shown,
+                       "carl to have another proof")
     bob.stop()
     carl.stop()
     for file in net.data("carl").glob("log.db*"):

@@ -169,6 +169,17 @@ bool private_may_link(World *world, int a, int b)
            private_is_good(other, one) && !keeps_out(world, one) && !keeps_out(world, other);
 }
 
+/* What it shows is by what it knows. */
+static void renew_proof(World *world, int at)
+{
+    const Node *node = &world->nodes[at];
+    const ProofOfKey *row = proof_row(world, node->key);
+    Bytes *proof = row != NULL ? members_proof(node->members, node->key) : NULL;
+    if (proof != NULL) {
+        proof_put(world, node->key, proof);
+    }
+}
+
 void private_settle(World *world, int at)
 {
     Node *node = &world->nodes[at];
@@ -179,6 +190,7 @@ void private_settle(World *world, int at)
             return;
         }
         private_check_cuts_hold(world, at);
+        renew_proof(world, at);
         private_witness_later(world, at);
         for (size_t i = 0; i < node->edges_count; i++) {
             const Edge *edge = &world->edges[node->edges[i]];

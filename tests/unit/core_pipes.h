@@ -63,6 +63,7 @@ typedef struct WorldNode {
     /* Of a private network; NULL: open mode. Proof: its own. */
     const Bytes *genesis;
     Bytes *proof;
+    Bytes *renewed; /* in its place; owned */
     NodeConfig configs[WORLD_NODES_MAX];
     size_t peers[WORLD_NODES_MAX]; /* that the entries lead to */
     size_t peers_count;

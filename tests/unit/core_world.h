@@ -93,6 +93,10 @@ static inline void world_do(World *world, size_t at, const Action *action)
     case ACTION_FRAME:
         world_send(world, at, action);
         return;
+    case ACTION_PROOF:
+        bytes_unref(node->renewed);
+        node->renewed = bytes_ref(action->frame);
+        return;
     case ACTION_QUIT:
         world_leave(world, at);
         return;
@@ -346,8 +350,9 @@ static inline void world_start(World *world, size_t at)
     if (node->genesis != NULL) {
         config.genesis = bytes_data(node->genesis);
         config.genesis_len = bytes_len(node->genesis);
-        config.proof = node->proof != NULL ? bytes_data(node->proof) : NULL;
-        config.proof_len = node->proof != NULL ? bytes_len(node->proof) : 0;
+        const Bytes *proof = node->renewed != NULL ? node->renewed : node->proof;
+        config.proof = proof != NULL ? bytes_data(proof) : NULL;
+        config.proof_len = proof != NULL ? bytes_len(proof) : 0;
         config.control_events = before.disk; /* of other kinds too: they are passed over */
         config.control_count = node->durable;
     }
@@ -468,6 +473,7 @@ static inline void world_free(World *world)
 {
     for (size_t i = 0; i < world->count; i++) {
         trace_done(&world->nodes[i].trace);
+        bytes_unref(world->nodes[i].renewed);
     }
     for (size_t i = 0; i < WORLD_LETTERS_MAX; i++) {
         if (world->letters[i].used) {

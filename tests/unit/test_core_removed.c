@@ -225,6 +225,27 @@ static void who_is_not_known_any_more_asks_on_and_may_be_let_in_again(void **sta
     tea_done(&tea);
 }
 
+/* Takes over the body. */
+static LogEvent *members_event(const Members *members, size_t by, int kind, Bytes *body)
+{
+    EventFields fields = {
+        .network = members_network(members),
+        .stream.epoch = 1,
+        .seq = 1,
+        .room = "@",
+        .room_len = 1,
+        .kind = kind,
+        .sender = "x",
+        .sender_len = 1,
+        .body = bytes_data(body),
+        .body_len = bytes_len(body),
+    };
+    memcpy(fields.stream.origin, key_of(by), EVENT_KEY_BYTES);
+    LogEvent *event = event_new(&fields);
+    bytes_unref(body);
+    return event;
+}
+
 /* Its log is lost, and comes again stream by stream, in whatever order. */
 static void who_lost_the_log_stays_a_member_though_its_inviter_is_removed(void **state)
 {
@@ -235,13 +256,31 @@ static void who_lost_the_log_stays_a_member_though_its_inviter_is_removed(void *
     expect_not(removed, "is no member any more: who let");
     expect(removed, "ann| info: 1 whom bob (8af9-1507-8059-7d33) had let in stays a member");
     expect(world_line(tea.world, ANN, "/members"), "let in by bob");
+    /* What it shows now is good also where the removal alone is known. */
+    const Bytes *renewed = tea.world->nodes[CYD].renewed;
+    assert_non_null(renewed);
+    Bytes **parts = NULL;
+    size_t parts_count = 0;
+    assert_int_equal(
+        revocation_new(key_of(BOB), (const uint8_t[8]){1}, NULL, 0, &parts, &parts_count), ERR_OK);
+    LogEvent *event = members_event(tea.members, ANN, LOG_REVOKE, parts[0]);
+    assert_true(members_take(tea.members, event));
+    const char *reason = "";
+    assert_int_equal(members_take_proof(tea.members, key_of(CYD), bytes_data(tea.proofs[CYD]),
+                                        bytes_len(tea.proofs[CYD]), &reason),
+                     ERR_INVALID);
+    assert_int_equal(members_take_proof(tea.members, key_of(CYD), bytes_data(renewed),
+                                        bytes_len(renewed), &reason),
+                     ERR_OK);
+    event_unref(event);
+    mem_free(parts);
     world_wait(tea.world, 1000);
     world_kill(tea.world, CYD);
     tea.world->nodes[CYD].durable = 0;
     strbuf_clear(&tea.world->text);
     world_start(tea.world, CYD);
     const char *text = world_wait(tea.world, 10000);
-    expect(text, "cyd| warning: ann removed bob");
+    expect(text, "cyd| warning: ann removed 8af9-1507-8059-7d33: what was said there until then");
     expect_not(text, "cyd| error");
     expect(world_line(tea.world, CYD, "/members"), "cyd| info: cyd");
     expect(world_line(tea.world, CYD, "hi"), "ann| show cyd: hi\n");
