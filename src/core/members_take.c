@@ -233,7 +233,10 @@ static bool take_membership(Roll *roll, const LogEvent *event)
         text.claim->spot = spot_of(event);
     } else {
         text.claim->at_door = true;
-        claim_tell(text.claim, &fields->stream, fields->seq);
+        /* Who tells of himself tells nobody who does not know him already. */
+        if (memcmp(text.key, fields->stream.origin, EVENT_KEY_BYTES) != 0) {
+            claim_tell(text.claim, &fields->stream, fields->seq);
+        }
     }
     return claim_place(roll, &text);
 }

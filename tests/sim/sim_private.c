@@ -274,7 +274,8 @@ void private_witness(World *world, int at)
         return;
     }
     for (int i = 0; i < world->config.nodes; i++) {
-        bool can = node->replica != NULL && replica_may_say(node->replica) && i != at &&
+        bool is_own = memcmp(world->nodes[i].key, node->key, EVENT_KEY_BYTES) == 0;
+        bool can = node->replica != NULL && replica_may_say(node->replica) && !is_own &&
                    members_state(node->members, node->key) == MEMBER_GOOD;
         Bytes *body =
             can ? members_untold(node->members, world->nodes[i].key, is_lost, node) : NULL;
@@ -282,7 +283,7 @@ void private_witness(World *world, int at)
             world_trace(world, "witness", at, (uint64_t)i, 0);
             say(world, at, LOG_MEMBER, body);
             bytes_unref(body);
-        } else if (!can && i != at) {
+        } else if (!can && !is_own) {
             private_witness_later(world, at);
             return;
         }

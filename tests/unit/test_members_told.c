@@ -101,6 +101,9 @@ static void what_was_told_where_it_is_cut_is_told_again(void **state)
     Members *members = people_members(&people);
     show_at_door(members, &people, GUEST);
     Bytes *body = untold(members, &people, GUEST);
+    people_take(members, people_event(&people, GUEST, 7, 1, LOG_MEMBER, body));
+    body = untold(members, &people, GUEST); /* by himself he is told to nobody */
+    assert_non_null(body);
     people_take(members, people_event(&people, WITNESS, 7, 3, LOG_MEMBER, body));
     assert_null(untold(members, &people, GUEST));
     StreamId told_in = stream_of(&people, WITNESS, 7);
